@@ -1,0 +1,64 @@
+# Make and Python 3.11+ are all that is assumed; everything else goes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PROTOS := $(shell find protos -name '*.proto' | LC_ALL=C sort)
+SERVICES := $(filter %_service.proto,$(PROTOS))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run test check protos lock bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/.run ## install what `make run` needs into .venv
+setup-dev: .venv/.dev ## the same with the tools of test, check and bench
+
+.venv/bin/uv: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Gaji needs Python 3.11 or newer; set PYTHON=...")'
+	@$(PYTHON) -m venv .venv
+	@grep -A 99 '^uv==' requirements.lock | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > .venv/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r .venv/uv.lock
+	@touch $@
+
+.venv/.run: .venv/bin/uv requirements.lock pyproject.toml
+	@echo "Installing what runs (once) ..."
+	@$(BIN)/uv pip install --quiet --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .venv/.run requirements-dev.lock
+	@echo "Installing what tests and checks (once) ..."
+	@$(BIN)/uv pip install --quiet --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: setup ## start everything on this machine; Ctrl-C stops it
+	@$(BIN)/gaji up
+
+test: setup-dev ## run the tests
+	@$(BIN)/python -m pytest -n 2
+
+check: setup-dev protos ## lint, types, contract, import rules, a clean tree after regeneration
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && echo "ruff: clean"
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/buf lint && $(BIN)/buf format --diff --exit-code && echo "buf lint: clean"
+	@tools/check-breaking
+	@tools/check-generated
+
+protos: setup-dev ## regenerate generated/ from protos/
+	@mkdir -p .build/googleapis/google/api generated
+	@cd "$$($(BIN)/python -c 'import google.api; print(list(google.api.__path__)[0])')" && cp annotations.proto http.proto $(CURDIR)/.build/googleapis/google/api/
+	@rm -rf generated/gaji
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos -I.build/googleapis --python_out=generated --pyi_out=generated $(PROTOS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos -I.build/googleapis --grpc_python_out=generated --mypy_grpc_out=quiet:generated $(SERVICES)
+
+lock: setup-dev ## resolve the dependencies anew into the two lock files
+	@$(BIN)/uv pip compile pyproject.toml $(LOCK) --extra local --extra gemini --extra build -o requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml $(LOCK) --extra dev --extra bench --extra build -c requirements.lock -o requirements-dev.lock
+LOCK := --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+
+bench: setup-dev ## measure the relay against its peers
+	@$(BIN)/python -m benchmarks.relay
+
+clean: ## remove what was installed and built (data stays)
+	@rm -rf .venv .build

@@ -1,0 +1,147 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class LookupRequest(_message.Message):
+    __slots__ = ("key", "wait_ms")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    wait_ms: int
+    def __init__(self, key: _Optional[str] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class LookupResponse(_message.Message):
+    __slots__ = ("hit", "lease", "contended")
+    HIT_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    CONTENDED_FIELD_NUMBER: _ClassVar[int]
+    hit: Hit
+    lease: Lease
+    contended: Contended
+    def __init__(self, hit: _Optional[_Union[Hit, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., contended: _Optional[_Union[Contended, _Mapping]] = ...) -> None: ...
+
+class Hit(_message.Message):
+    __slots__ = ("value", "ttl_ms")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    value: bytes
+    ttl_ms: int
+    def __init__(self, value: _Optional[bytes] = ..., ttl_ms: _Optional[int] = ...) -> None: ...
+
+class Lease(_message.Message):
+    __slots__ = ("lease_id", "ttl_ms")
+    LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    lease_id: str
+    ttl_ms: int
+    def __init__(self, lease_id: _Optional[str] = ..., ttl_ms: _Optional[int] = ...) -> None: ...
+
+class Contended(_message.Message):
+    __slots__ = ("retry_after_ms",)
+    RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    retry_after_ms: int
+    def __init__(self, retry_after_ms: _Optional[int] = ...) -> None: ...
+
+class StoreRequest(_message.Message):
+    __slots__ = ("key", "lease_id", "value")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    lease_id: str
+    value: bytes
+    def __init__(self, key: _Optional[str] = ..., lease_id: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+
+class StoreResponse(_message.Message):
+    __slots__ = ("ttl_ms",)
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    ttl_ms: int
+    def __init__(self, ttl_ms: _Optional[int] = ...) -> None: ...
+
+class ReleaseRequest(_message.Message):
+    __slots__ = ("key", "lease_id")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    lease_id: str
+    def __init__(self, key: _Optional[str] = ..., lease_id: _Optional[str] = ...) -> None: ...
+
+class ReleaseResponse(_message.Message):
+    __slots__ = ("released",)
+    RELEASED_FIELD_NUMBER: _ClassVar[int]
+    released: bool
+    def __init__(self, released: _Optional[bool] = ...) -> None: ...
+
+class InvalidateRequest(_message.Message):
+    __slots__ = ("keys", "prefixes")
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedScalarFieldContainer[str]
+    prefixes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, keys: _Optional[_Iterable[str]] = ..., prefixes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class InvalidateResponse(_message.Message):
+    __slots__ = ("removed",)
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    removed: int
+    def __init__(self, removed: _Optional[int] = ...) -> None: ...
+
+class GetStatsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatsResponse(_message.Message):
+    __slots__ = ("kinds", "store_available")
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    STORE_AVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    kinds: _containers.RepeatedCompositeFieldContainer[KindStats]
+    store_available: bool
+    def __init__(self, kinds: _Optional[_Iterable[_Union[KindStats, _Mapping]]] = ..., store_available: _Optional[bool] = ...) -> None: ...
+
+class KindStats(_message.Message):
+    __slots__ = ("kind", "ttl_seconds", "hits", "misses", "stores", "invalidations")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TTL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    HITS_FIELD_NUMBER: _ClassVar[int]
+    MISSES_FIELD_NUMBER: _ClassVar[int]
+    STORES_FIELD_NUMBER: _ClassVar[int]
+    INVALIDATIONS_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    ttl_seconds: int
+    hits: int
+    misses: int
+    stores: int
+    invalidations: int
+    def __init__(self, kind: _Optional[str] = ..., ttl_seconds: _Optional[int] = ..., hits: _Optional[int] = ..., misses: _Optional[int] = ..., stores: _Optional[int] = ..., invalidations: _Optional[int] = ...) -> None: ...
+
+class WatchInvalidationsRequest(_message.Message):
+    __slots__ = ("kinds",)
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, kinds: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WatchInvalidationsResponse(_message.Message):
+    __slots__ = ("sequence", "watching", "invalidated")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    WATCHING_FIELD_NUMBER: _ClassVar[int]
+    INVALIDATED_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    watching: Watching
+    invalidated: Invalidated
+    def __init__(self, sequence: _Optional[int] = ..., watching: _Optional[_Union[Watching, _Mapping]] = ..., invalidated: _Optional[_Union[Invalidated, _Mapping]] = ...) -> None: ...
+
+class Watching(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Invalidated(_message.Message):
+    __slots__ = ("keys", "prefixes")
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedScalarFieldContainer[str]
+    prefixes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, keys: _Optional[_Iterable[str]] = ..., prefixes: _Optional[_Iterable[str]] = ...) -> None: ...

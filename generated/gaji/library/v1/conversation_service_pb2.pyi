@@ -1,0 +1,271 @@
+import datetime
+
+from gaji.gateway.v1 import edge_pb2 as _edge_pb2
+from gaji.gateway.v1 import stream_events_pb2 as _stream_events_pb2
+from gaji.library.v1 import novel_service_pb2 as _novel_service_pb2
+from gaji.library.v1 import scenario_service_pb2 as _scenario_service_pb2
+from google.api import annotations_pb2 as _annotations_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ConversationStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CONVERSATION_STATUS_UNSPECIFIED: _ClassVar[ConversationStatus]
+    CONVERSATION_STATUS_PENDING: _ClassVar[ConversationStatus]
+    CONVERSATION_STATUS_OPEN: _ClassVar[ConversationStatus]
+
+class MessageRole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MESSAGE_ROLE_UNSPECIFIED: _ClassVar[MessageRole]
+    MESSAGE_ROLE_READER: _ClassVar[MessageRole]
+    MESSAGE_ROLE_CHARACTER: _ClassVar[MessageRole]
+
+class MessageStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MESSAGE_STATUS_UNSPECIFIED: _ClassVar[MessageStatus]
+    MESSAGE_STATUS_PENDING: _ClassVar[MessageStatus]
+    MESSAGE_STATUS_COMPLETE: _ClassVar[MessageStatus]
+    MESSAGE_STATUS_FAILED: _ClassVar[MessageStatus]
+CONVERSATION_STATUS_UNSPECIFIED: ConversationStatus
+CONVERSATION_STATUS_PENDING: ConversationStatus
+CONVERSATION_STATUS_OPEN: ConversationStatus
+MESSAGE_ROLE_UNSPECIFIED: MessageRole
+MESSAGE_ROLE_READER: MessageRole
+MESSAGE_ROLE_CHARACTER: MessageRole
+MESSAGE_STATUS_UNSPECIFIED: MessageStatus
+MESSAGE_STATUS_PENDING: MessageStatus
+MESSAGE_STATUS_COMPLETE: MessageStatus
+MESSAGE_STATUS_FAILED: MessageStatus
+
+class Conversation(_message.Message):
+    __slots__ = ("conversation_id", "scenario_id", "novel_id", "character_id", "character_name", "title", "status", "message_count", "last_message", "created_at", "updated_at")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SCENARIO_ID_FIELD_NUMBER: _ClassVar[int]
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
+    CHARACTER_NAME_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    LAST_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    scenario_id: str
+    novel_id: str
+    character_id: str
+    character_name: str
+    title: str
+    status: ConversationStatus
+    message_count: int
+    last_message: str
+    created_at: _timestamp_pb2.Timestamp
+    updated_at: _timestamp_pb2.Timestamp
+    def __init__(self, conversation_id: _Optional[str] = ..., scenario_id: _Optional[str] = ..., novel_id: _Optional[str] = ..., character_id: _Optional[str] = ..., character_name: _Optional[str] = ..., title: _Optional[str] = ..., status: _Optional[_Union[ConversationStatus, str]] = ..., message_count: _Optional[int] = ..., last_message: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Message(_message.Message):
+    __slots__ = ("message_id", "conversation_id", "role", "content", "status", "record", "created_at")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    conversation_id: str
+    role: MessageRole
+    content: str
+    status: MessageStatus
+    record: ReplyRecord
+    created_at: _timestamp_pb2.Timestamp
+    def __init__(self, message_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., role: _Optional[_Union[MessageRole, str]] = ..., content: _Optional[str] = ..., status: _Optional[_Union[MessageStatus, str]] = ..., record: _Optional[_Union[ReplyRecord, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ReplyRecord(_message.Message):
+    __slots__ = ("provider", "model", "prompt_tokens", "completion_tokens", "first_token_ms", "total_ms", "passage_ids", "failure")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETION_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TOKEN_MS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_MS_FIELD_NUMBER: _ClassVar[int]
+    PASSAGE_IDS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    first_token_ms: int
+    total_ms: int
+    passage_ids: _containers.RepeatedScalarFieldContainer[str]
+    failure: _stream_events_pb2.Failure
+    def __init__(self, provider: _Optional[str] = ..., model: _Optional[str] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., first_token_ms: _Optional[int] = ..., total_ms: _Optional[int] = ..., passage_ids: _Optional[_Iterable[str]] = ..., failure: _Optional[_Union[_stream_events_pb2.Failure, _Mapping]] = ...) -> None: ...
+
+class CreateConversationRequest(_message.Message):
+    __slots__ = ("scenario_id", "character_id", "request_id")
+    SCENARIO_ID_FIELD_NUMBER: _ClassVar[int]
+    CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    scenario_id: str
+    character_id: str
+    request_id: str
+    def __init__(self, scenario_id: _Optional[str] = ..., character_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class CreateConversationResponse(_message.Message):
+    __slots__ = ("conversation_id", "status")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    status: ConversationStatus
+    def __init__(self, conversation_id: _Optional[str] = ..., status: _Optional[_Union[ConversationStatus, str]] = ...) -> None: ...
+
+class GetConversationRequest(_message.Message):
+    __slots__ = ("conversation_id",)
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    def __init__(self, conversation_id: _Optional[str] = ...) -> None: ...
+
+class GetConversationResponse(_message.Message):
+    __slots__ = ("conversation",)
+    CONVERSATION_FIELD_NUMBER: _ClassVar[int]
+    conversation: Conversation
+    def __init__(self, conversation: _Optional[_Union[Conversation, _Mapping]] = ...) -> None: ...
+
+class ListConversationsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListConversationsResponse(_message.Message):
+    __slots__ = ("conversations", "next_page_token")
+    CONVERSATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    conversations: _containers.RepeatedCompositeFieldContainer[Conversation]
+    next_page_token: str
+    def __init__(self, conversations: _Optional[_Iterable[_Union[Conversation, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeleteConversationRequest(_message.Message):
+    __slots__ = ("conversation_id",)
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    def __init__(self, conversation_id: _Optional[str] = ...) -> None: ...
+
+class DeleteConversationResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListMessagesRequest(_message.Message):
+    __slots__ = ("conversation_id", "page_size", "page_token")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, conversation_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListMessagesResponse(_message.Message):
+    __slots__ = ("messages", "next_page_token")
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[Message]
+    next_page_token: str
+    def __init__(self, messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class BeginReplyRequest(_message.Message):
+    __slots__ = ("request_id", "reply", "opening")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REPLY_FIELD_NUMBER: _ClassVar[int]
+    OPENING_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    reply: ReplyTarget
+    opening: OpeningTarget
+    def __init__(self, request_id: _Optional[str] = ..., reply: _Optional[_Union[ReplyTarget, _Mapping]] = ..., opening: _Optional[_Union[OpeningTarget, _Mapping]] = ...) -> None: ...
+
+class ReplyTarget(_message.Message):
+    __slots__ = ("conversation_id", "content")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    content: str
+    def __init__(self, conversation_id: _Optional[str] = ..., content: _Optional[str] = ...) -> None: ...
+
+class OpeningTarget(_message.Message):
+    __slots__ = ("scenario_id", "character_id")
+    SCENARIO_ID_FIELD_NUMBER: _ClassVar[int]
+    CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
+    scenario_id: str
+    character_id: str
+    def __init__(self, scenario_id: _Optional[str] = ..., character_id: _Optional[str] = ...) -> None: ...
+
+class BeginReplyResponse(_message.Message):
+    __slots__ = ("reply", "lease_id", "context")
+    REPLY_FIELD_NUMBER: _ClassVar[int]
+    LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    reply: Message
+    lease_id: str
+    context: ReplyContext
+    def __init__(self, reply: _Optional[_Union[Message, _Mapping]] = ..., lease_id: _Optional[str] = ..., context: _Optional[_Union[ReplyContext, _Mapping]] = ...) -> None: ...
+
+class ReplyContext(_message.Message):
+    __slots__ = ("novel", "scenario", "character_id", "character_name", "character_description", "history")
+    NOVEL_FIELD_NUMBER: _ClassVar[int]
+    SCENARIO_FIELD_NUMBER: _ClassVar[int]
+    CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
+    CHARACTER_NAME_FIELD_NUMBER: _ClassVar[int]
+    CHARACTER_DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    novel: _novel_service_pb2.Novel
+    scenario: _scenario_service_pb2.Scenario
+    character_id: str
+    character_name: str
+    character_description: str
+    history: _containers.RepeatedCompositeFieldContainer[Message]
+    def __init__(self, novel: _Optional[_Union[_novel_service_pb2.Novel, _Mapping]] = ..., scenario: _Optional[_Union[_scenario_service_pb2.Scenario, _Mapping]] = ..., character_id: _Optional[str] = ..., character_name: _Optional[str] = ..., character_description: _Optional[str] = ..., history: _Optional[_Iterable[_Union[Message, _Mapping]]] = ...) -> None: ...
+
+class CompleteReplyRequest(_message.Message):
+    __slots__ = ("message_id", "lease_id", "content", "record")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    lease_id: str
+    content: str
+    record: ReplyRecord
+    def __init__(self, message_id: _Optional[str] = ..., lease_id: _Optional[str] = ..., content: _Optional[str] = ..., record: _Optional[_Union[ReplyRecord, _Mapping]] = ...) -> None: ...
+
+class CompleteReplyResponse(_message.Message):
+    __slots__ = ("reply",)
+    REPLY_FIELD_NUMBER: _ClassVar[int]
+    reply: Message
+    def __init__(self, reply: _Optional[_Union[Message, _Mapping]] = ...) -> None: ...
+
+class FailReplyRequest(_message.Message):
+    __slots__ = ("message_id", "lease_id", "content", "record")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    lease_id: str
+    content: str
+    record: ReplyRecord
+    def __init__(self, message_id: _Optional[str] = ..., lease_id: _Optional[str] = ..., content: _Optional[str] = ..., record: _Optional[_Union[ReplyRecord, _Mapping]] = ...) -> None: ...
+
+class FailReplyResponse(_message.Message):
+    __slots__ = ("reply",)
+    REPLY_FIELD_NUMBER: _ClassVar[int]
+    reply: Message
+    def __init__(self, reply: _Optional[_Union[Message, _Mapping]] = ...) -> None: ...

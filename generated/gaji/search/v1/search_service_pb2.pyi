@@ -1,0 +1,172 @@
+from gaji.gateway.v1 import edge_pb2 as _edge_pb2
+from gaji.gateway.v1 import stream_events_pb2 as _stream_events_pb2
+from google.api import annotations_pb2 as _annotations_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class IngestNovelRequest(_message.Message):
+    __slots__ = ("novel_id", "owner_id", "public", "title", "author", "language", "text")
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    OWNER_ID_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    novel_id: str
+    owner_id: str
+    public: bool
+    title: str
+    author: str
+    language: str
+    text: str
+    def __init__(self, novel_id: _Optional[str] = ..., owner_id: _Optional[str] = ..., public: _Optional[bool] = ..., title: _Optional[str] = ..., author: _Optional[str] = ..., language: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class IngestNovelResponse(_message.Message):
+    __slots__ = ("sequence", "progress", "complete")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    progress: _stream_events_pb2.Progress
+    complete: IngestionSummary
+    def __init__(self, sequence: _Optional[int] = ..., progress: _Optional[_Union[_stream_events_pb2.Progress, _Mapping]] = ..., complete: _Optional[_Union[IngestionSummary, _Mapping]] = ...) -> None: ...
+
+class IngestionSummary(_message.Message):
+    __slots__ = ("novel_id", "language", "words", "chapters", "passages", "characters")
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    CHAPTERS_FIELD_NUMBER: _ClassVar[int]
+    PASSAGES_FIELD_NUMBER: _ClassVar[int]
+    CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    novel_id: str
+    language: str
+    words: int
+    chapters: int
+    passages: int
+    characters: int
+    def __init__(self, novel_id: _Optional[str] = ..., language: _Optional[str] = ..., words: _Optional[int] = ..., chapters: _Optional[int] = ..., passages: _Optional[int] = ..., characters: _Optional[int] = ...) -> None: ...
+
+class SearchPassagesRequest(_message.Message):
+    __slots__ = ("novel_id", "query", "top_k", "until_chapter")
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    novel_id: str
+    query: str
+    top_k: int
+    until_chapter: int
+    def __init__(self, novel_id: _Optional[str] = ..., query: _Optional[str] = ..., top_k: _Optional[int] = ..., until_chapter: _Optional[int] = ...) -> None: ...
+
+class SearchPassagesResponse(_message.Message):
+    __slots__ = ("passages",)
+    PASSAGES_FIELD_NUMBER: _ClassVar[int]
+    passages: _containers.RepeatedCompositeFieldContainer[Passage]
+    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ...) -> None: ...
+
+class Passage(_message.Message):
+    __slots__ = ("id", "content", "chapter", "position", "score", "distance", "chapter_title", "novel_id", "previous_id", "next_id")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    DISTANCE_FIELD_NUMBER: _ClassVar[int]
+    CHAPTER_TITLE_FIELD_NUMBER: _ClassVar[int]
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_ID_FIELD_NUMBER: _ClassVar[int]
+    NEXT_ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    content: str
+    chapter: int
+    position: int
+    score: float
+    distance: float
+    chapter_title: str
+    novel_id: str
+    previous_id: str
+    next_id: str
+    def __init__(self, id: _Optional[str] = ..., content: _Optional[str] = ..., chapter: _Optional[int] = ..., position: _Optional[int] = ..., score: _Optional[float] = ..., distance: _Optional[float] = ..., chapter_title: _Optional[str] = ..., novel_id: _Optional[str] = ..., previous_id: _Optional[str] = ..., next_id: _Optional[str] = ...) -> None: ...
+
+class GetPassagesRequest(_message.Message):
+    __slots__ = ("novel_id", "passage_ids", "until_chapter")
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    PASSAGE_IDS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    novel_id: str
+    passage_ids: _containers.RepeatedScalarFieldContainer[str]
+    until_chapter: int
+    def __init__(self, novel_id: _Optional[str] = ..., passage_ids: _Optional[_Iterable[str]] = ..., until_chapter: _Optional[int] = ...) -> None: ...
+
+class GetPassagesResponse(_message.Message):
+    __slots__ = ("passages",)
+    PASSAGES_FIELD_NUMBER: _ClassVar[int]
+    passages: _containers.RepeatedCompositeFieldContainer[Passage]
+    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ...) -> None: ...
+
+class Character(_message.Message):
+    __slots__ = ("character_id", "novel_id", "name", "aliases", "description", "mentions", "first_chapter", "passage_ids")
+    CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    MENTIONS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    PASSAGE_IDS_FIELD_NUMBER: _ClassVar[int]
+    character_id: str
+    novel_id: str
+    name: str
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    description: str
+    mentions: int
+    first_chapter: int
+    passage_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, character_id: _Optional[str] = ..., novel_id: _Optional[str] = ..., name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., mentions: _Optional[int] = ..., first_chapter: _Optional[int] = ..., passage_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListCharactersRequest(_message.Message):
+    __slots__ = ("novel_id", "page_size", "page_token")
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    novel_id: str
+    page_size: int
+    page_token: str
+    def __init__(self, novel_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListCharactersResponse(_message.Message):
+    __slots__ = ("characters", "next_page_token")
+    CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    characters: _containers.RepeatedCompositeFieldContainer[Character]
+    next_page_token: str
+    def __init__(self, characters: _Optional[_Iterable[_Union[Character, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetCharacterRequest(_message.Message):
+    __slots__ = ("character_id",)
+    CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
+    character_id: str
+    def __init__(self, character_id: _Optional[str] = ...) -> None: ...
+
+class GetCharacterResponse(_message.Message):
+    __slots__ = ("character",)
+    CHARACTER_FIELD_NUMBER: _ClassVar[int]
+    character: Character
+    def __init__(self, character: _Optional[_Union[Character, _Mapping]] = ...) -> None: ...
+
+class DeleteNovelRequest(_message.Message):
+    __slots__ = ("novel_id",)
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    novel_id: str
+    def __init__(self, novel_id: _Optional[str] = ...) -> None: ...
+
+class DeleteNovelResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
