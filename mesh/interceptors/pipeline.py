@@ -1,0 +1,124 @@
+"""One interceptor that runs every handler inside a stack of context managers.
+
+A stack of gRPC interceptors would wrap each stream in as many generators and cost each message as many hops. Here a
+message passes one frame, however much stands around the call.
+"""
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from mesh.errors import MeshError
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = grpc.RpcMethodHandler[Any, Any]
+Unary = Callable[[Any, Context], Awaitable[Any]]
+Stream = Callable[[Any, Context], AsyncGenerator[Any, None]]
+
+
+@dataclass(slots=True)
+class Call:
+    """A call that is being answered.
+
+    Attributes:
+        method: its path, ``"/package.Service/Method"``.
+        metadata: what came with it; of repeated keys the last.
+        seconds_left: what its caller gives it; None: no limit.
+        streaming: whether the answer is a stream.
+        started: `time.perf_counter` at its arrival.
+        messages: messages sent so far, on a stream.
+    """
+
+    method: str
+    metadata: Mapping[str, str | bytes]
+    seconds_left: float | None
+    streaming: bool
+    started: float = field(default_factory=time.perf_counter)
+    messages: int = 0
+    first_message: float | None = None
+
+    def text(self, key: str) -> str | None:
+        """A text value of the metadata."""
+        value = self.metadata.get(key)
+        return value if isinstance(value, str) else None
+
+
+Around = Callable[[Call], AbstractContextManager[None]]
+
+
+class Pipeline(grpc.aio.ServerInterceptor):
+    """Runs handlers inside the given context managers, the first outermost, and ends calls with a typed status.
+
+    Unary handlers are coroutine functions, streaming ones async generator functions; both take and give messages.
+    """
+
+    def __init__(self, arounds: Sequence[Around]) -> None:
+        self._arounds = tuple(arounds)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wraps the handler of a call."""
+        handler = await continuation(handler_call_details)
+        if handler is None:  # not offered: gRPC answers UNIMPLEMENTED
+            return None
+        # The stubs type handlers as of the synchronous server; ours are asynchronous.
+        shape = (
+            "stream" if handler.request_streaming else "unary",
+            "stream" if handler.response_streaming else "unary",
+        )
+        inner: Any = getattr(handler, "_".join(shape))
+        wrap = self._streaming if handler.response_streaming else self._unary
+        make: Any = getattr(grpc, f"{'_'.join(shape)}_rpc_method_handler")
+        wrapped: Handler = make(
+            wrap(handler_call_details.method, inner), handler.request_deserializer, handler.response_serializer
+        )
+        return wrapped
+
+    def _unary(self, method: str, inner: Unary) -> Unary:
+        async def run(request: Any, context: Context) -> Any:
+            try:
+                with ExitStack() as stack:
+                    self._enter(stack, _call(method, context, streaming=False))
+                    return await inner(request, context)
+            except MeshError as error:
+                await _abort(context, error)
+
+        return run
+
+    def _streaming(self, method: str, inner: Stream) -> Unary:
+        # Written with context.write instead of as a generator: a cancellation then arrives in this frame wherever the
+        # call stands, and the handler is closed at once and in its own task, not by the garbage collector in another.
+        async def run(request: Any, context: Context) -> None:
+            try:
+                with ExitStack() as stack:
+                    call = _call(method, context, streaming=True)
+                    self._enter(stack, call)
+                    async with aclosing(inner(request, context)) as messages:
+                        async for message in messages:
+                            await context.write(message)
+                            if not call.messages:
+                                call.first_message = time.perf_counter()
+                            call.messages += 1
+            except MeshError as error:
+                await _abort(context, error)
+
+        return run
+
+    def _enter(self, stack: ExitStack, call: Call) -> None:
+        for around in self._arounds:
+            stack.enter_context(around(call))
+
+
+def _call(method: str, context: Context, *, streaming: bool) -> Call:
+    return Call(method, dict(context.invocation_metadata() or ()), context.time_remaining(), streaming)
+
+
+async def _abort(context: Context, error: MeshError) -> None:
+    await context.abort(error.code, error.message, error.trailing_metadata())

@@ -1,0 +1,64 @@
+"""One log line and the metrics of each call."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+
+from mesh import identity
+from mesh.errors import MeshError
+from mesh.interceptors.pipeline import Call
+from mesh.telemetry import metrics, trace
+from mesh.telemetry.logs import get_logger
+
+log = get_logger("mesh.access")
+# Asked every few seconds by everybody; worth a line only when looking for them.
+_QUIET = ("/grpc.health.", "/grpc.reflection.")
+
+
+@contextmanager
+def telemetry(call: Call) -> Iterator[None]:
+    """Counts and times a call, and logs its end with its caller and its ids."""
+    trace.enter(call.text("x-request-id"), call.text("traceparent"))
+    labels = metrics.split_method(call.method)
+    in_flight = metrics.SERVER_IN_FLIGHT.labels(*labels)
+    in_flight.inc()
+    code, reason = grpc.StatusCode.OK, None
+    try:
+        yield
+    except MeshError as error:
+        code, reason = error.code, error.reason
+        raise
+    except asyncio.CancelledError:
+        code = grpc.StatusCode.CANCELLED
+        raise
+    except BaseException:
+        code = grpc.StatusCode.UNKNOWN
+        raise
+    finally:
+        in_flight.dec()
+        seconds = time.perf_counter() - call.started
+        metrics.SERVER_HANDLED.labels(*labels, code.name).inc()
+        metrics.SERVER_SECONDS.labels(*labels).observe(seconds)
+        if call.first_message is not None:
+            metrics.SERVER_FIRST_MESSAGE_SECONDS.labels(*labels).observe(call.first_message - call.started)
+            metrics.SERVER_MESSAGES.labels(*labels).inc(call.messages)
+        _log(call, code, reason, seconds)
+
+
+def _log(call: Call, code: grpc.StatusCode, reason: str | None, seconds: float) -> None:
+    level = logging.DEBUG if call.method.startswith(_QUIET) else logging.INFO
+    if not log.isEnabledFor(level):
+        return
+    caller = identity.current()
+    extra = {"method": call.method, "code": code.name, "ms": round(seconds * 1000, 2)}
+    if reason is not None:
+        extra["reason"] = reason
+    if caller is not None:
+        extra["user_id"] = caller.user_id
+    if call.streaming:
+        extra["messages"] = call.messages
+    log.log(level, "rpc", extra=extra)

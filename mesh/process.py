@@ -1,0 +1,69 @@
+"""How a process starts and stops."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import uvloop
+from pydantic import ValidationError
+
+from mesh.config import MeshSettings
+from mesh.telemetry import logs
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
+    """Runs a process to its end with JSON logs on a uvloop event loop.
+
+    Exits with 2 and one sentence when a setting does not parse or a port is taken.
+
+    Args:
+        main: composes the process and waits for `until_signal`.
+        name: the process's name in logs.
+    """
+    try:
+        logs.configure(name, MeshSettings().log_level)
+        uvloop.run(main())
+    except ValidationError as error:
+        problems = "; ".join(f"GAJI_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        sys.exit(f"gaji {name}: bad settings: {problems}")
+    except OSError as error:
+        logs.get_logger(__name__).exception("cannot start")
+        sys.exit(f"gaji {name}: {error}")
+
+
+async def until_signal() -> signal.Signals:
+    """Returns at SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    received: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def stop(signum: signal.Signals) -> None:
+        if not received.done():
+            received.set_result(signum)
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop, signum)
+    try:
+        return await received
+    finally:
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(signum)
+
+
+async def settle(awaitable: Awaitable[Any], seconds: float) -> None:
+    """Waits for something that must be done even though the caller has gone, but no longer than so many seconds.
+
+    Raises:
+        TimeoutError: it took longer.
+        asyncio.CancelledError: after it has ended, when the waiter was cancelled meanwhile.
+    """
+    task = asyncio.ensure_future(awaitable)
+    try:
+        await asyncio.wait_for(asyncio.shield(task), seconds)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=seconds)
+        raise
+    finally:
+        if not task.done():
+            task.cancel()

@@ -1,0 +1,115 @@
+"""The one way to build a gRPC server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from mesh.config import MeshSettings
+from mesh.identity import TokenVerifier
+from mesh.interceptors import Pipeline
+from mesh.interceptors.deadline import deadline
+from mesh.interceptors.errors import errors
+from mesh.interceptors.identity import verified
+from mesh.interceptors.telemetry import telemetry
+from mesh.telemetry.admin import open_admin
+from mesh.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One gRPC service of a server.
+
+    Attributes:
+        descriptor: from the generated module, ``pb.DESCRIPTOR.services_by_name["CacheService"]``.
+        servicer: the implementation; unary methods are coroutines, streaming ones async generators.
+        add: the generated ``add_...Servicer_to_server``.
+    """
+
+    descriptor: ServiceDescriptor
+    servicer: Any
+    add: Callable[[Any, grpc.aio.Server], None]
+
+
+class MeshServer:
+    """A running server.
+
+    Attributes:
+        address: ``host:port`` of gRPC.
+        admin_address: ``host:port`` of /metrics and /health.
+    """
+
+    def __init__(
+        self, address: str, admin_address: str, names: Sequence[str], healthy: health.aio.HealthServicer
+    ) -> None:
+        self.address = address
+        self.admin_address = admin_address
+        self._names = names
+        self._health = healthy
+
+    async def set_serving(self, serving: bool) -> None:
+        """Tells balancers and probes whether calls are welcome."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", *self._names):
+            await self._health.set(name, status)
+
+
+@asynccontextmanager
+async def open_server(settings: MeshSettings, services: Sequence[Service], *, name: str) -> AsyncIterator[MeshServer]:
+    """Serves until the block is left, then drains: refuses new calls and gives running ones ``drain_seconds``.
+
+    With health checking (``grpc.health.v1``), reflection, an admin port, and around each handler telemetry, errors,
+    deadline and identity.
+
+    Args:
+        settings: where to listen, limits, the key of access tokens.
+        services: what to serve.
+        name: the process's name in logs.
+
+    Raises:
+        OSError: a port is taken.
+        ValueError: the key file holds no Ed25519 public key.
+    """
+    verifier = await asyncio.to_thread(TokenVerifier, settings.jwt_public_key_file)
+    server = grpc.aio.server(
+        interceptors=[Pipeline([telemetry, errors, deadline, verified(verifier)])],
+        options=[
+            ("grpc.max_receive_message_length", settings.max_message_bytes),
+            ("grpc.max_send_message_length", settings.max_message_bytes),
+            ("grpc.so_reuseport", 0),  # a second process on the same port is a mistake, not a replica
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ],
+    )
+    for service in services:
+        service.add(service.servicer, server)
+    names = [service.descriptor.full_name for service in services]
+    healthy = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    host, _, port = settings.listen.rpartition(":")
+    try:
+        bound = server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError as error:
+        raise OSError(f"{name} cannot listen on {settings.listen}: is the port taken?") from error
+    async with open_admin(settings.admin_listen) as admin_address:
+        running = MeshServer(f"{host}:{bound}", admin_address, names, healthy)
+        await server.start()
+        try:
+            await running.set_serving(True)
+            log.info("serving", extra={"name_": name, "address": running.address, "admin": admin_address})
+            yield running
+        finally:
+            await healthy.enter_graceful_shutdown()
+            await server.stop(settings.drain_seconds)
+            log.info("stopped", extra={"name_": name})

@@ -1,0 +1,58 @@
+"""The admin port of a process: ``/metrics`` for Prometheus and ``/health`` for whoever asks whether it lives."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import make_wsgi_app
+
+from mesh.telemetry.metrics import REGISTRY
+
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+App = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _QuietHandler(WSGIRequestHandler):
+    timeout = 10  # a client that says nothing must not hold its thread for ever
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+        """Scrapes are not worth a log line."""
+
+
+@asynccontextmanager
+async def open_admin(listen: str) -> AsyncIterator[str]:
+    """Serves in a thread of its own, so that a busy event loop can still be scraped; yields the address.
+
+    Args:
+        listen: ``host:port``; port 0: any free one.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    host, _, port = listen.rpartition(":")
+    metrics_app: App = make_wsgi_app(REGISTRY)
+
+    def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "/")
+        if path == "/metrics":
+            return metrics_app(environ, start_response)
+        found = path == "/health"
+        start_response("200 OK" if found else "404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"alive\n" if found else b"try /metrics or /health\n"]
+
+    server = await asyncio.to_thread(make_server, host, int(port), app, _Server, _QuietHandler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="admin", daemon=True)
+    thread.start()
+    try:
+        yield f"{host}:{server.server_port}"
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        server.server_close()

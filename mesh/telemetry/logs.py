@@ -1,0 +1,57 @@
+"""JSON logs: one object a line on standard error, the same fields everywhere."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from mesh.telemetry import trace
+
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """``time``, ``level``, ``process``, ``logger``, ``message``, then the ids of the call and what the line adds.
+
+    Args:
+        process: the process's name, e.g. ``"search"``.
+    """
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line of JSON."""
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "process": self._process,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        context = trace.current()
+        if context is not None:
+            entry["request_id"] = context.request_id
+            entry["trace_id"] = context.trace_id
+        entry.update((key, value) for key, value in record.__dict__.items() if key not in _STANDARD)
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def configure(process: str, level: str) -> None:
+    """Sends all logs of this process to standard error as JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter(process))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.captureWarnings(capture=True)
+
+
+def get_logger(name: str) -> logging.Logger:
+    """A logger; facts go into ``extra``, not into the sentence."""
+    return logging.getLogger(name)
