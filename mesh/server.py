@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from gaji.mesh.v1.relay_service_pb2_grpc import add_RelayServiceServicer_to_server
+from google.protobuf import message_factory
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -18,6 +20,8 @@ from mesh.interceptors.deadline import deadline
 from mesh.interceptors.errors import errors
 from mesh.interceptors.identity import verified
 from mesh.interceptors.telemetry import telemetry
+from mesh.relay import RelayServicer
+from mesh.relay.server import StreamMethod
 from mesh.telemetry.admin import open_admin
 from mesh.telemetry.logs import get_logger
 
@@ -66,8 +70,8 @@ class MeshServer:
 async def open_server(settings: MeshSettings, services: Sequence[Service], *, name: str) -> AsyncIterator[MeshServer]:
     """Serves until the block is left, then drains: refuses new calls and gives running ones ``drain_seconds``.
 
-    With health checking (``grpc.health.v1``), reflection, an admin port, and around each handler telemetry, errors,
-    deadline and identity.
+    With health checking (``grpc.health.v1``), reflection, the relay and an admin port; around each handler stand
+    telemetry, errors, deadline and identity.
 
     Args:
         settings: where to listen, limits, the key of access tokens.
@@ -79,8 +83,9 @@ async def open_server(settings: MeshSettings, services: Sequence[Service], *, na
         ValueError: the key file holds no Ed25519 public key.
     """
     verifier = await asyncio.to_thread(TokenVerifier, settings.jwt_public_key_file)
+    pipeline = Pipeline([telemetry, errors, deadline, verified(verifier)])
     server = grpc.aio.server(
-        interceptors=[Pipeline([telemetry, errors, deadline, verified(verifier)])],
+        interceptors=[pipeline],
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),
             ("grpc.max_send_message_length", settings.max_message_bytes),
@@ -93,6 +98,8 @@ async def open_server(settings: MeshSettings, services: Sequence[Service], *, na
     )
     for service in services:
         service.add(service.servicer, server)
+    relay = RelayServicer(_stream_methods(services), pipeline)
+    add_RelayServiceServicer_to_server(relay, server)
     names = [service.descriptor.full_name for service in services]
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
@@ -111,5 +118,19 @@ async def open_server(settings: MeshSettings, services: Sequence[Service], *, na
             yield running
         finally:
             await healthy.enter_graceful_shutdown()
+            relay.drain()
             await server.stop(settings.drain_seconds)
             log.info("stopped", extra={"name_": name})
+
+
+def _stream_methods(services: Sequence[Service]) -> dict[str, StreamMethod]:
+    """The server-streaming methods by path, for the relay."""
+    methods = {}
+    for service in services:
+        for method in service.descriptor.methods:
+            if method.server_streaming and not method.client_streaming:
+                request = message_factory.GetMessageClass(method.input_type)
+                methods[f"/{service.descriptor.full_name}/{method.name}"] = StreamMethod(
+                    getattr(service.servicer, method.name), request.FromString, method.output_type
+                )
+    return methods

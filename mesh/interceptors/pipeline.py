@@ -8,16 +8,18 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 
 from mesh.errors import MeshError
 
-Context = grpc.aio.ServicerContext[Any, Any]
-Handler = grpc.RpcMethodHandler[Any, Any]
-Unary = Callable[[Any, Context], Awaitable[Any]]
-Stream = Callable[[Any, Context], AsyncGenerator[Any, None]]
+# The classes are generic in the stubs alone; a handler is None where a method is not offered.
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+Unary = Callable[[Any, Any], Awaitable[Any]]
+Write = Callable[[Any], Awaitable[None]]
+Stream = Callable[[Any, Any], AsyncGenerator[Any, None]]
 
 
 @dataclass(slots=True)
@@ -47,6 +49,9 @@ class Call:
         return value if isinstance(value, str) else None
 
 
+# Health and reflection are asked every few seconds, by anybody, and their handlers are of other shapes.
+_OTHERS = "/grpc."
+
 Around = Callable[[Call], AbstractContextManager[None]]
 
 
@@ -61,13 +66,14 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
+    ) -> Handler:
         """Wraps the handler of a call."""
         handler = await continuation(handler_call_details)
-        if handler is None:  # not offered: gRPC answers UNIMPLEMENTED
-            return None
+        method = handler_call_details.method
+        if handler is None or method.startswith(_OTHERS):  # None: gRPC answers UNIMPLEMENTED
+            return handler
         # The stubs type handlers as of the synchronous server; ours are asynchronous.
         shape = (
             "stream" if handler.request_streaming else "unary",
@@ -76,9 +82,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         inner: Any = getattr(handler, "_".join(shape))
         wrap = self._streaming if handler.response_streaming else self._unary
         make: Any = getattr(grpc, f"{'_'.join(shape)}_rpc_method_handler")
-        wrapped: Handler = make(
-            wrap(handler_call_details.method, inner), handler.request_deserializer, handler.response_serializer
-        )
+        wrapped: Handler = make(wrap(method, inner), handler.request_deserializer, handler.response_serializer)
         return wrapped
 
     def _unary(self, method: str, inner: Unary) -> Unary:
@@ -93,23 +97,31 @@ class Pipeline(grpc.aio.ServerInterceptor):
         return run
 
     def _streaming(self, method: str, inner: Stream) -> Unary:
-        # Written with context.write instead of as a generator: a cancellation then arrives in this frame wherever the
-        # call stands, and the handler is closed at once and in its own task, not by the garbage collector in another.
         async def run(request: Any, context: Context) -> None:
             try:
-                with ExitStack() as stack:
-                    call = _call(method, context, streaming=True)
-                    self._enter(stack, call)
-                    async with aclosing(inner(request, context)) as messages:
-                        async for message in messages:
-                            await context.write(message)
-                            if not call.messages:
-                                call.first_message = time.perf_counter()
-                            call.messages += 1
+                await self.stream(_call(method, context, streaming=True), inner, request, context, context.write)
             except MeshError as error:
                 await _abort(context, error)
 
         return run
+
+    async def stream(self, call: Call, inner: Stream, request: Any, context: Any, write: Write) -> None:
+        """Runs a streaming handler and writes its messages.
+
+        Written with a `write` instead of as a generator: a cancellation then arrives in this frame wherever the call
+        stands, and the handler is closed at once and in its own task, not by the garbage collector in another.
+
+        Raises:
+            MeshError: the call's end, when it is not OK.
+        """
+        with ExitStack() as stack:
+            self._enter(stack, call)
+            async with aclosing(inner(request, context)) as messages:
+                async for message in messages:
+                    await write(message)
+                    if not call.messages:
+                        call.first_message = time.perf_counter()
+                    call.messages += 1
 
     def _enter(self, stack: ExitStack, call: Call) -> None:
         for around in self._arounds:

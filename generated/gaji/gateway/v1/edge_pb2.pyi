@@ -22,20 +22,22 @@ COOKIE_FIELD_NUMBER: _ClassVar[int]
 cookie: _descriptor.FieldDescriptor
 
 class EdgePolicy(_message.Message):
-    __slots__ = ("access", "cache_seconds", "rate_cost", "timeout_seconds", "success_status", "clear_cookies")
+    __slots__ = ("access", "cache_seconds", "rate_cost", "timeout_seconds", "success_status", "clear_cookies", "max_body_bytes")
     ACCESS_FIELD_NUMBER: _ClassVar[int]
     CACHE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     RATE_COST_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     SUCCESS_STATUS_FIELD_NUMBER: _ClassVar[int]
     CLEAR_COOKIES_FIELD_NUMBER: _ClassVar[int]
+    MAX_BODY_BYTES_FIELD_NUMBER: _ClassVar[int]
     access: Access
     cache_seconds: int
     rate_cost: int
     timeout_seconds: int
     success_status: int
     clear_cookies: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, access: _Optional[_Union[Access, str]] = ..., cache_seconds: _Optional[int] = ..., rate_cost: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., success_status: _Optional[int] = ..., clear_cookies: _Optional[_Iterable[str]] = ...) -> None: ...
+    max_body_bytes: int
+    def __init__(self, access: _Optional[_Union[Access, str]] = ..., cache_seconds: _Optional[int] = ..., rate_cost: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., success_status: _Optional[int] = ..., clear_cookies: _Optional[_Iterable[str]] = ..., max_body_bytes: _Optional[int] = ...) -> None: ...
 
 class CookiePolicy(_message.Message):
     __slots__ = ("name", "path", "max_age_field")

@@ -1,0 +1,139 @@
+"""The readers: many SSE connections on a bare asyncio protocol, so that the client costs little beside the gateway."""
+
+import asyncio
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import grpc
+from gaji.generation.v1 import generation_service_pb2 as pb
+from gaji.generation.v1 import generation_service_pb2_grpc as rpc
+
+CONVERSATION = "00000000-0000-4000-8000-000000000000"
+_TICKS = 100  # of /proc/PID/stat, per second (USER_HZ on Linux)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How many streams, how many tokens on each, and the pause between tokens in milliseconds."""
+
+    name: str
+    streams: int
+    tokens: int
+    interval_ms: float
+
+    @property
+    def content(self) -> str:
+        """The request that asks the upstream for it."""
+        return f"{self.tokens} {self.interval_ms}"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one run of a load on one gateway gave; times in milliseconds, CPU in microseconds, memory in KiB."""
+
+    events: int
+    cpu_per_event_us: float
+    first_token_p50_ms: float
+    first_token_p99_ms: float
+    memory_per_stream_kib: float
+
+
+class Reader(asyncio.Protocol):
+    """One connection: counts events and notes when the first came."""
+
+    def __init__(self, request: bytes, done: asyncio.Future[None]) -> None:
+        self._request, self._done = request, done
+        self._tail = b""
+        self.events = 0
+        self.first: float | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Sends the request."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._sent = time.perf_counter()
+        transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        """Counts; the end is HTTP's last chunk."""
+        count = data.count(b"data:")
+        if self.first is None and count:
+            self.first = time.perf_counter() - self._sent
+        self.events += count
+        self._tail = (self._tail + data)[-5:]
+        if self._tail == b"0\r\n\r\n":
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tells the run."""
+        if not self._done.done():
+            self._done.set_result(None)
+
+
+async def run(load: Load, port: int, pid: int, token: str) -> Result:
+    """Puts the load on the gateway at a port and reads what the process with a pid spends on it.
+
+    Raises:
+        RuntimeError: events are missing.
+        TimeoutError: it did not end within a minute.
+    """
+    path = f"/api/conversations/{CONVERSATION}/messages-stream?content={quote(load.content)}"
+    request = (
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nAuthorization: Bearer {token}\r\n\r\n"
+    ).encode()
+    loop = asyncio.get_running_loop()
+    cpu, memory = cpu_seconds(pid), memory_kib(pid)
+    readers: list[Reader] = []
+    ends: list[asyncio.Future[None]] = []
+    for _ in range(load.streams):
+        end: asyncio.Future[None] = loop.create_future()
+        _, reader = await loop.create_connection(lambda end=end: Reader(request, end), "127.0.0.1", port)  # type: ignore[misc]  # the default argument binds this turn's future
+        readers.append(reader)
+        ends.append(end)
+    async with asyncio.timeout(60):
+        await asyncio.gather(*ends)
+    spent, grown = cpu_seconds(pid) - cpu, memory_kib(pid) - memory
+    events = sum(reader.events for reader in readers)
+    if events != load.streams * (load.tokens + 1):
+        raise RuntimeError(f"{events} events came, not {load.streams * (load.tokens + 1)}")
+    firsts = [reader.first * 1000 for reader in readers if reader.first is not None]
+    return Result(events, spent / events * 1e6, *_p50_p99(firsts), grown / load.streams)
+
+
+async def direct_first_token(load: Load, upstream: str) -> tuple[float, float]:
+    """The first token's p50 and p99 in milliseconds without any gateway."""
+
+    async def first(stub: rpc.GenerationServiceAsyncStub) -> float:
+        started = time.perf_counter()
+        call = stub.StreamReply(pb.StreamReplyRequest(conversation_id=CONVERSATION, content=load.content))
+        seconds = None
+        async for _ in call:
+            seconds = seconds or time.perf_counter() - started
+        assert seconds is not None
+        return seconds * 1000
+
+    async with grpc.aio.insecure_channel(upstream) as channel:
+        stub: rpc.GenerationServiceAsyncStub = rpc.GenerationServiceStub(channel)
+        return _p50_p99(await asyncio.gather(*(first(stub) for _ in range(load.streams))))
+
+
+def _p50_p99(values: list[float]) -> tuple[float, float]:
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return cuts[49], cuts[98]
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far (proc(5), fields 14 and 15)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def memory_kib(pid: int) -> int:
+    """Resident memory of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1])
+    return 0

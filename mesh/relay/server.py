@@ -1,0 +1,273 @@
+"""The producer's end of the relay."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from gaji.mesh.v1 import relay_service_pb2 as pb
+from gaji.mesh.v1 import relay_service_pb2_grpc as rpc
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import DecodeError
+
+from mesh import sse
+from mesh.errors import Aborted, DeadlineExceeded, Internal, InvalidArgument, MeshError, Unavailable, Unimplemented
+from mesh.interceptors.pipeline import Call, Pipeline, Stream
+from mesh.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+BATCH_SECONDS = 0.003
+MAX_WINDOW = 4 * 1024 * 1024
+MIN_WINDOW = 1024
+
+Format = Callable[[Any], bytes]
+FormatFactory = Callable[[Descriptor], Format]
+"""From a response type to the function that formats its messages."""
+FORMATS: Mapping[int, FormatFactory] = {pb.FRAME_FORMAT_SSE: sse.formatter}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMethod:
+    """A server-streaming method: its handler, how its request is read, and its response's type."""
+
+    handler: Stream
+    deserialize: Callable[[bytes], Any]
+    response: Descriptor
+
+
+class RelayServicer(rpc.RelayServiceServicer):
+    """Runs the server-streaming methods of a server for relays.
+
+    Args:
+        methods: path -> method, of all server-streaming methods.
+        pipeline: what stands around each call, the same as around plain ones.
+    """
+
+    def __init__(self, methods: Mapping[str, "StreamMethod"], pipeline: Pipeline) -> None:
+        self._methods = methods
+        self._pipeline = pipeline
+        self._sessions: set[_Session] = set()
+        self._draining = False
+
+    async def Relay(  # noqa: N802, D102 - the contract's name, documented there
+        self, request_iterator: AsyncIterator[pb.RelayRequest], context: Any
+    ) -> AsyncGenerator[pb.RelayResponse, None]:
+        session = _Session(self._start)
+        self._sessions.add(session)
+        reading = asyncio.create_task(session.read(request_iterator))
+        try:
+            if self._draining:
+                session.drain()
+            async for batch in session.batches():
+                yield batch
+        finally:
+            self._sessions.discard(session)
+            reading.cancel()
+            await session.close()
+
+    def drain(self) -> None:
+        """Tells every relay to take new calls elsewhere; streams end when their last call has ended."""
+        self._draining = True
+        for session in self._sessions:
+            session.drain()
+
+    def _start(self, opening: pb.OpenCall, emit: "_Outlet") -> "asyncio.Task[None]":
+        return asyncio.create_task(self._run(opening, emit))
+
+    async def _run(self, opening: pb.OpenCall, outlet: "_Outlet") -> None:
+        error: MeshError | None = None
+        try:
+            await self._answer(opening, outlet)
+        except MeshError as failed:
+            error = failed
+        except grpc.aio.AbortError:
+            error = Internal("the call was aborted")
+        except Exception:
+            log.exception("a relayed call failed outside its handler", extra={"method": opening.method})
+            error = Internal("something went wrong on our side; the request id is in the logs")
+        outlet.end(error)
+
+    async def _answer(self, opening: pb.OpenCall, outlet: "_Outlet") -> None:
+        method, factory = self._methods.get(opening.method), FORMATS.get(opening.format)
+        if method is None:
+            raise Unimplemented(f"{opening.method} is not a server-streaming method of this server")
+        if factory is None:
+            raise InvalidArgument("the format is not offered", fields={"format": "use FRAME_FORMAT_SSE"})
+        if not MIN_WINDOW <= opening.window_bytes <= MAX_WINDOW:
+            text = f"is {opening.window_bytes:,}; give {MIN_WINDOW:,} to {MAX_WINDOW:,}"
+            raise InvalidArgument(f"window_bytes {text}", fields={"window_bytes": text})
+        if self._draining:
+            raise Unavailable("this server is about to stop", reason="DRAINING")
+        try:
+            request = method.deserialize(opening.request)
+        except DecodeError as error:
+            raise InvalidArgument("the request does not parse", fields={"request": "is malformed"}) from error
+        format_ = factory(method.response)
+        seconds = opening.timeout_ms / 1000 or None
+        call = Call(opening.method, opening.metadata, seconds, streaming=True)
+
+        async def write(message: Any) -> None:
+            await outlet.write(format_(message))
+
+        try:
+            async with asyncio.timeout(seconds):
+                await self._pipeline.stream(call, method.handler, request, RelayContext(call), write)
+        except TimeoutError as error:
+            raise DeadlineExceeded("the call ran out of time") from error
+
+
+class RelayContext:
+    """What a handler may ask of its call; the part of ``grpc.aio.ServicerContext`` that makes sense here."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def invocation_metadata(self) -> Sequence[tuple[str, str | bytes]]:
+        """The metadata that came with the call."""
+        return tuple(self._call.metadata.items())
+
+    def time_remaining(self) -> float | None:
+        """Seconds left; None: no limit."""
+        left = self._call.seconds_left
+        return None if left is None else left - (time.perf_counter() - self._call.started)
+
+
+class _Outlet:
+    """Where a call's output goes: into its session's next batch, within its window."""
+
+    def __init__(self, session: "_Session", call_id: int, window: int) -> None:
+        self._session = session
+        self._call_id = call_id
+        self._window = window
+        self._room = asyncio.Event()
+        self._room.set()
+        self._begun = False
+
+    async def write(self, data: bytes) -> None:
+        """Hands data on; returns when there is room for more."""
+        self._session.put(self._call_id, data, urgent=not self._begun)
+        self._begun = True
+        self._window -= len(data)
+        if self._window <= 0:
+            self._room.clear()
+            await self._room.wait()
+
+    def credit(self, count: int) -> None:
+        self._window += count
+        if self._window > 0:
+            self._room.set()
+
+    def end(self, error: MeshError | None) -> None:
+        if error is None:
+            status = pb.CallStatus()
+        else:
+            status = pb.CallStatus(code=error.code.value[0], details=error.to_status().SerializeToString())
+        self._session.end(self._call_id, status)
+
+
+class _Session:
+    """One relay stream: its calls, and the batch that is being filled."""
+
+    def __init__(self, start: Callable[[pb.OpenCall, _Outlet], "asyncio.Task[None]"]) -> None:
+        self._start = start
+        self._calls: dict[int, tuple[asyncio.Task[None], _Outlet]] = {}
+        self._pending: dict[int, list[bytes]] = {}
+        self._ended: dict[int, pb.CallStatus] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._ready = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._draining = False
+        self._told = False
+        self._input_over = False
+
+    async def read(self, requests: AsyncIterator[pb.RelayRequest]) -> None:
+        """Does what the relay asks for until it asks no more."""
+        async for request in requests:
+            action = request.WhichOneof("action")
+            running = self._calls.get(request.call_id)
+            if action == "open" and running is None:
+                outlet = _Outlet(self, request.call_id, request.open.window_bytes)
+                self._calls[request.call_id] = (self._start(request.open, outlet), outlet)
+            elif action == "open":
+                raise Aborted(f"call {request.call_id} is open already")
+            elif running is not None and action == "credit":
+                running[1].credit(request.credit.bytes)
+            elif running is not None and action == "cancel":
+                self._calls.pop(request.call_id)
+                self._cancel(running[0])
+                self._pending.pop(request.call_id, None)
+                self._ended.pop(request.call_id, None)
+        self._input_over = True
+        self._wake()
+
+    def put(self, call_id: int, data: bytes, *, urgent: bool) -> None:
+        """Adds output of a call to the next batch."""
+        if call_id not in self._calls:  # cancelled meanwhile
+            return
+        self._pending.setdefault(call_id, []).append(data)
+        self._ready.set()
+        if urgent:
+            self._urgent.set()
+
+    def end(self, call_id: int, status: pb.CallStatus) -> None:
+        """Adds the end of a call to the next batch."""
+        if self._calls.pop(call_id, None) is not None:
+            self._ended[call_id] = status
+            self._wake()
+
+    def drain(self) -> None:
+        """Tells the relay, and ends the stream when the last call has ended."""
+        self._draining = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._ready.set()
+        self._urgent.set()
+
+    async def batches(self) -> AsyncGenerator[pb.RelayResponse, None]:
+        """Batches, at most one in `BATCH_SECONDS` unless something urgent is in it."""
+        next_at = 0.0
+        while not ((self._told or self._input_over) and self._idle()):
+            await self._ready.wait()
+            pause = next_at - time.monotonic()
+            if pause > 0 and not self._urgent.is_set():
+                try:
+                    async with asyncio.timeout(pause):
+                        await self._urgent.wait()
+                except TimeoutError:
+                    pass
+            self._ready.clear()
+            self._urgent.clear()
+            next_at = time.monotonic() + BATCH_SECONDS
+            batch = self._take()
+            if batch.frames or batch.draining:
+                yield batch
+
+    def _idle(self) -> bool:
+        return not (self._calls or self._pending or self._ended)
+
+    def _take(self) -> pb.RelayResponse:
+        pending, ended = self._pending, self._ended
+        self._pending, self._ended = {}, {}
+        frames = [
+            pb.Frame(call_id=call_id, data=b"".join(parts), status=ended.pop(call_id, None))
+            for call_id, parts in pending.items()
+        ]
+        frames.extend(pb.Frame(call_id=call_id, status=status) for call_id, status in ended.items())
+        self._told = self._draining
+        return pb.RelayResponse(frames=frames, draining=self._draining)
+
+    async def close(self) -> None:
+        """Ends what still runs."""
+        for task, _ in self._calls.values():
+            self._cancel(task)
+        self._calls.clear()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+
+    def _cancel(self, task: "asyncio.Task[None]") -> None:
+        self._leaving.add(task)  # the loop itself holds tasks only weakly
+        task.add_done_callback(self._leaving.discard)
+        task.cancel()
