@@ -54,6 +54,14 @@ async def open_channel(
         await channel.close()
 
 
+def replicas(target: str) -> list[str]:
+    """The addresses that a target lists; a name or a single address is one of itself."""
+    listed = grpc_target(target)
+    if "," not in listed:
+        return [target]
+    return listed.partition(":")[2].split(",")
+
+
 def grpc_target(target: str) -> str:
     """A comma-separated list of addresses as a target that gRPC balances over; anything else as it is.
 
@@ -133,7 +141,7 @@ class MeshChannel(grpc.aio.Channel):
             running = multicallable(
                 request,
                 timeout=deadlines.outgoing(timeout, self._default_timeout, self._margin),
-                metadata=_outgoing(metadata),
+                metadata=outgoing_metadata(metadata),
                 wait_for_ready=wait_for_ready,
                 **options,
             )
@@ -181,7 +189,8 @@ class MeshChannel(grpc.aio.Channel):
         await self.close()
 
 
-def _outgoing(metadata: Metadata | None) -> Metadata:
+def outgoing_metadata(metadata: Metadata | None = None) -> Metadata:
+    """The metadata of a call to a peer: what is given, the caller's token, the request id and the trace context."""
     given = list(metadata or ())
     keys = {key for key, _ in given}
     caller, context = identity.current(), trace.current()

@@ -13,11 +13,13 @@ from typing import Any, TypeAlias
 import grpc
 
 from mesh.errors import MeshError
+from mesh.wire import parsed
 
 # The classes are generic in the stubs alone; a handler is None where a method is not offered.
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 Unary = Callable[[Any, Any], Awaitable[Any]]
+Parse = Callable[[bytes], Any]
 Write = Callable[[Any], Awaitable[None]]
 Stream = Callable[[Any, Any], AsyncGenerator[Any, None]]
 
@@ -75,37 +77,42 @@ class Pipeline(grpc.aio.ServerInterceptor):
         if handler is None or method.startswith(_OTHERS):  # None: gRPC answers UNIMPLEMENTED
             return handler
         # The stubs type handlers as of the synchronous server; ours are asynchronous.
-        shape = (
-            "stream" if handler.request_streaming else "unary",
-            "stream" if handler.response_streaming else "unary",
-        )
-        inner: Any = getattr(handler, "_".join(shape))
+        shapes = ("unary", "stream")
+        shape = f"{shapes[handler.request_streaming]}_{shapes[handler.response_streaming]}"
+        inner: Any = getattr(handler, shape)
         wrap = self._streaming if handler.response_streaming else self._unary
-        make: Any = getattr(grpc, f"{'_'.join(shape)}_rpc_method_handler")
-        wrapped: Handler = make(wrap(method, inner), handler.request_deserializer, handler.response_serializer)
+        make: Any = getattr(grpc, f"{shape}_rpc_method_handler")
+        # Requests are parsed here: gRPC itself would call one that does not parse an INTERNAL error.
+        parse, read = handler.request_deserializer, None
+        if handler.request_streaming:
+            parse, read = read, parse
+        wrapped: Handler = make(wrap(method, inner, parse), read, handler.response_serializer)
         return wrapped
 
-    def _unary(self, method: str, inner: Unary) -> Unary:
+    def _unary(self, method: str, inner: Unary, parse: Parse | None) -> Unary:
         async def run(request: Any, context: Context) -> Any:
             try:
                 with ExitStack() as stack:
                     self._enter(stack, _call(method, context, streaming=False))
-                    return await inner(request, context)
+                    return await inner(request if parse is None else parsed(parse, request), context)
             except MeshError as error:
                 await _abort(context, error)
 
         return run
 
-    def _streaming(self, method: str, inner: Stream) -> Unary:
+    def _streaming(self, method: str, inner: Stream, parse: Parse | None) -> Unary:
         async def run(request: Any, context: Context) -> None:
             try:
-                await self.stream(_call(method, context, streaming=True), inner, request, context, context.write)
+                call = _call(method, context, streaming=True)
+                await self.stream(call, inner, request, parse, context=context, write=context.write)
             except MeshError as error:
                 await _abort(context, error)
 
         return run
 
-    async def stream(self, call: Call, inner: Stream, request: Any, context: Any, write: Write) -> None:
+    async def stream(
+        self, call: Call, inner: Stream, request: Any, parse: Parse | None, *, context: Any, write: Write
+    ) -> None:
         """Runs a streaming handler and writes its messages.
 
         Written with a `write` instead of as a generator: a cancellation then arrives in this frame wherever the call
@@ -116,9 +123,10 @@ class Pipeline(grpc.aio.ServerInterceptor):
         """
         with ExitStack() as stack:
             self._enter(stack, call)
-            async with aclosing(inner(request, context)) as messages:
-                async for message in messages:
-                    await write(message)
+            message = request if parse is None else parsed(parse, request)
+            async with aclosing(inner(message, context)) as messages:
+                async for answer in messages:
+                    await write(answer)
                     if not call.messages:
                         call.first_message = time.perf_counter()
                     call.messages += 1

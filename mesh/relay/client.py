@@ -27,6 +27,8 @@ class RelayCall:
     Iterating raises the call's `MeshError` after its last output. Leave it by `cancel`, always.
     """
 
+    merges = True  # what is ready together comes together
+
     def __init__(self, client: "RelayClient", call_id: int) -> None:
         self._client = client
         self._call_id = call_id

@@ -10,7 +10,6 @@ import grpc
 from gaji.mesh.v1 import relay_service_pb2 as pb
 from gaji.mesh.v1 import relay_service_pb2_grpc as rpc
 from google.protobuf.descriptor import Descriptor
-from google.protobuf.message import DecodeError
 
 from mesh import sse
 from mesh.errors import Aborted, DeadlineExceeded, Internal, InvalidArgument, MeshError, Unavailable, Unimplemented
@@ -34,7 +33,7 @@ class StreamMethod:
     """A server-streaming method: its handler, how its request is read, and its response's type."""
 
     handler: Stream
-    deserialize: Callable[[bytes], Any]
+    parse: Callable[[bytes], Any]
     response: Descriptor
 
 
@@ -101,10 +100,6 @@ class RelayServicer(rpc.RelayServiceServicer):
             raise InvalidArgument(f"window_bytes {text}", fields={"window_bytes": text})
         if self._draining:
             raise Unavailable("this server is about to stop", reason="DRAINING")
-        try:
-            request = method.deserialize(opening.request)
-        except DecodeError as error:
-            raise InvalidArgument("the request does not parse", fields={"request": "is malformed"}) from error
         format_ = factory(method.response)
         seconds = opening.timeout_ms / 1000 or None
         call = Call(opening.method, opening.metadata, seconds, streaming=True)
@@ -114,7 +109,9 @@ class RelayServicer(rpc.RelayServiceServicer):
 
         try:
             async with asyncio.timeout(seconds):
-                await self._pipeline.stream(call, method.handler, request, RelayContext(call), write)
+                await self._pipeline.stream(
+                    call, method.handler, opening.request, method.parse, context=RelayContext(call), write=write
+                )
         except TimeoutError as error:
             raise DeadlineExceeded("the call ran out of time") from error
 

@@ -329,3 +329,18 @@ def test_targets() -> None:
 def test_only_idempotent_unary_methods_are_retried() -> None:
     names = {name["method"] for name in json.loads(service_config([CACHE]))["methodConfig"][0]["name"]}
     assert names == {"GetStats", "Release", "Invalidate"}
+
+
+@pytest.mark.parametrize("path", ["Lookup", "WatchInvalidations"])
+async def test_a_request_that_does_not_parse_is_the_callers_mistake(serve: Serve, path: str) -> None:
+    async with serve(lookup=hit) as (server, _), grpc.aio.insecure_channel(server.address) as channel:
+        method: Any = channel.unary_unary(f"/gaji.cache.v1.CacheService/{path}")
+        for raw, reason, fields in (
+            (b"\x0a\x02\xc3\x28", "INVALID_UTF8", {"key" if path == "Lookup" else "kinds"}),
+            (b"\xff\xff\xff", "MALFORMED_MESSAGE", set()),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await method(raw, timeout=5)
+            error = errors.from_rpc_error(caught.value)
+            assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+            assert set(error.fields) == fields
