@@ -1,0 +1,1 @@
+"""The cache: values by key with a time to live and leases, on Redis or Valkey."""

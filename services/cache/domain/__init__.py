@@ -1,0 +1,1 @@
+"""What is cached, for how long, and who may compute it."""

@@ -1,0 +1,197 @@
+"""A read-through cache with leases.
+
+After Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1: of many callers that miss, one gets a
+lease and computes; an invalidation voids the lease, so that a value read before a write is never stored after it.
+"""
+
+import asyncio
+import random
+import secrets
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from mesh.telemetry.logs import get_logger
+from services.cache.domain.debts import Debts
+from services.cache.domain.keys import Key, Kind, Prefix
+from services.cache.ports import (
+    Bulletin,
+    Contended,
+    Found,
+    GroupPrefix,
+    Hit,
+    Lease,
+    Settled,
+    Store,
+    StoreUnavailableError,
+)
+
+log = get_logger(__name__)
+T = TypeVar("T")
+
+_REPAY_EVERY = 0.25
+_REPAY_BATCH = 1000
+
+
+class LeaseLostError(Exception):
+    """The lease was voided by an invalidation, has expired, or never was."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts by kind since the start of this process."""
+
+    hits: Counter[str] = field(default_factory=Counter)
+    misses: Counter[str] = field(default_factory=Counter)
+    stores: Counter[str] = field(default_factory=Counter)
+    invalidations: Counter[str] = field(default_factory=Counter)
+
+
+class Cache:
+    """What callers may ask of the cache. Every method raises `StoreUnavailableError` while the store is down.
+
+    Args:
+        store: where values live.
+        bulletin: news from all replicas.
+        lease_seconds: how long a caller may take to compute a value.
+        ttl_jitter: a value's time to live varies by this part of it, so that values stored together do not expire
+            together.
+    """
+
+    def __init__(self, store: Store, bulletin: Bulletin, *, lease_seconds: float, ttl_jitter: float) -> None:
+        self.tally = Tally()
+        self._store = store
+        self._bulletin = bulletin
+        self._lease_ms = max(1, round(lease_seconds * 1000))
+        self._ttl_jitter = ttl_jitter
+        self._debts = Debts()
+        self._repaying = asyncio.Lock()
+        self._repayer: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def __aenter__(self) -> "Cache":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def lookup(self, key: Key, wait_seconds: float = 0.0) -> Found:
+        """Finds a value or grants the lease to compute it.
+
+        Args:
+            key: what to look up.
+            wait_seconds: how long to wait for the value that another caller is computing.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait_seconds
+        settling: AbstractContextManager[Settled | None] = (
+            self._bulletin.waiting(key.text) if wait_seconds > 0 else nullcontext()
+        )
+        with settling as settled:
+            while True:
+                found = await self._look(key)
+                left = until - loop.time()
+                if settled is None or left <= 0 or not isinstance(found, Contended):
+                    break
+                # A holder that dies tells nobody; its lease ends by itself, one millisecond later at most.
+                await settled.wait(min(left, (found.retry_after_ms + 1) / 1000))
+        (self.tally.hits if isinstance(found, Hit) else self.tally.misses)[key.kind.name] += 1
+        return found
+
+    async def store(self, key: Key, lease_id: str, value: bytes) -> int:
+        """Stores a value under its lease; returns its time to live in milliseconds.
+
+        Raises:
+            LeaseLostError: the lease is not held any more; the value may be stale and was not stored.
+        """
+        ttl_ms = self._ttl_ms(key.kind)
+        if not await self._store.store(key.place, lease_id, value, ttl_ms):
+            raise LeaseLostError
+        self.tally.stores[key.kind.name] += 1
+        return ttl_ms
+
+    async def release(self, key: Key, lease_id: str) -> bool:
+        """Gives a lease back, so that the next caller may compute; whether it was still held."""
+        return await self._store.release(key.place, lease_id)
+
+    async def invalidate(self, keys: Sequence[Key], prefixes: Sequence[Prefix]) -> Counter[str]:
+        """Removes values, voids leases, tells every watcher; returns how many values went, by kind.
+
+        When the store is down, the invalidation is made up for before this replica reads another value.
+        """
+        names, groups = [key.text for key in keys], [prefix.in_group for prefix in prefixes]
+        try:
+            counts = await self._store.invalidate(names, groups)
+        except StoreUnavailableError:
+            self._owe(names, groups)
+            raise
+        removed: Counter[str] = Counter()
+        for kind, count in zip(
+            (*(key.kind for key in keys), *(prefix.kind for prefix in prefixes)), counts, strict=True
+        ):
+            removed[kind.name] += count
+        self.tally.invalidations.update(removed)
+        return removed
+
+    async def available(self) -> bool:
+        """Whether the store answers."""
+        return await self._store.available()
+
+    def _ttl_ms(self, kind: Kind) -> int:
+        # Spreads expiry; no secret depends on it.
+        factor = random.uniform(1 - self._ttl_jitter, 1 + self._ttl_jitter)  # noqa: S311 - see above
+        return round(kind.ttl_seconds * 1000 * factor)
+
+    async def _look(self, key: Key) -> Found:
+        if self._debts or self._repaying.locked():
+            await self._repay()
+        lease_id = secrets.token_hex(16)
+        looking = self._spawn(self._store.lookup(key.place, lease_id, self._lease_ms))
+        try:
+            return await asyncio.shield(looking)
+        except asyncio.CancelledError:
+            # The caller left while the store may have been granting it the lease: nobody would ever give that back.
+            self._spawn(self._give_back(key, looking))
+            raise
+
+    async def _give_back(self, key: Key, looking: "asyncio.Task[Found]") -> None:
+        try:
+            found = await looking
+            if isinstance(found, Lease):
+                await self._store.release(key.place, found.lease_id)
+        except StoreUnavailableError:
+            log.debug("a lease could not be given back and will expire", extra={"key": key.text})
+
+    def _owe(self, keys: Sequence[str], prefixes: Sequence[GroupPrefix]) -> None:
+        if forgotten := self._debts.owe(keys, prefixes):
+            log.error("too many invalidations are owed: values may be stale until they expire", extra={"n": forgotten})
+        if self._repayer is None or self._repayer.done():
+            # Other replicas may reach the store before this one is asked for anything.
+            self._repayer = self._spawn(self._repay_soon())
+
+    async def _repay_soon(self) -> None:
+        while self._debts:
+            await asyncio.sleep(_REPAY_EVERY)
+            with suppress(StoreUnavailableError):
+                await self._repay()
+
+    async def _repay(self) -> None:
+        async with self._repaying:
+            while self._debts:
+                keys, prefixes = self._debts.take(_REPAY_BATCH)
+                try:
+                    await self._store.invalidate(keys, prefixes)
+                except BaseException:
+                    self._owe(keys, prefixes)
+                    raise
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

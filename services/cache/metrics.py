@@ -1,0 +1,15 @@
+"""Prometheus metrics of the cache."""
+
+from prometheus_client import Counter, Gauge
+
+from mesh.telemetry.metrics import REGISTRY
+
+LOOKUPS = Counter(
+    "gaji_cache_lookups",
+    "Lookups by kind and result: hit, lease, contended, error.",
+    ("kind", "result"),
+    registry=REGISTRY,
+)
+STORES = Counter("gaji_cache_stores", "Stores by kind and result: stored, lost.", ("kind", "result"), registry=REGISTRY)
+INVALIDATIONS = Counter("gaji_cache_invalidations", "Values that were invalidated.", ("kind",), registry=REGISTRY)
+WATCHERS = Gauge("gaji_cache_watchers", "Open watches of invalidations.", registry=REGISTRY)

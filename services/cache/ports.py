@@ -1,0 +1,107 @@
+"""What the cache needs of a store and of the news between its replicas. Times are whole milliseconds."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class StoreUnavailableError(Exception):
+    """The store does not answer, or not in time. The message is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A value that was found."""
+
+    value: bytes
+    ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to compute the value."""
+
+    lease_id: str
+    ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contended:
+    """Another caller holds the lease, for so long at most."""
+
+    retry_after_ms: int
+
+
+Found = Hit | Lease | Contended
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value lives.
+
+    Attributes:
+        key: the whole key.
+        group: the part of the key that prefix invalidation starts from; None: the kind has no parts below its id.
+        group_ttl_ms: how long the group's list of keys is kept after its last change; longer than any value lives.
+    """
+
+    key: str
+    group: str | None = None
+    group_ttl_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPrefix:
+    """All keys of a group that start with a text, which itself starts with the group."""
+
+    text: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Keys and prefixes that no longer hold."""
+
+    keys: tuple[str, ...]
+    prefixes: tuple[str, ...]
+
+
+class Store(Protocol):
+    """Each operation is atomic, takes one round trip, and raises `StoreUnavailableError` in bounded time."""
+
+    async def lookup(self, place: Place, lease_id: str, lease_ms: int) -> Found:
+        """Finds the value; on a miss that nobody else works on, grants the lease."""
+
+    async def store(self, place: Place, lease_id: str, value: bytes, ttl_ms: int) -> bool:
+        """Stores the value if the lease is held; whether it was."""
+
+    async def release(self, place: Place, lease_id: str) -> bool:
+        """Ends the lease if it is held; whether it was."""
+
+    async def invalidate(self, keys: Sequence[str], prefixes: Sequence[GroupPrefix]) -> list[int]:
+        """Removes values, voids leases and tells every replica. How many values went: by key, then by prefix."""
+
+    async def available(self) -> bool:
+        """Whether the store answers."""
+
+
+class Settled(Protocol):
+    """Tells a waiter that a key is worth another look."""
+
+    async def wait(self, seconds: float) -> None:
+        """Returns when the key's lease has ended, in any way, or after so many seconds; may return early."""
+
+
+class Bulletin(Protocol):
+    """News from all replicas."""
+
+    def waiting(self, key: str) -> AbstractContextManager[Settled]:
+        """Listens for the end of the key's lease, from the moment of entering."""
+
+    def watching(self) -> AbstractContextManager[AsyncIterator[Notice]]:
+        """Every invalidation from the moment of entering.
+
+        Raises:
+            StoreUnavailableError: on entering or while iterating, when news may have been missed.
+        """

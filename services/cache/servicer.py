@@ -1,0 +1,186 @@
+"""CacheService: proto to domain and back."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import grpc
+from gaji.cache.v1 import cache_service_pb2 as pb
+from gaji.cache.v1 import cache_service_pb2_grpc as rpc
+
+from mesh import deadlines
+from mesh.errors import Aborted, Unavailable
+from mesh.validation import Violations
+from services.cache.domain.cache import Cache, LeaseLostError
+from services.cache.domain.keys import KINDS, Key, KeyRefusedError, Prefix, parse_key, parse_prefix
+from services.cache.metrics import INVALIDATIONS, LOOKUPS, STORES, WATCHERS
+from services.cache.ports import Bulletin, Contended, Hit, StoreUnavailableError
+
+MAX_VALUE_BYTES = 1024 * 1024
+MAX_WAIT_MS = 10_000
+MAX_KEYS = 1_000
+MAX_PREFIXES = 10
+_WAIT_SHARE = 0.75
+"""The part of the caller's time left that a wait may take, so that it can still do something about the answer."""
+
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class CacheServicer(rpc.CacheServiceServicer):
+    """Serves a `Cache` and the news of a `Bulletin`."""
+
+    def __init__(self, cache: Cache, bulletin: Bulletin) -> None:
+        self._cache = cache
+        self._bulletin = bulletin
+
+    async def Lookup(self, request: pb.LookupRequest, context: _Context) -> pb.LookupResponse:
+        check = Violations()
+        check.range("wait_ms", request.wait_ms, 0, MAX_WAIT_MS)
+        key = _key(check, request.key)
+        wait, left = request.wait_ms / 1000, deadlines.remaining()
+        if left is not None:
+            wait = max(0.0, min(wait, left * _WAIT_SHARE))
+        try:
+            with _translated():
+                found = await self._cache.lookup(key, wait)
+        except Unavailable:
+            LOOKUPS.labels(key.kind.name, "error").inc()
+            raise
+        if isinstance(found, Hit):
+            result, response = "hit", pb.LookupResponse(hit=pb.Hit(value=found.value, ttl_ms=found.ttl_ms))
+        elif isinstance(found, Contended):
+            contended = pb.Contended(retry_after_ms=found.retry_after_ms)
+            result, response = "contended", pb.LookupResponse(contended=contended)
+        else:
+            result, response = "lease", pb.LookupResponse(lease=pb.Lease(lease_id=found.lease_id, ttl_ms=found.ttl_ms))
+        LOOKUPS.labels(key.kind.name, result).inc()
+        return response
+
+    async def Store(self, request: pb.StoreRequest, context: _Context) -> pb.StoreResponse:
+        check = Violations()
+        _lease(check, request.lease_id)
+        if len(request.value) > MAX_VALUE_BYTES:
+            check.add("value", f"has {len(request.value):,} bytes; give at most {MAX_VALUE_BYTES:,}")
+        key = _key(check, request.key)
+        try:
+            with _translated():
+                ttl_ms = await self._cache.store(key, request.lease_id, request.value)
+        except Aborted:
+            STORES.labels(key.kind.name, "lost").inc()
+            raise
+        STORES.labels(key.kind.name, "stored").inc()
+        return pb.StoreResponse(ttl_ms=ttl_ms)
+
+    async def Release(self, request: pb.ReleaseRequest, context: _Context) -> pb.ReleaseResponse:
+        check = Violations()
+        _lease(check, request.lease_id)
+        key = _key(check, request.key)
+        with _translated():
+            return pb.ReleaseResponse(released=await self._cache.release(key, request.lease_id))
+
+    async def Invalidate(self, request: pb.InvalidateRequest, context: _Context) -> pb.InvalidateResponse:
+        check = Violations()
+        check.range("keys", len(request.keys), 0, MAX_KEYS)
+        check.range("prefixes", len(request.prefixes), 0, MAX_PREFIXES)
+        check.raise_if_any()
+        keys, prefixes = _names(check, request)
+        check.raise_if_any()
+        if not keys and not prefixes:
+            return pb.InvalidateResponse()
+        with _translated():
+            removed = await self._cache.invalidate(keys, prefixes)
+        for kind, count in removed.items():
+            INVALIDATIONS.labels(kind).inc(count)
+        return pb.InvalidateResponse(removed=removed.total())
+
+    async def GetStats(self, request: pb.GetStatsRequest, context: _Context) -> pb.GetStatsResponse:
+        tally = self._cache.tally
+        rows = [
+            pb.KindStats(
+                kind=name,
+                ttl_seconds=KINDS[name].ttl_seconds,
+                hits=tally.hits[name],
+                misses=tally.misses[name],
+                stores=tally.stores[name],
+                invalidations=tally.invalidations[name],
+            )
+            for name in sorted(KINDS)
+        ]
+        return pb.GetStatsResponse(kinds=rows, store_available=await self._cache.available())
+
+    async def WatchInvalidations(
+        self, request: pb.WatchInvalidationsRequest, context: _Context
+    ) -> AsyncIterator[pb.WatchInvalidationsResponse]:
+        wanted = frozenset(request.kinds) or frozenset(KINDS)
+        if unknown := sorted(wanted - KINDS.keys()):
+            check = Violations()
+            check.add("kinds", f"holds {unknown[0][:32]!r}, which is no kind; the kinds are {', '.join(sorted(KINDS))}")
+            check.raise_if_any()
+        with _translated(), WATCHERS.track_inprogress(), self._bulletin.watching() as notices:
+            sequence = 1
+            yield pb.WatchInvalidationsResponse(sequence=sequence, watching=pb.Watching())
+            async for notice in notices:
+                keys, prefixes = _of_kinds(notice.keys, wanted), _of_kinds(notice.prefixes, wanted)
+                if keys or prefixes:
+                    sequence += 1
+                    yield pb.WatchInvalidationsResponse(
+                        sequence=sequence, invalidated=pb.Invalidated(keys=keys, prefixes=prefixes)
+                    )
+
+
+def _key(check: Violations, text: str) -> Key:
+    """The key, once everything else in the request has been checked.
+
+    Raises:
+        InvalidArgument: with all violations.
+    """
+    try:
+        key = parse_key(text)
+    except KeyRefusedError as error:
+        check.add("key", str(error))
+        check.raise_if_any()
+        raise
+    check.raise_if_any()
+    return key
+
+
+def _names(check: Violations, request: pb.InvalidateRequest) -> tuple[list[Key], list[Prefix]]:
+    keys: list[Key] = []
+    prefixes: list[Prefix] = []
+    for index, text in enumerate(request.keys):
+        try:
+            keys.append(parse_key(text))
+        except KeyRefusedError as error:
+            check.add(f"keys[{index}]", str(error))
+    for index, text in enumerate(request.prefixes):
+        try:
+            name = parse_prefix(text)
+        except KeyRefusedError as error:
+            check.add(f"prefixes[{index}]", str(error))
+            continue
+        if isinstance(name, Key):
+            keys.append(name)
+        else:
+            prefixes.append(name)
+    return keys, prefixes
+
+
+def _lease(check: Violations, lease_id: str) -> None:
+    check.text("lease_id", lease_id, 1, 64)
+
+
+def _of_kinds(names: tuple[str, ...], kinds: frozenset[str]) -> list[str]:
+    return [name for name in names if name.partition(":")[0] in kinds]
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except StoreUnavailableError as error:
+        raise Unavailable(str(error), reason="CACHE_STORE_UNAVAILABLE") from error
+    except LeaseLostError as error:
+        raise Aborted(
+            "the lease is not held any more: it expired, or the key was invalidated; look the key up again",
+            reason="LEASE_LOST",
+        ) from error

@@ -1,0 +1,194 @@
+"""The news of all replicas, read over one pub/sub connection and fanned out within the process."""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from mesh.telemetry.logs import get_logger
+from services.cache.ports import Notice, StoreUnavailableError
+from services.cache.stores import news
+
+log = get_logger(__name__)
+
+_POLL = 0.05
+_QUIET = 1.0
+_RECONNECT_FIRST, _RECONNECT_MOST = 0.05, 1.0
+
+
+@asynccontextmanager
+async def open_bulletin(redis: Redis, *, timeout: float, backlog: int) -> AsyncIterator["RedisBulletin"]:
+    """Reads the news until the block is left, connecting anew as often as it takes.
+
+    Args:
+        redis: the store.
+        timeout: seconds after which an unanswered ping means that the connection is lost.
+        backlog: how many notices a watcher may be behind before it is given up.
+    """
+    bulletin = RedisBulletin(redis, timeout=timeout, backlog=backlog)
+    task = asyncio.create_task(bulletin.listen())
+    try:
+        yield bulletin
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class RedisBulletin:
+    """The `Bulletin` port."""
+
+    def __init__(self, redis: Redis, *, timeout: float, backlog: int) -> None:
+        self.connected = False
+        self._redis = redis
+        self._timeout = timeout
+        self._backlog = backlog
+        self._channel = news.channel(redis)
+        self._waiters: defaultdict[str, set[_Settled]] = defaultdict(set)
+        self._watchers: set[_Watcher] = set()
+
+    @contextmanager
+    def waiting(self, key: str) -> Iterator["_Settled"]:
+        """Listens for the end of the key's lease, from the moment of entering."""
+        settled = _Settled(self)
+        self._waiters[key].add(settled)
+        try:
+            yield settled
+        finally:
+            self._waiters[key].discard(settled)
+            if not self._waiters[key]:
+                del self._waiters[key]
+
+    @contextmanager
+    def watching(self) -> Iterator[AsyncIterator[Notice]]:
+        """Every invalidation from the moment of entering.
+
+        Raises:
+            StoreUnavailableError: on entering or while iterating, when news may have been missed.
+        """
+        if not self.connected:
+            raise StoreUnavailableError("the news of invalidations cannot be read at present")
+        watcher = _Watcher(self._backlog)
+        self._watchers.add(watcher)
+        try:
+            yield watcher
+        finally:
+            self._watchers.discard(watcher)
+
+    def end_watches(self, why: str) -> None:
+        """Ends every watch; each watcher gets what was told before, then `StoreUnavailableError` with the reason."""
+        for watcher in self._watchers:
+            watcher.end(why)
+        self._watchers.clear()
+
+    async def listen(self) -> None:
+        """Reads the news until cancelled."""
+        pause = _RECONNECT_FIRST
+        while True:
+            try:
+                await self._read()
+            except (RedisError, OSError, TimeoutError) as error:
+                if self.connected:
+                    log.warning("the news of invalidations is cut off", extra={"error": str(error)})
+                    pause = _RECONNECT_FIRST
+            finally:
+                self._cut_off()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _RECONNECT_MOST)
+
+    async def _read(self) -> None:
+        """Subscribes and reads until the connection fails.
+
+        The client would connect and subscribe again by itself without a word, and what was published in between would
+        be lost; without retries (see `open_redis`) it raises first, and this subscription is given up.
+        """
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(self._channel)
+            pinged = False
+            while True:
+                message = await pubsub.get_message(timeout=self._timeout if pinged else _QUIET)
+                if message is None:
+                    if pinged:
+                        raise TimeoutError("a ping went unanswered")
+                    await pubsub.ping()
+                    pinged = True
+                    continue
+                pinged = False
+                if message["type"] == "subscribe":
+                    self.connected = True
+                elif message["type"] == "message":
+                    self._tell(news.read(message["data"]))
+
+    def _tell(self, told: str | Notice) -> None:
+        if isinstance(told, str):
+            self._wake(told)
+            return
+        for key in told.keys:
+            self._wake(key)
+        if told.prefixes:
+            for key in [key for key in self._waiters if key.startswith(told.prefixes)]:
+                self._wake(key)
+        for watcher in self._watchers:
+            watcher.tell(told)
+
+    def _wake(self, key: str) -> None:
+        for settled in self._waiters.get(key, ()):
+            settled.event.set()
+
+    def _cut_off(self) -> None:
+        self.connected = False
+        for key in self._waiters:
+            self._wake(key)  # so that they poll from here on
+        self.end_watches("the news of invalidations was cut off; what is cached nearby may be stale")
+
+
+class _Settled:
+    """The `Settled` port."""
+
+    def __init__(self, bulletin: RedisBulletin) -> None:
+        self.event = asyncio.Event()
+        self._bulletin = bulletin
+
+    async def wait(self, seconds: float) -> None:
+        """Returns when the key's lease has ended, in any way, or after so many seconds; may return early."""
+        try:
+            async with asyncio.timeout(seconds if self._bulletin.connected else min(seconds, _POLL)):
+                await self.event.wait()
+        except TimeoutError:
+            pass
+        self.event.clear()
+
+
+class _Watcher:
+    """The notices that one watcher has not read yet."""
+
+    def __init__(self, backlog: int) -> None:
+        self._backlog = backlog
+        self._notices: deque[Notice] = deque()
+        self._news = asyncio.Event()
+        self._ended: str | None = None
+
+    def tell(self, notice: Notice) -> None:
+        if len(self._notices) >= self._backlog:
+            self.end(f"the watcher is more than {self._backlog} notices behind")
+        if self._ended is None:
+            self._notices.append(notice)
+            self._news.set()
+
+    def end(self, why: str) -> None:
+        self._ended = self._ended or why
+        self._news.set()
+
+    def __aiter__(self) -> "_Watcher":
+        return self
+
+    async def __anext__(self) -> Notice:
+        await self._news.wait()
+        if self._notices:
+            notice = self._notices.popleft()
+            if not self._notices and self._ended is None:
+                self._news.clear()
+            return notice
+        raise StoreUnavailableError(self._ended or "the watch has ended")

@@ -1,0 +1,250 @@
+"""The store on Redis (7 or later) or Valkey.
+
+A key has one entry: ``l{lease_id}`` while somebody computes its value, ``v{value}`` once it is stored. So to delete the
+entry is to remove the value and to void the lease, both at once. Each operation is one Lua script, atomic and one round
+trip.
+
+Keys that a prefix can name are listed in a sorted set per group, by the time at which their entry expires. The list
+decides: an entry that is not in it does not count, so that a list evicted under memory pressure loses values but never
+lets one survive its invalidation.
+
+A store that restarts may come back with values whose invalidation it had not written to disk yet. All names therefore
+begin with the server's run id. Redis and Valkey do not keep scripts over a restart: the first call to a server that is
+another than thought fails with NOSCRIPT before it touches a key, and the run id is read again. What an earlier run left
+expires unseen.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from services.cache.ports import Contended, Found, GroupPrefix, Hit, Lease, Place, StoreUnavailableError
+from services.cache.stores import news
+
+_VALUE = b"v"
+
+# Entries of one group share KEYS[2], the group's list; other entries have no KEYS[2].
+_PRELUDE = """
+local function listed(list, key)
+  return not list or redis.call('ZSCORE', list, key)
+end
+local function enlist(list, key, ms, list_ms)
+  if not list then return end
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  redis.call('ZREMRANGEBYSCORE', list, '-inf', now)
+  redis.call('ZADD', list, now + ms, key)
+  redis.call('PEXPIRE', list, list_ms)
+end
+"""
+
+# ARGV: lease entry, lease ms, key, list ms. Asked twice with the same lease, it grants the same lease.
+_LOOKUP = """
+local entry = redis.call('GET', KEYS[1])
+if entry and entry ~= ARGV[1] and listed(KEYS[2], ARGV[3]) then
+  return {entry, redis.call('PTTL', KEYS[1])}
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+enlist(KEYS[2], ARGV[3], ARGV[2], ARGV[4])
+return {ARGV[1], tonumber(ARGV[2])}
+"""
+
+# ARGV: lease entry, value entry, ttl ms, key, list ms, channel, message.
+_STORE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] or not listed(KEYS[2], ARGV[4]) then
+  return 0
+end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+enlist(KEYS[2], ARGV[4], ARGV[3], ARGV[5])
+redis.call('PUBLISH', ARGV[6], ARGV[7])
+return 1
+"""
+
+# ARGV: lease entry, channel, message.
+_RELEASE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+redis.call('DEL', KEYS[1])
+redis.call('PUBLISH', ARGV[2], ARGV[3])
+return 1
+"""
+
+# KEYS: the entries of the keys, then the list of each prefix's group. ARGV: channel, message, what entries' names begin
+# with, then the prefixes. The entries that a list names cannot be declared as KEYS: this script needs a store that is
+# not a cluster.
+_INVALIDATE = """
+local function remove(entry)
+  local stored = redis.call('GETRANGE', entry, 0, 0) == 'v'
+  redis.call('UNLINK', entry)
+  return stored and 1 or 0
+end
+local prefixes = #ARGV - 3
+local counts = {}
+for i = 1, #KEYS - prefixes do
+  counts[i] = remove(KEYS[i])
+end
+for p = 1, prefixes do
+  local list, prefix, count = KEYS[#KEYS - prefixes + p], ARGV[3 + p], 0
+  for _, key in ipairs(redis.call('ZRANGE', list, 0, -1)) do
+    if string.sub(key, 1, #prefix) == prefix then
+      count = count + remove(ARGV[3] .. key)
+      redis.call('ZREM', list, key)
+    end
+  end
+  counts[#counts + 1] = count
+end
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return counts
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One life of the server: how names begin, and the digests of its scripts."""
+
+    entry: str
+    list: str
+    lookup: str
+    store: str
+    release: str
+    invalidate: str
+
+    def names(self, place: Place) -> tuple[str, ...]:
+        """KEYS of a script that deals with one entry."""
+        entry = self.entry + place.key
+        return (entry,) if place.group is None else (entry, self.list + place.group)
+
+
+@asynccontextmanager
+async def open_redis(url: str, *, timeout: float, connections: int) -> AsyncIterator[Redis]:
+    """A client that gives up after ``timeout`` seconds and never tries again by itself. Does not connect yet."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        protocol=3,
+        max_connections=connections,
+        timeout=timeout,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        client_name="gaji-cache",
+        driver_info=None,  # the client would read its version from disk at every connection, on the event loop
+        retry=Retry(NoBackoff(), 0),
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+    )
+    client = Redis.from_pool(pool)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+class RedisStore:
+    """The `Store` port.
+
+    Args:
+        redis: a client without retries of its own.
+        timeout: seconds that an operation may take.
+    """
+
+    def __init__(self, redis: Redis, *, timeout: float) -> None:
+        self._redis = redis
+        self._timeout = timeout
+        self._channel = news.channel(redis)
+        self._run: _Run | None = None
+        self._starting = asyncio.Lock()
+
+    async def lookup(self, place: Place, lease_id: str, lease_ms: int) -> Found:
+        """Finds the value; on a miss that nobody else works on, grants the lease."""
+        ours = f"l{lease_id}".encode()
+        entry, ttl_ms = await self._call(
+            lambda run: (run.lookup, run.names(place), (ours, lease_ms, place.key, place.group_ttl_ms))
+        )
+        if entry.startswith(_VALUE):
+            return Hit(entry[len(_VALUE) :], max(0, ttl_ms))
+        return Lease(lease_id, ttl_ms) if entry == ours else Contended(max(0, ttl_ms))
+
+    async def store(self, place: Place, lease_id: str, value: bytes, ttl_ms: int) -> bool:
+        """Stores the value if the lease is held; whether it was."""
+        return bool(
+            await self._call(
+                lambda run: (
+                    run.store,
+                    run.names(place),
+                    (
+                        *(f"l{lease_id}", _VALUE + value, ttl_ms, place.key, place.group_ttl_ms),
+                        *(self._channel, news.settled(place.key)),
+                    ),
+                )
+            )
+        )
+
+    async def release(self, place: Place, lease_id: str) -> bool:
+        """Ends the lease if it is held; whether it was."""
+        return bool(
+            await self._call(
+                lambda run: (
+                    run.release,
+                    run.names(place),
+                    (f"l{lease_id}", self._channel, news.settled(place.key)),
+                )
+            )
+        )
+
+    async def invalidate(self, keys: Sequence[str], prefixes: Sequence[GroupPrefix]) -> list[int]:
+        """Removes values, voids leases and tells every replica. How many values went: by key, then by prefix."""
+        notice = news.invalidated(keys, [prefix.text for prefix in prefixes])
+        counts: list[int] = await self._call(
+            lambda run: (
+                run.invalidate,
+                (*(run.entry + key for key in keys), *(run.list + prefix.group for prefix in prefixes)),
+                (self._channel, notice, run.entry, *(prefix.text for prefix in prefixes)),
+            )
+        )
+        return counts
+
+    async def available(self) -> bool:
+        """Whether the store answers."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._redis.ping()
+        except (RedisError, OSError, TimeoutError):
+            return False
+        return True
+
+    async def _call(self, command: Callable[[_Run], tuple[str, Sequence[str], Sequence[Any]]]) -> Any:
+        """Runs a script: its digest, KEYS and ARGV depend on the server's run."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                while True:
+                    run = self._run or await self._start()
+                    digest, keys, arguments = command(run)
+                    try:
+                        return await self._redis.evalsha(digest, len(keys), *keys, *arguments)
+                    except NoScriptError:
+                        if self._run is run:
+                            self._run = None
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailableError(f"the store does not answer: {error or type(error).__name__}") from error
+
+    async def _start(self) -> _Run:
+        async with self._starting:
+            if self._run is None:
+                # One connection for both: it breaks when the server restarts in between.
+                async with self._redis.client() as connection:
+                    run_id = (await connection.info("server"))["run_id"]
+                    # The id makes the digests those of this run, whatever else has loaded the same scripts.
+                    digests = [
+                        await connection.script_load(f"-- gaji cache, run {run_id}\n{_PRELUDE}{script}")
+                        for script in (_LOOKUP, _STORE, _RELEASE, _INVALIDATE)
+                    ]
+                begin = f"gaji:cache:{run_id[:12]}:"
+                self._run = _Run(begin + "entry:", begin + "list:", *digests)
+            return self._run
