@@ -1,0 +1,1 @@
+"""Library: users, novels, scenarios, conversations and their messages, in PostgreSQL."""

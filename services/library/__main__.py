@@ -1,0 +1,59 @@
+"""Composes the library and serves it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from gaji.cache.v1 import cache_service_pb2 as cache_pb
+from gaji.search.v1 import search_service_pb2 as search_pb
+
+from mesh.client import open_channel
+from mesh.process import run, until_signal
+from mesh.server import MeshServer, open_server
+from services.library.clients import GrpcSearch, open_cache
+from services.library.config import LibrarySettings
+from services.library.domain.ingestion import Driver, running
+from services.library.domain.library import Library
+from services.library.domain.passwords import Passwords
+from services.library.domain.tokens import TokenIssuer, load_private_key
+from services.library.servicer import services
+from services.library.stores import open_stores
+
+_CACHE = cache_pb.DESCRIPTOR.services_by_name["CacheService"]
+_SEARCH = search_pb.DESCRIPTOR.services_by_name["SearchService"]
+
+
+@asynccontextmanager
+async def open_library(settings: LibrarySettings) -> AsyncIterator[MeshServer]:
+    """Brings the schema up to date, serves, and drives ingestions until the block is left.
+
+    Raises:
+        OSError: a port is taken, or the database does not answer.
+        ValueError: a key file holds no key.
+    """
+    async with AsyncExitStack() as stack:
+        key = await asyncio.to_thread(load_private_key, settings.jwt_private_key_file)
+        tokens = TokenIssuer(key, settings.access_token_seconds)
+        stores = await stack.enter_async_context(open_stores(settings))
+        to_cache = await stack.enter_async_context(open_channel(settings.cache_target, settings, [_CACHE]))
+        cache = await stack.enter_async_context(open_cache(to_cache))
+        search = GrpcSearch(await stack.enter_async_context(open_channel(settings.search_target, settings, [_SEARCH])))
+        passwords = await stack.enter_async_context(Passwords())
+        library = Library(
+            stores=stores, search=search, cache=cache, passwords=passwords, tokens=tokens, terms=settings.terms()
+        )
+        driver = Driver(stores.ingestion, stores.notifications, search, library.reads, settings.driver())
+        await stack.enter_async_context(running(driver))
+        server = await stack.enter_async_context(open_server(settings, services(library), name="library"))
+        stack.callback(stores.notifications.end_watches)
+        yield server
+
+
+async def main() -> None:
+    """Runs until SIGTERM or SIGINT."""
+    async with open_library(LibrarySettings()):
+        await until_signal()
+
+
+if __name__ == "__main__":
+    run(main, name="library")

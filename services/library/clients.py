@@ -1,0 +1,193 @@
+"""The library's peers: search and cache, over gRPC."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from uuid import UUID
+
+import grpc
+from gaji.cache.v1 import cache_service_pb2 as cache_pb
+from gaji.cache.v1 import cache_service_pb2_grpc as cache_rpc
+from gaji.search.v1 import search_service_pb2 as search_pb
+from gaji.search.v1 import search_service_pb2_grpc as search_rpc
+
+from mesh import deadlines
+from mesh.errors import MeshError, NotFound, translated
+from mesh.read_through import CacheContended, CacheHit, CacheLease, ReadThrough
+from mesh.streams import opened
+from mesh.telemetry.logs import get_logger
+from services.library.models import Character, IngestionSummary, Novel, Progress, Visibility
+
+log = get_logger(__name__)
+
+_REMOVE_SECONDS = 5.0
+_CACHE_SECONDS = 0.5
+_RETRY_SECONDS = (0.2, 5.0)
+_KEYS = 1000
+
+
+class GrpcSearch:
+    """The port `Search`. All of it raises the `MeshError` that search answers with, or Unavailable."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = search_rpc.SearchServiceStub(channel)
+
+    async def ingest(
+        self, novel: Novel, text: str, timeout: float
+    ) -> AsyncGenerator[Progress | IngestionSummary, None]:
+        """Ingests a novel; the summary comes last."""
+        request = search_pb.IngestNovelRequest(
+            novel_id=str(novel.novel_id),
+            owner_id=str(novel.owner_id),
+            public=novel.visibility is Visibility.PUBLIC,
+            title=novel.title,
+            author=novel.author,
+            language=novel.language,
+            text=text,
+        )
+        with translated("search"):
+            async with opened(self._stub.IngestNovel(request, timeout=timeout)) as events:
+                async for event in events:
+                    if event.WhichOneof("event") == "progress":
+                        yield Progress(event.progress.progress, event.progress.stage, event.progress.message)
+                    elif event.WhichOneof("event") == "complete":
+                        done = event.complete
+                        yield IngestionSummary(done.language, done.words, done.chapters, done.passages, done.characters)
+
+    async def find_passages(
+        self, novel_id: UUID, query: str, top_k: int, until_chapter: int | None, timeout: float
+    ) -> Sequence[UUID]:
+        """The ids of the passages that fit a query, best first."""
+        request = search_pb.SearchPassagesRequest(
+            novel_id=str(novel_id), query=query, top_k=top_k, until_chapter=until_chapter
+        )
+        with translated("search"):
+            response = await self._stub.SearchPassages(request, timeout=timeout)
+        return [UUID(passage.id) for passage in response.passages]
+
+    async def known_passages(
+        self, novel_id: UUID, passage_ids: Sequence[UUID], until_chapter: int | None
+    ) -> Sequence[UUID]:
+        """Those of the passages that the novel has."""
+        request = search_pb.GetPassagesRequest(
+            novel_id=str(novel_id), passage_ids=map(str, passage_ids), until_chapter=until_chapter
+        )
+        with translated("search"):
+            response = await self._stub.GetPassages(request)
+        return [UUID(passage.id) for passage in response.passages]
+
+    async def character(self, character_id: UUID) -> Character | None:
+        """A character of a novel that the caller sees."""
+        try:
+            with translated("search"):
+                response = await self._stub.GetCharacter(search_pb.GetCharacterRequest(character_id=str(character_id)))
+        except NotFound:
+            return None
+        found = response.character
+        return Character(UUID(found.character_id), UUID(found.novel_id), found.name, found.description)
+
+    async def delete_novel(self, novel_id: UUID) -> None:
+        """Removes a novel's passages and characters; idempotent."""
+        with translated("search"):
+            await self._stub.DeleteNovel(search_pb.DeleteNovelRequest(novel_id=str(novel_id)), timeout=_REMOVE_SECONDS)
+
+
+class GrpcCache:
+    """The cache room's calls, for `mesh.read_through`."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = cache_rpc.CacheServiceStub(channel)
+
+    async def lookup(self, key: str, wait_ms: int) -> CacheHit | CacheLease | CacheContended:
+        """Finds the value or grants the lease."""
+        with translated("cache"):
+            found = await self._stub.Lookup(
+                cache_pb.LookupRequest(key=key, wait_ms=wait_ms), timeout=_CACHE_SECONDS + wait_ms / 1000
+            )
+        if found.WhichOneof("result") == "hit":
+            return CacheHit(found.hit.value)
+        if found.WhichOneof("result") == "lease":
+            return CacheLease(found.lease.lease_id)
+        return CacheContended()
+
+    async def store(self, key: str, lease_id: str, value: bytes) -> None:
+        """Stores the value under the lease."""
+        with translated("cache"):
+            await self._stub.Store(
+                cache_pb.StoreRequest(key=key, lease_id=lease_id, value=value), timeout=_CACHE_SECONDS
+            )
+
+    async def release(self, key: str, lease_id: str) -> None:
+        """Gives the lease back."""
+        with translated("cache"):
+            await self._stub.Release(cache_pb.ReleaseRequest(key=key, lease_id=lease_id), timeout=_CACHE_SECONDS)
+
+    async def invalidate(self, keys: Sequence[str]) -> None:
+        """Removes values and voids leases."""
+        with translated("cache"):
+            await self._stub.Invalidate(cache_pb.InvalidateRequest(keys=keys), timeout=_CACHE_SECONDS)
+
+
+class LibraryCache:
+    """The port `Cache`: reads through, and makes sure that an invalidation arrives in the end.
+
+    While one is outstanding (the cache is down), its key is read past the cache, and the invalidation is tried again in
+    the background: other replicas may see the old value until it arrives, at most for the key's time to live.
+    """
+
+    def __init__(self, cache: GrpcCache) -> None:
+        self._cache = cache
+        self._reads = ReadThrough(cache)
+        self._outstanding: dict[str, int] = {}
+        self._work = asyncio.Event()
+
+    async def get(self, key: str, compute: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The value of a key, computed when it is not there."""
+        return await (compute() if key in self._outstanding else self._reads.get(key, compute))
+
+    async def invalidate(self, keys: Sequence[str]) -> None:
+        """Removes values after a write."""
+        # Noted first: a caller that is cancelled here has written all the same.
+        for key in keys:
+            self._outstanding[key] = self._outstanding.get(key, 0) + 1
+        self._reads.forget(*keys)
+        self._work.set()
+        try:
+            await self._send({key: self._outstanding[key] for key in keys if key in self._outstanding})
+        except MeshError as error:
+            log.warning("an invalidation is sent later", extra={"keys": list(keys)[:10], "reason": error.reason})
+
+    async def resend(self) -> None:
+        """Sends what is outstanding again, until cancelled."""
+        shortest, longest = _RETRY_SECONDS
+        delay = shortest
+        while True:
+            await self._work.wait()
+            await asyncio.sleep(delay)
+            try:
+                while self._outstanding:
+                    await self._send(dict(list(self._outstanding.items())[:_KEYS]))
+                self._work.clear()
+                delay = shortest
+            except MeshError:
+                delay = min(delay * 2, longest)
+
+    async def _send(self, versions: dict[str, int]) -> None:
+        with deadlines.scope(None):  # the write is done: its caller's haste must not leave a stale value
+            await self._cache.invalidate(list(versions))
+        for key, version in versions.items():
+            if self._outstanding.get(key) == version:  # not written again meanwhile
+                del self._outstanding[key]
+
+
+@asynccontextmanager
+async def open_cache(channel: grpc.aio.Channel) -> AsyncIterator[LibraryCache]:
+    """The cache, with the task that sends late invalidations."""
+    cache = LibraryCache(GrpcCache(channel))
+    task = asyncio.create_task(cache.resend(), name="invalidations")
+    try:
+        yield cache
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

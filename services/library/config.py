@@ -1,0 +1,60 @@
+"""Settings of the library, from ``GAJI_*`` variables."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from mesh.config import MeshSettings
+from services.library.domain.ingestion import Policy
+from services.library.domain.library import Terms
+from services.library.models import Visibility
+
+
+class LibrarySettings(MeshSettings):
+    """What the library needs beside what every process needs."""
+
+    listen: str = Field("127.0.0.1:50051", description="host:port of the gRPC server")
+    admin_listen: str = Field("127.0.0.1:9101", description="host:port of /metrics and /health")
+
+    database_url: str = Field(pattern=r"^postgres(ql)?://", description="postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    pool_min: int = Field(10, ge=0, description="connections that are kept open")
+    pool_max: int = Field(20, ge=1, description="connections at most")
+    pool_acquire_timeout: float = Field(30.0, gt=0, description="seconds to wait for a connection")
+    pool_held_warning: float = Field(60.0, gt=0, description="seconds after which a held connection is warned of")
+
+    jwt_private_key_file: Path = Field(description="PEM of the Ed25519 key that signs access tokens")
+    access_token_seconds: int = Field(15 * 60, gt=0, description="life of an access token")
+    refresh_token_seconds: int = Field(30 * 24 * 3600, gt=0, description="life of a refresh token")
+
+    novel_visibility: Visibility = Field(
+        Visibility.PUBLIC,
+        description="who sees a novel whose maker did not say: everybody (a shared shelf) or its owner",
+    )
+    reply_lease_seconds: float = Field(330.0, gt=0, description="after which a pending reply may be taken over")
+
+    ingestion_lease_seconds: float = Field(30.0, gt=0, description="after which a silent driver's novel is taken over")
+    ingestion_poll_seconds: float = Field(5.0, gt=0, description="how often to look for work that nobody told of")
+    ingestion_timeout: float = Field(3600.0, gt=0, description="seconds that one ingestion may take")
+    ingestion_attempts: int = Field(10, ge=1, description="how often an ingestion is tried while search is down")
+    ingestion_backoff: float = Field(1.0, ge=0, description="seconds before the second attempt; doubled, at most 30")
+
+    @model_validator(mode="after")
+    def _pool_bounds(self) -> Self:
+        if self.pool_min > self.pool_max:
+            raise ValueError(f"GAJI_POOL_MIN ({self.pool_min}) is above GAJI_POOL_MAX ({self.pool_max})")
+        return self
+
+    def terms(self) -> Terms:
+        """What the domain goes by."""
+        return Terms(self.refresh_token_seconds, self.novel_visibility, self.reply_lease_seconds)
+
+    def driver(self) -> Policy:
+        """What the ingestion driver goes by."""
+        return Policy(
+            self.ingestion_lease_seconds,
+            self.ingestion_poll_seconds,
+            self.ingestion_timeout,
+            self.ingestion_attempts,
+            self.ingestion_backoff,
+        )

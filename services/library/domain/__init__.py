@@ -1,0 +1,1 @@
+"""What the library does, whatever carries the calls and whatever keeps the rows."""

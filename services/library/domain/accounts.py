@@ -1,0 +1,198 @@
+"""Accounts, guests and sessions."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import email_validator
+
+from mesh.errors import Unauthenticated
+from mesh.validation import Violations
+from services.library.domain.errors import unknown_user
+from services.library.domain.passwords import Passwords
+from services.library.domain.reads import Reads
+from services.library.domain.tokens import TokenIssuer, new_secret, secret_hash
+from services.library.models import User
+from services.library.ports import UserStore
+
+_NAME = 80
+_PASSWORD = 256
+# Nothing is sent to an address, so those of intranets and test beds are as good as any.
+for _name in ("local", "test"):
+    if _name in email_validator.SPECIAL_USE_DOMAIN_NAMES:
+        email_validator.SPECIAL_USE_DOMAIN_NAMES.remove(_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open session.
+
+    Attributes:
+        expires_in: seconds of life of the access token.
+        refresh_expires_in: seconds of life of the refresh token.
+    """
+
+    user: User
+    access_token: str
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+
+
+class Accounts:
+    """Opens, continues and ends sessions."""
+
+    def __init__(
+        self, users: UserStore, passwords: Passwords, tokens: TokenIssuer, reads: Reads, refresh_seconds: int
+    ) -> None:
+        self._users = users
+        self._passwords = passwords
+        self._tokens = tokens
+        self._reads = reads
+        self._refresh_seconds = refresh_seconds
+
+    async def register(self, email: str, password: str, display_name: str, guest_id: UUID | None) -> Session:
+        """Makes an account.
+
+        Args:
+            email: its address, not yet registered.
+            password: 8 to 256 characters.
+            display_name: at most 80 characters; empty: the address's local part.
+            guest_id: the guest who becomes the account, if one asks.
+
+        Raises:
+            InvalidArgument: a field is not as above.
+            AlreadyExists: the address has an account.
+        """
+        check = Violations()
+        address = _email(check, email)
+        _password(check, password)
+        check.text("display_name", display_name, 0, _NAME)
+        check.raise_if_any()
+        name = display_name.strip() or address.partition("@")[0][:_NAME]
+        password_hash = await self._passwords.hash(password)
+        user = await self._users.upgrade(guest_id, address, password_hash, name) if guest_id else None
+        if user is None:
+            user = User(uuid4(), address, name, datetime.now(UTC))
+            await self._users.create(user, password_hash)
+        else:
+            await self._reads.user_changed(user.user_id)
+        return await self._open(user)
+
+    async def login(self, email: str, password: str) -> Session:
+        """Opens a session.
+
+        Raises:
+            InvalidArgument: a field is empty.
+            Unauthenticated: the address is unknown or the password wrong; which of the two is not told.
+        """
+        check = Violations()
+        check.text("email", email, 1, 320)
+        if not password:
+            check.add("password", "is empty; give the account's password")
+        check.raise_if_any()
+        found = await self._users.credentials(_normal(email))
+        right = await self._passwords.verify(found[1] if found else None, password[:_PASSWORD])
+        if found is None or not right or len(password) > _PASSWORD:
+            raise Unauthenticated("e-mail address or password is wrong", reason="WRONG_CREDENTIALS")
+        user, password_hash = found
+        if self._passwords.outdated(password_hash):
+            await self._users.set_password_hash(user.user_id, await self._passwords.hash(password))
+        return await self._open(user)
+
+    async def create_guest(self, display_name: str) -> Session:
+        """Opens a session for a new guest.
+
+        Raises:
+            InvalidArgument: the name has more than 80 characters.
+        """
+        check = Violations()
+        check.text("display_name", display_name, 0, _NAME)
+        check.raise_if_any()
+        user = User(uuid4(), None, display_name.strip() or "Guest", datetime.now(UTC))
+        await self._users.create(user, None)
+        return await self._open(user)
+
+    async def refresh(self, refresh_token: str) -> Session:
+        """Exchanges a refresh token for a new session.
+
+        Raises:
+            Unauthenticated: the token is missing, unknown, expired, revoked, or used before: then its whole family
+                of sessions is ended, for either its owner or a thief has used it.
+        """
+        if not refresh_token:
+            raise _refused("is missing; sign in again", "REFRESH_TOKEN_MISSING")
+        secret = new_secret()
+        rotation = await self._users.rotate(secret_hash(refresh_token), secret_hash(secret), self._refresh_seconds)
+        if rotation.reused:
+            raise _refused("was used before, so its session is ended; sign in again", "REFRESH_TOKEN_REUSED")
+        if rotation.user is None:
+            raise _refused("is unknown, expired or revoked; sign in again", "REFRESH_TOKEN_INVALID")
+        return self._session(rotation.user, secret)
+
+    async def logout(self, refresh_token: str) -> None:
+        """Ends the session of a refresh token; without one there is nothing to end."""
+        if refresh_token:
+            await self._users.close_session(secret_hash(refresh_token))
+
+    async def profile(self, user_id: UUID) -> User:
+        """The caller.
+
+        Raises:
+            Unauthenticated: the user is gone.
+        """
+        user = await self._reads.user(user_id)
+        if user is None:
+            raise unknown_user()
+        return user
+
+    async def update_profile(self, user_id: UUID, display_name: str | None) -> User:
+        """Changes what is not None.
+
+        Raises:
+            InvalidArgument: the name does not have 1 to 80 characters.
+            Unauthenticated: the user is gone.
+        """
+        check = Violations()
+        if display_name is not None:
+            check.text("display_name", display_name, 1, _NAME)
+        check.raise_if_any()
+        user = await self._users.update(user_id, display_name.strip() if display_name is not None else None)
+        if user is None:
+            raise unknown_user()
+        await self._reads.user_changed(user_id)
+        return user
+
+    async def _open(self, user: User) -> Session:
+        secret = new_secret()
+        await self._users.open_session(user.user_id, secret_hash(secret), self._refresh_seconds)
+        return self._session(user, secret)
+
+    def _session(self, user: User, secret: str) -> Session:
+        return Session(user, self._tokens.issue(user), self._tokens.seconds, secret, self._refresh_seconds)
+
+
+def _refused(what: str, reason: str) -> Unauthenticated:
+    return Unauthenticated(f"refresh_token {what}", reason=reason, fields={"refresh_token": what})
+
+
+def _normal(email: str) -> str:
+    return email.strip().lower()
+
+
+def _email(check: Violations, email: str) -> str:
+    """The address in the one form in which it is stored."""
+    if not email.strip():
+        check.add("email", "is missing; give an e-mail address")
+        return ""
+    try:
+        found = email_validator.validate_email(email.strip(), check_deliverability=False)
+    except email_validator.EmailNotValidError:
+        check.add("email", "is not an e-mail address, e.g. reader@example.com")
+        return ""
+    return _normal(found.normalized)
+
+
+def _password(check: Violations, password: str) -> None:
+    if not 8 <= len(password) <= _PASSWORD:
+        check.add("password", f"has {len(password):,} characters; give 8 to 256")

@@ -1,0 +1,36 @@
+"""Pages of lists that are sorted by time, newest first."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from mesh.pages import decode_token, encode_token
+from mesh.validation import Violations
+from services.library.models import Page
+from services.library.ports import Key
+
+T = TypeVar("T")
+
+
+def read_key(check: Violations, token: str) -> Key | None:
+    """The position that a page token names; None: the first page, or a violation is noted."""
+    parts = decode_token(check, token, 2)
+    if parts is None:
+        return None
+    try:
+        moment, row_id = datetime.fromisoformat(parts[0]), UUID(parts[1])
+    except ValueError:
+        moment, row_id = None, None
+    if moment is None or row_id is None or moment.tzinfo is None:
+        check.add("page_token", "is not a token of this list; leave it out to begin at the first page")
+        return None
+    return moment, row_id
+
+
+def page(found: Sequence[T], size: int, key: Callable[[T], Key]) -> Page[T]:
+    """A page of rows of which one more than its size was asked for."""
+    if len(found) <= size:
+        return Page(found)
+    moment, row_id = key(found[size - 1])
+    return Page(found[:size], encode_token(moment.isoformat(), str(row_id)))

@@ -1,0 +1,314 @@
+"""What the library keeps. Plain values: no transport, no store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+from uuid import UUID
+
+T = TypeVar("T")
+
+
+class Visibility(StrEnum):
+    """Who may see a thing."""
+
+    PRIVATE = "private"
+    PUBLIC = "public"
+
+
+class IngestionStatus(StrEnum):
+    """How far the ingestion of a novel is."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in {IngestionStatus.COMPLETE, IngestionStatus.FAILED}
+
+
+class ConversationStatus(StrEnum):
+    """What a conversation waits for: its first message, or nothing."""
+
+    PENDING = "pending"
+    OPEN = "open"
+
+
+class Role(StrEnum):
+    """Who wrote a message."""
+
+    READER = "reader"
+    CHARACTER = "character"
+
+
+class MessageStatus(StrEnum):
+    """Whether a message is whole."""
+
+    PENDING = "pending"
+    COMPLETE = "complete"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something could not be completed.
+
+    Attributes:
+        code: the gRPC status code's name.
+        reason: for programs, UPPER_SNAKE.
+        message: for people.
+        retryable: whether the same may succeed later.
+    """
+
+    code: str
+    reason: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A reader; a guest has no e-mail address."""
+
+    user_id: UUID
+    email: str | None
+    display_name: str
+    created_at: datetime
+
+    @property
+    def guest(self) -> bool:
+        """Whether the user has no account yet."""
+        return self.email is None
+
+
+@dataclass(frozen=True, slots=True)
+class Novel:
+    """A novel without its text."""
+
+    novel_id: UUID
+    owner_id: UUID
+    title: str
+    author: str
+    language: str
+    visibility: Visibility
+    status: IngestionStatus
+    words: int
+    chapters: int
+    passages: int
+    characters: int
+    failure: Failure | None
+    created_at: datetime
+    updated_at: datetime
+
+    def visible_to(self, user_id: UUID) -> bool:
+        """Whether the user may see it."""
+        return self.visibility is Visibility.PUBLIC or self.owner_id == user_id
+
+
+@dataclass(frozen=True, slots=True)
+class NewNovel:
+    """A novel to be stored.
+
+    Attributes:
+        request_id: makes repeated requests one; None: this is a request of its own.
+        request_hash: tells the same request from another one with the same id.
+    """
+
+    novel_id: UUID
+    owner_id: UUID
+    title: str
+    author: str
+    language: str
+    visibility: Visibility
+    text: str
+    request_id: str | None
+    request_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job has come.
+
+    Attributes:
+        percent: 0 to 100.
+        stage: a stable word for what is being done.
+        message: the same for people.
+    """
+
+    percent: int
+    stage: str
+    message: str
+
+    def no_less_than(self, percent: int) -> "Progress":
+        """The same, but never below what was told before."""
+        return self if self.percent >= percent else replace(self, percent=percent)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionState:
+    """How the ingestion of a novel stands."""
+
+    status: IngestionStatus
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionSummary:
+    """What an ingestion has stored in search."""
+
+    language: str
+    words: int
+    chapters: int
+    passages: int
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionJob:
+    """A novel whose ingestion is this process's while its lease lives.
+
+    Attributes:
+        attempt: 1 for the first.
+    """
+
+    novel: Novel
+    text: str
+    lease_id: UUID
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A what-if scenario.
+
+    Attributes:
+        passage_ids: what it was built on, best first.
+        until_chapter: the spoiler limit; None: no limit.
+    """
+
+    scenario_id: UUID
+    owner_id: UUID
+    novel_id: UUID
+    title: str
+    description: str
+    passage_ids: Sequence[UUID]
+    visibility: Visibility
+    until_chapter: int | None
+    created_at: datetime
+    updated_at: datetime
+
+    def visible_to(self, user_id: UUID) -> bool:
+        """Whether the user may see it."""
+        return self.visibility is Visibility.PUBLIC or self.owner_id == user_id
+
+
+@dataclass(frozen=True, slots=True)
+class NewScenario:
+    """A scenario to be stored."""
+
+    scenario_id: UUID
+    owner_id: UUID
+    novel_id: UUID
+    title: str
+    description: str
+    passage_ids: Sequence[UUID]
+    visibility: Visibility
+    until_chapter: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """Somebody in a novel, as search knows them."""
+
+    character_id: UUID
+    novel_id: UUID
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation of one reader with one character; title is the scenario's."""
+
+    conversation_id: UUID
+    user_id: UUID
+    scenario_id: UUID
+    novel_id: UUID
+    character_id: UUID
+    character_name: str
+    character_description: str
+    title: str
+    status: ConversationStatus
+    message_count: int
+    last_message: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewConversation:
+    """A conversation to be stored."""
+
+    conversation_id: UUID
+    user_id: UUID
+    scenario: Scenario
+    character: Character
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRecord:
+    """How a reply was made."""
+
+    provider: str = ""
+    model: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    first_token_ms: int = 0
+    total_ms: int = 0
+    passage_ids: Sequence[str] = ()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of a conversation.
+
+    Attributes:
+        position: its place in the conversation, from 0.
+        record: how it was made; None for a reader's message and while it is being written.
+    """
+
+    message_id: UUID
+    conversation_id: UUID
+    position: int
+    role: Role
+    content: str
+    status: MessageStatus
+    record: ReplyRecord | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A character's message with its lease.
+
+    Attributes:
+        lease_age: seconds since the lease was given.
+    """
+
+    message: Message
+    lease_id: UUID | None
+    lease_age: float
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list; an empty token says that there is no more."""
+
+    items: Sequence[T]
+    next_token: str = ""

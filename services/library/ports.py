@@ -1,0 +1,325 @@
+"""What the library's domain needs from the outside."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from services.library.models import (
+    Character,
+    Conversation,
+    Failure,
+    IngestionJob,
+    IngestionState,
+    IngestionSummary,
+    Message,
+    MessageStatus,
+    NewConversation,
+    NewNovel,
+    NewScenario,
+    Novel,
+    Progress,
+    Reply,
+    ReplyRecord,
+    Scenario,
+    User,
+)
+
+Key = tuple[datetime, UUID]
+"""A position in a list that is sorted by time, newest first: the last row of the page before."""
+
+
+class UserStore(Protocol):
+    """Users and their sessions."""
+
+    async def create(self, user: User, password_hash: str | None) -> None:
+        """Stores a new user.
+
+        Raises:
+            AlreadyExists: the e-mail address is taken.
+        """
+
+    async def upgrade(self, user_id: UUID, email: str, password_hash: str, display_name: str) -> User | None:
+        """Makes an account of a guest; None: there is no such guest.
+
+        Raises:
+            AlreadyExists: the e-mail address is taken.
+        """
+
+    async def get(self, user_id: UUID) -> User | None:
+        """A user."""
+
+    async def credentials(self, email: str) -> tuple[User, str] | None:
+        """The account of an e-mail address (in lower case) and the hash of its password."""
+
+    async def set_password_hash(self, user_id: UUID, password_hash: str) -> None:
+        """Replaces the hash of a password."""
+
+    async def update(self, user_id: UUID, display_name: str | None) -> User | None:
+        """Changes what is not None."""
+
+    async def open_session(self, user_id: UUID, token_hash: bytes, seconds: int) -> None:
+        """Begins a family of refresh tokens with its first, and drops the user's expired ones.
+
+        Raises:
+            Unauthenticated: there is no such user.
+        """
+
+    async def rotate(self, token_hash: bytes, next_hash: bytes, seconds: int) -> "Rotation":
+        """Exchanges a refresh token for the next of its family. A token used before revokes the family."""
+
+    async def close_session(self, token_hash: bytes) -> None:
+        """Revokes the family of a refresh token; an unknown one is no mistake."""
+
+
+class Rotation(Protocol):
+    """What came of exchanging a refresh token."""
+
+    @property
+    def user(self) -> User | None:
+        """Whose session goes on; None: the token is worth nothing."""
+
+    @property
+    def reused(self) -> bool:
+        """Whether the token had been used before."""
+
+
+class NovelStore(Protocol):
+    """Novels and their texts."""
+
+    async def create(self, novel: NewNovel) -> tuple[Novel, bytes]:
+        """Stores a novel and queues its ingestion.
+
+        Returns:
+            The novel and its request's hash: those stored before when the request_id is known.
+        """
+
+    async def get(self, novel_id: UUID) -> Novel | None:
+        """A novel."""
+
+    async def page(self, user_id: UUID, after: Key | None, limit: int) -> Sequence[Novel]:
+        """The user's and the public novels, newest first."""
+
+    async def update(self, novel_id: UUID, title: str | None, author: str | None) -> Novel | None:
+        """Changes what is not None."""
+
+    async def delete(self, novel_id: UUID) -> Sequence[UUID]:
+        """Deletes a novel with all that hangs on it, and queues its removal from search.
+
+        Returns:
+            The ids of the scenarios that went with it.
+        """
+
+
+class IngestionStore(Protocol):
+    """The queue of ingestions, and of removals of deleted novels from search."""
+
+    async def claim(self) -> IngestionJob | None:
+        """Leases the oldest novel that waits, or whose driver has fallen silent."""
+
+    async def heartbeat(self, job: IngestionJob) -> bool:
+        """Renews the lease; False: it is lost."""
+
+    async def progress(self, job: IngestionJob, progress: Progress) -> bool:
+        """Stores progress and renews the lease; False: it is lost."""
+
+    async def complete(self, job: IngestionJob, summary: IngestionSummary) -> bool:
+        """Ends the ingestion well; False: the lease is lost."""
+
+    async def fail(self, job: IngestionJob, failure: Failure) -> bool:
+        """Ends the ingestion without an index; False: the lease is lost."""
+
+    async def postpone(self, job: IngestionJob, seconds: float, *, counted: bool) -> bool:
+        """Puts the novel back into the queue; False: the lease is lost.
+
+        Args:
+            job: what is put back.
+            seconds: how long to wait before the next attempt.
+            counted: whether this attempt counts.
+        """
+
+    async def state(self, novel_id: UUID) -> IngestionState | None:
+        """How an ingestion stands."""
+
+    async def claim_removal(self) -> UUID | None:
+        """Takes a deleted novel whose passages may still be in search; nobody else gets it for a while."""
+
+    async def removed(self, novel_id: UUID) -> None:
+        """Ends a removal, unless the novel's ingestion may still be running somewhere."""
+
+
+class Notifications(Protocol):
+    """News of ingestions, from any replica. News may be lost or merged; listeners also look by themselves."""
+
+    def of_novel(self, novel_id: UUID) -> AbstractAsyncContextManager["News"]:
+        """News of one novel."""
+
+    def of_queue(self) -> AbstractAsyncContextManager["News"]:
+        """News that there is work."""
+
+
+class News(Protocol):
+    """A listener's end."""
+
+    async def wait(self, seconds: float) -> IngestionState | None:
+        """The latest state that was told, at once or when it comes; None: look for yourself.
+
+        Raises:
+            Unavailable: this replica stops.
+        """
+
+
+class ScenarioStore(Protocol):
+    """Scenarios."""
+
+    async def create(self, scenario: NewScenario) -> Scenario:
+        """Stores a scenario.
+
+        Raises:
+            NotFound: the novel is gone.
+        """
+
+    async def get(self, scenario_id: UUID) -> Scenario | None:
+        """A scenario."""
+
+    async def page(self, novel_id: UUID, user_id: UUID, after: Key | None, limit: int) -> Sequence[Scenario]:
+        """The user's and the public scenarios of a novel, newest first."""
+
+    async def update(
+        self, scenario_id: UUID, title: str | None, description: str | None, until_chapter: int | None
+    ) -> Scenario | None:
+        """Changes what is not None."""
+
+    async def delete(self, scenario_id: UUID) -> None:
+        """Deletes a scenario with its conversations."""
+
+
+class ConversationStore(Protocol):
+    """Conversations and their messages. Every read names the user, so that another's row is not found."""
+
+    async def create(self, conversation: NewConversation) -> Conversation:
+        """Stores a conversation, or returns the one that the user's request_id made before."""
+
+    async def get(self, conversation_id: UUID, user_id: UUID) -> Conversation | None:
+        """The user's conversation."""
+
+    async def by_request(self, user_id: UUID, request_id: str) -> Conversation | None:
+        """The conversation that a request made."""
+
+    async def page(self, user_id: UUID, after: Key | None, limit: int) -> Sequence[Conversation]:
+        """The user's conversations, last used first."""
+
+    async def delete(self, conversation_id: UUID, user_id: UUID) -> bool:
+        """Deletes the user's conversation with its messages; False: the user has no such conversation."""
+
+    async def messages(self, conversation_id: UUID, user_id: UUID, after: int, limit: int) -> Sequence[Message] | None:
+        """The messages after a position, oldest first; None: the user has no such conversation."""
+
+
+class ReplyStore(Protocol):
+    """Replies, within one transaction each."""
+
+    def transaction(self) -> AbstractAsyncContextManager["ReplyTransaction"]:
+        """All or nothing."""
+
+
+class ReplyTransaction(Protocol):
+    """What can be done to replies in one transaction."""
+
+    async def create_conversation(self, conversation: NewConversation) -> Conversation:
+        """Stores a conversation, or returns the one that the user's request_id made before."""
+
+    async def lock(self, conversation_id: UUID, user_id: UUID) -> Conversation | None:
+        """The user's conversation, which nobody else changes until the transaction ends."""
+
+    async def reader_message(self, conversation_id: UUID, request_id: str) -> Message | None:
+        """What the reader said in a request."""
+
+    async def reply(self, conversation_id: UUID, request_id: str) -> Reply | None:
+        """The reply of a request."""
+
+    async def add(
+        self, conversation: Conversation, request_id: str | None, content: str | None, lease_id: UUID
+    ) -> Message:
+        """Stores the reader's message, if there is one, and a pending reply after it; returns the reply."""
+
+    async def restart(self, message_id: UUID, lease_id: UUID) -> Message:
+        """Makes a reply pending and empty again, under a new lease."""
+
+    async def history(self, conversation_id: UUID, before: int, limit: int) -> Sequence[Message]:
+        """The last whole messages before a position, oldest first."""
+
+    async def context(self, conversation: Conversation) -> tuple[Novel, Scenario]:
+        """The novel and the scenario that a conversation plays in."""
+
+    async def lock_reply(self, message_id: UUID) -> Reply | None:
+        """A reply, which nobody else changes until the transaction ends."""
+
+    async def finish(self, reply: Reply, status: MessageStatus, content: str, record: ReplyRecord) -> Message:
+        """Ends a reply, whole or given up."""
+
+
+class Search(Protocol):
+    """The search room."""
+
+    def ingest(self, novel: Novel, text: str, timeout: float) -> AsyncGenerator[Progress | IngestionSummary, None]:
+        """Ingests a novel; the summary comes last."""
+
+    async def find_passages(
+        self, novel_id: UUID, query: str, top_k: int, until_chapter: int | None, timeout: float
+    ) -> Sequence[UUID]:
+        """The ids of the passages that fit a query, best first."""
+
+    async def known_passages(
+        self, novel_id: UUID, passage_ids: Sequence[UUID], until_chapter: int | None
+    ) -> Sequence[UUID]:
+        """Those of the passages that the novel has."""
+
+    async def character(self, character_id: UUID) -> Character | None:
+        """A character of a novel that the caller sees."""
+
+    async def delete_novel(self, novel_id: UUID) -> None:
+        """Removes a novel's passages and characters; idempotent."""
+
+
+class Cache(Protocol):
+    """Values by key, shared by all replicas. Its trouble is never the caller's."""
+
+    async def get(self, key: str, compute: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The value of a key, computed when it is not there."""
+
+    async def invalidate(self, keys: Sequence[str]) -> None:
+        """Removes values after a write."""
+
+
+class Stores(Protocol):
+    """All that is kept."""
+
+    @property
+    def users(self) -> UserStore:
+        """Users and their sessions."""
+
+    @property
+    def novels(self) -> NovelStore:
+        """Novels and their texts."""
+
+    @property
+    def ingestion(self) -> IngestionStore:
+        """The queues of ingestions and removals."""
+
+    @property
+    def notifications(self) -> Notifications:
+        """News of ingestions."""
+
+    @property
+    def scenarios(self) -> ScenarioStore:
+        """Scenarios."""
+
+    @property
+    def conversations(self) -> ConversationStore:
+        """Conversations and their messages."""
+
+    @property
+    def replies(self) -> ReplyStore:
+        """Replies."""

@@ -1,0 +1,73 @@
+"""Novels."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from gaji.library.v1 import novel_service_pb2 as pb
+from gaji.library.v1 import novel_service_pb2_grpc as rpc
+
+from mesh.interceptors.pipeline import Context
+from services.library.domain.novels import Novels
+from services.library.models import Novel, Progress
+from services.library.servicer import wire
+
+
+class NovelServicer(rpc.NovelServiceServicer):
+    """`gaji.library.v1.NovelService`."""
+
+    def __init__(self, novels: Novels) -> None:
+        self._novels = novels
+
+    async def CreateNovel(self, request: pb.CreateNovelRequest, context: Context) -> pb.CreateNovelResponse:
+        novel = await self._novels.create(
+            wire.caller(),
+            title=request.title,
+            author=request.author,
+            language=request.language,
+            text=request.text,
+            visibility=wire.read_visibility(request.visibility),
+            request_id=request.request_id,
+        )
+        return pb.CreateNovelResponse(novel_id=str(novel.novel_id), status=wire.ingestion_status(novel.status))
+
+    async def GetNovel(self, request: pb.GetNovelRequest, context: Context) -> pb.GetNovelResponse:
+        user_id = wire.caller()
+        (novel_id,) = wire.uuids(novel_id=request.novel_id)
+        return pb.GetNovelResponse(novel=wire.novel(await self._novels.get(user_id, novel_id)))
+
+    async def ListNovels(self, request: pb.ListNovelsRequest, context: Context) -> pb.ListNovelsResponse:
+        page = await self._novels.page(wire.caller(), request.page_size, request.page_token)
+        return pb.ListNovelsResponse(novels=map(wire.novel, page.items), next_page_token=page.next_token)
+
+    async def UpdateNovel(self, request: pb.UpdateNovelRequest, context: Context) -> pb.UpdateNovelResponse:
+        user_id = wire.caller()
+        (novel_id,) = wire.uuids(novel_id=request.novel_id)
+        novel = await self._novels.update(
+            user_id,
+            novel_id,
+            title=request.title if request.HasField("title") else None,
+            author=request.author if request.HasField("author") else None,
+        )
+        return pb.UpdateNovelResponse(novel=wire.novel(novel))
+
+    async def DeleteNovel(self, request: pb.DeleteNovelRequest, context: Context) -> pb.DeleteNovelResponse:
+        user_id = wire.caller()
+        (novel_id,) = wire.uuids(novel_id=request.novel_id)
+        await self._novels.delete(user_id, novel_id)
+        return pb.DeleteNovelResponse()
+
+    async def WatchIngestion(
+        self, request: pb.WatchIngestionRequest, context: Context
+    ) -> AsyncGenerator[pb.WatchIngestionResponse, None]:
+        user_id = wire.caller()
+        (novel_id,) = wire.uuids(novel_id=request.novel_id)
+        sequence = 0
+        async with aclosing(self._novels.watch(user_id, novel_id)) as events:
+            async for event in events:
+                sequence += 1
+                if isinstance(event, Progress):
+                    yield pb.WatchIngestionResponse(sequence=sequence, progress=wire.progress(event))
+                elif isinstance(event, Novel):
+                    yield pb.WatchIngestionResponse(sequence=sequence, complete=wire.novel(event))
+                else:
+                    yield pb.WatchIngestionResponse(sequence=sequence, failed=wire.failure(event))

@@ -1,0 +1,241 @@
+"""Domain values as messages of the contract, and back."""
+
+from datetime import datetime
+from uuid import UUID
+
+from gaji.gateway.v1 import stream_events_pb2 as events
+from gaji.library.v1 import auth_service_pb2 as auth
+from gaji.library.v1 import conversation_service_pb2 as conversations
+from gaji.library.v1 import novel_service_pb2 as novels
+from gaji.library.v1 import scenario_service_pb2 as scenarios
+from gaji.library.v1 import user_service_pb2 as users
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from mesh import identity
+from mesh.validation import Violations
+from services.library.domain.accounts import Session
+from services.library.domain.errors import unknown_user
+from services.library.models import (
+    Conversation,
+    ConversationStatus,
+    Failure,
+    IngestionStatus,
+    Message,
+    MessageStatus,
+    Novel,
+    Progress,
+    ReplyRecord,
+    Role,
+    Scenario,
+    User,
+    Visibility,
+)
+
+_VISIBILITY = {
+    Visibility.PRIVATE: novels.VISIBILITY_PRIVATE,
+    Visibility.PUBLIC: novels.VISIBILITY_PUBLIC,
+}
+_INGESTION = {
+    IngestionStatus.PENDING: novels.INGESTION_STATUS_PENDING,
+    IngestionStatus.RUNNING: novels.INGESTION_STATUS_RUNNING,
+    IngestionStatus.COMPLETE: novels.INGESTION_STATUS_COMPLETE,
+    IngestionStatus.FAILED: novels.INGESTION_STATUS_FAILED,
+}
+_CONVERSATION = {
+    ConversationStatus.PENDING: conversations.CONVERSATION_STATUS_PENDING,
+    ConversationStatus.OPEN: conversations.CONVERSATION_STATUS_OPEN,
+}
+_ROLE = {
+    Role.READER: conversations.MESSAGE_ROLE_READER,
+    Role.CHARACTER: conversations.MESSAGE_ROLE_CHARACTER,
+}
+_MESSAGE = {
+    MessageStatus.PENDING: conversations.MESSAGE_STATUS_PENDING,
+    MessageStatus.COMPLETE: conversations.MESSAGE_STATUS_COMPLETE,
+    MessageStatus.FAILED: conversations.MESSAGE_STATUS_FAILED,
+}
+
+
+def caller() -> UUID:
+    """The caller's user id.
+
+    Raises:
+        Unauthenticated: the call came without a token, or with one of no user of ours.
+    """
+    try:
+        return UUID(identity.require().user_id)
+    except ValueError:
+        raise unknown_user() from None
+
+
+def uuids(**fields: str) -> tuple[UUID, ...]:
+    """The fields' values as UUIDs, in the order given.
+
+    Raises:
+        InvalidArgument: some are none; each is named.
+    """
+    check = Violations()
+    for name, value in fields.items():
+        check.uuid(name, value)
+    check.raise_if_any()
+    return tuple(UUID(value) for value in fields.values())
+
+
+def read_visibility(value: novels.Visibility) -> Visibility | None:
+    """Who may see a thing; None: not said.
+
+    Raises:
+        InvalidArgument: the value is none of the contract's.
+    """
+    known = {number: visibility for visibility, number in _VISIBILITY.items()}
+    if value != novels.VISIBILITY_UNSPECIFIED and value not in known:
+        check = Violations()
+        check.add("visibility", "is unknown; give VISIBILITY_PRIVATE or VISIBILITY_PUBLIC")
+        check.raise_if_any()
+    return known.get(value)
+
+
+def ingestion_status(status: IngestionStatus) -> novels.IngestionStatus:
+    """How far an ingestion is."""
+    return _INGESTION[status]
+
+
+def conversation_status(status: ConversationStatus) -> conversations.ConversationStatus:
+    """What a conversation waits for."""
+    return _CONVERSATION[status]
+
+
+def session(value: Session) -> auth.Session:
+    """An open session."""
+    return auth.Session(
+        user_id=str(value.user.user_id),
+        access_token=value.access_token,
+        token_type="Bearer",  # noqa: S106 - a scheme's name, no secret
+        expires_in=value.expires_in,
+        refresh_token=value.refresh_token,
+        refresh_expires_in=value.refresh_expires_in,
+        guest=value.user.guest,
+    )
+
+
+def user(value: User) -> users.User:
+    """A reader."""
+    return users.User(
+        user_id=str(value.user_id),
+        email=value.email,
+        display_name=value.display_name,
+        guest=value.guest,
+        created_at=_time(value.created_at),
+    )
+
+
+def novel(value: Novel) -> novels.Novel:
+    """A novel."""
+    return novels.Novel(
+        novel_id=str(value.novel_id),
+        owner_id=str(value.owner_id),
+        title=value.title,
+        author=value.author,
+        language=value.language,
+        visibility=_VISIBILITY[value.visibility],
+        status=_INGESTION[value.status],
+        words=value.words,
+        chapters=value.chapters,
+        passages=value.passages,
+        characters=value.characters,
+        failure=failure(value.failure) if value.failure else None,
+        created_at=_time(value.created_at),
+        updated_at=_time(value.updated_at),
+    )
+
+
+def scenario(value: Scenario) -> scenarios.Scenario:
+    """A scenario."""
+    return scenarios.Scenario(
+        scenario_id=str(value.scenario_id),
+        owner_id=str(value.owner_id),
+        novel_id=str(value.novel_id),
+        title=value.title,
+        description=value.description,
+        passage_ids=map(str, value.passage_ids),
+        visibility=_VISIBILITY[value.visibility],
+        until_chapter=value.until_chapter,
+        created_at=_time(value.created_at),
+        updated_at=_time(value.updated_at),
+    )
+
+
+def conversation(value: Conversation) -> conversations.Conversation:
+    """A conversation."""
+    return conversations.Conversation(
+        conversation_id=str(value.conversation_id),
+        scenario_id=str(value.scenario_id),
+        novel_id=str(value.novel_id),
+        character_id=str(value.character_id),
+        character_name=value.character_name,
+        title=value.title,
+        status=_CONVERSATION[value.status],
+        message_count=value.message_count,
+        last_message=value.last_message,
+        created_at=_time(value.created_at),
+        updated_at=_time(value.updated_at),
+    )
+
+
+def message(value: Message) -> conversations.Message:
+    """A message."""
+    return conversations.Message(
+        message_id=str(value.message_id),
+        conversation_id=str(value.conversation_id),
+        role=_ROLE[value.role],
+        content=value.content,
+        status=_MESSAGE[value.status],
+        record=_record(value.record) if value.record else None,
+        created_at=_time(value.created_at),
+    )
+
+
+def progress(value: Progress) -> events.Progress:
+    """How far a job has come."""
+    return events.Progress(progress=value.percent, stage=value.stage, message=value.message)
+
+
+def failure(value: Failure) -> events.Failure:
+    """Why something could not be completed."""
+    return events.Failure(code=value.code, reason=value.reason, message=value.message, retryable=value.retryable)
+
+
+def read_record(value: conversations.ReplyRecord) -> ReplyRecord:
+    """How a reply was made."""
+    failed = value.failure
+    return ReplyRecord(
+        provider=value.provider,
+        model=value.model,
+        prompt_tokens=value.prompt_tokens,
+        completion_tokens=value.completion_tokens,
+        first_token_ms=value.first_token_ms,
+        total_ms=value.total_ms,
+        passage_ids=list(value.passage_ids),
+        failure=Failure(failed.code, failed.reason, failed.message, failed.retryable)
+        if value.HasField("failure")
+        else None,
+    )
+
+
+def _record(value: ReplyRecord) -> conversations.ReplyRecord:
+    return conversations.ReplyRecord(
+        provider=value.provider,
+        model=value.model,
+        prompt_tokens=value.prompt_tokens,
+        completion_tokens=value.completion_tokens,
+        first_token_ms=value.first_token_ms,
+        total_ms=value.total_ms,
+        passage_ids=value.passage_ids,
+        failure=failure(value.failure) if value.failure else None,
+    )
+
+
+def _time(moment: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp

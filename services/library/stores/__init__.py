@@ -1,0 +1,50 @@
+"""PostgreSQL behind the library's ports."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from services.library.config import LibrarySettings
+from services.library.stores.conversations import PostgresConversations
+from services.library.stores.database import open_database
+from services.library.stores.ingestion import PostgresIngestion
+from services.library.stores.migrate import migrate
+from services.library.stores.notify import PostgresNotifications, open_notifications
+from services.library.stores.novels import PostgresNovels
+from services.library.stores.replies import PostgresReplies
+from services.library.stores.scenarios import PostgresScenarios
+from services.library.stores.users import PostgresUsers
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresStores:
+    """The port `Stores`."""
+
+    users: PostgresUsers
+    novels: PostgresNovels
+    ingestion: PostgresIngestion
+    notifications: PostgresNotifications
+    scenarios: PostgresScenarios
+    conversations: PostgresConversations
+    replies: PostgresReplies
+
+
+@asynccontextmanager
+async def open_stores(settings: LibrarySettings) -> AsyncIterator[PostgresStores]:
+    """All stores on one database, whose schema is brought up to date first.
+
+    Raises:
+        OSError: nobody answers at the address.
+        asyncpg.PostgresError: the server refuses user, password, database or a migration.
+    """
+    await migrate(settings.database_url)
+    async with open_database(settings) as database, open_notifications(settings.database_url) as notifications:
+        yield PostgresStores(
+            PostgresUsers(database),
+            PostgresNovels(database),
+            PostgresIngestion(database, settings.ingestion_lease_seconds),
+            notifications,
+            PostgresScenarios(database),
+            PostgresConversations(database),
+            PostgresReplies(database),
+        )

@@ -1,0 +1,173 @@
+"""The pool of connections to PostgreSQL."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeAlias
+from weakref import WeakSet
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+from prometheus_client import Gauge, Histogram
+
+from mesh import deadlines
+from mesh.errors import DeadlineExceeded, Unavailable
+from mesh.telemetry.logs import get_logger
+from mesh.telemetry.metrics import REGISTRY
+from services.library.config import LibrarySettings
+from services.library.stores.address import tls
+
+log = get_logger(__name__)
+
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+
+# Statements that ask for longer are a fault; the caller's own deadline mostly ends them earlier.
+_STATEMENT_SECONDS = 30.0
+# Failures of the connection or the server, not of the statement.
+_UNREACHABLE = (
+    OSError,
+    asyncpg.InterfaceError,  # closed, or closing
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+
+
+@asynccontextmanager
+async def open_database(settings: LibrarySettings) -> AsyncIterator["Database"]:
+    """A pool that is closed on leaving; calls that hold a connection then have ``drain_seconds`` to give it back.
+
+    Raises:
+        OSError: nobody answers at the address.
+        asyncpg.PostgresError: the server refuses user, password or database.
+    """
+    pool = await asyncpg.create_pool(
+        settings.database_url,
+        ssl=tls(settings.database_url),
+        min_size=settings.pool_min,
+        max_size=settings.pool_max,
+        command_timeout=_STATEMENT_SECONDS,
+        server_settings={"application_name": "gaji-library", "timezone": "UTC"},
+    )
+    database = Database(pool, settings.pool_acquire_timeout, settings.pool_held_warning)
+    _open.add(database)
+    try:
+        yield database
+    finally:
+        _open.discard(database)
+        try:
+            await asyncio.wait_for(pool.close(), settings.drain_seconds)
+        except TimeoutError:
+            pool.terminate()
+
+
+class Database:
+    """Hands out connections, and tells who keeps one too long.
+
+    Args:
+        pool: an open pool.
+        acquire_timeout: seconds to wait for a connection.
+        held_warning: seconds after which a connection that is still held is warned of.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", acquire_timeout: float, held_warning: float) -> None:
+        self._pool = pool
+        self._acquire_timeout = acquire_timeout
+        self._held_warning = held_warning
+
+    @asynccontextmanager
+    async def connection(self, purpose: str) -> AsyncIterator[Connection]:
+        """A connection of the pool.
+
+        Args:
+            purpose: what it is held for, e.g. ``"novels.create"``; named in warnings.
+
+        Raises:
+            Unavailable: all connections stay in use (reason DATABASE_BUSY), or the database does not answer.
+        """
+        with _translated():
+            connection = await self._acquire(purpose)
+            since = time.monotonic()
+            # A timer keeps the context of whoever starts it, so the line bears the ids of the call that holds on.
+            timer = asyncio.get_running_loop().call_later(self._held_warning, _warn, purpose, since)
+            try:
+                yield connection
+            finally:
+                timer.cancel()
+                await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def transaction(self, purpose: str) -> AsyncIterator[Connection]:
+        """A connection with a transaction, committed unless an error leaves the block.
+
+        Raises:
+            Unavailable: as `connection`.
+        """
+        async with self.connection(purpose) as connection, connection.transaction():
+            yield connection
+
+    async def _acquire(self, purpose: str) -> Connection:
+        left = deadlines.remaining()
+        timeout = self._acquire_timeout if left is None else min(self._acquire_timeout, max(left, 0))
+        started = time.monotonic()
+        try:
+            connection: Connection = await self._pool.acquire(timeout=timeout)
+        except TimeoutError as error:
+            log.warning("no connection is free", extra={"purpose": purpose, "waited": round(timeout, 3)})
+            raise Unavailable("the library is too busy; try again", reason="DATABASE_BUSY", retry_after=1.0) from error
+        finally:
+            _ACQUIRE_SECONDS.observe(time.monotonic() - started)
+        return connection
+
+    @property
+    def size(self) -> int:
+        """Open connections."""
+        return self._pool.get_size()
+
+    @property
+    def idle(self) -> int:
+        """Open connections that nobody holds."""
+        return self._pool.get_idle_size()
+
+    @property
+    def limit(self) -> int:
+        """Connections at most."""
+        return self._pool.get_max_size()
+
+
+def _warn(purpose: str, since: float) -> None:
+    log.warning(
+        "a connection is held for long", extra={"purpose": purpose, "seconds": round(time.monotonic() - since, 1)}
+    )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.QueryCanceledError as error:
+        raise DeadlineExceeded("the database took too long", reason="DATABASE_TOO_SLOW") from error
+    except _UNREACHABLE as error:
+        if isinstance(error, ValueError):  # asyncpg's word for a parameter that does not fit: a mistake of ours
+            raise
+        log.warning("the database does not answer", extra={"error": repr(error)})
+        raise Unavailable(
+            "the library's database does not answer; try again", reason="DATABASE_UNAVAILABLE", retry_after=1.0
+        ) from error
+    except TimeoutError as error:  # asyncpg's command_timeout
+        raise DeadlineExceeded("the database took too long", reason="DATABASE_TOO_SLOW") from error
+
+
+_open: "WeakSet[Database]" = WeakSet()
+_ACQUIRE_SECONDS = Histogram(
+    "gaji_db_pool_acquire_seconds",
+    "Waiting for a database connection.",
+    buckets=(0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30),
+    registry=REGISTRY,
+)
+_CONNECTIONS = Gauge("gaji_db_pool_connections", "Open database connections.", ["state"], registry=REGISTRY)
+_CONNECTIONS.labels("idle").set_function(lambda: sum(database.idle for database in list(_open)))
+_CONNECTIONS.labels("used").set_function(lambda: sum(database.size - database.idle for database in list(_open)))
+_LIMIT = Gauge("gaji_db_pool_limit", "Database connections at most.", registry=REGISTRY)
+_LIMIT.set_function(lambda: sum(database.limit for database in list(_open)))

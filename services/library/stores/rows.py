@@ -1,0 +1,111 @@
+"""Rows as the library's values. Columns are found by name, so a release may add some while this one runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import Any
+
+import asyncpg
+from pydantic import TypeAdapter
+
+from mesh.errors import MeshError
+from services.library.models import (
+    Conversation,
+    ConversationStatus,
+    Failure,
+    IngestionState,
+    IngestionStatus,
+    Message,
+    MessageStatus,
+    Novel,
+    Progress,
+    Reply,
+    ReplyRecord,
+    Role,
+    Scenario,
+    User,
+    Visibility,
+)
+
+_FAILURE = TypeAdapter(Failure)
+_RECORD = TypeAdapter(ReplyRecord)
+
+
+def user(row: asyncpg.Record) -> User:
+    """A row of users."""
+    return User(**_values(row, User))
+
+
+def novel(row: asyncpg.Record) -> Novel:
+    """A row of novels."""
+    values = _values(row, Novel)
+    values["visibility"] = Visibility(row["visibility"])
+    values["status"] = IngestionStatus(row["status"])
+    values["failure"] = _FAILURE.validate_json(row["failure"]) if row["failure"] else None
+    return Novel(**values)
+
+
+def ingestion(row: asyncpg.Record) -> IngestionState:
+    """A row of novels, as the state of its ingestion."""
+    return IngestionState(IngestionStatus(row["status"]), Progress(row["progress"], row["stage"], row["stage_message"]))
+
+
+def scenario(row: asyncpg.Record) -> Scenario:
+    """A row of scenarios."""
+    values = _values(row, Scenario)
+    values["visibility"] = Visibility(row["visibility"])
+    return Scenario(**values)
+
+
+def conversation(row: asyncpg.Record) -> Conversation:
+    """A row of conversations with its scenario's title."""
+    values = _values(row, Conversation)
+    values["status"] = ConversationStatus(row["status"])
+    return Conversation(**values)
+
+
+def message(row: asyncpg.Record) -> Message:
+    """A row of messages."""
+    values = _values(row, Message)
+    values["role"] = Role(row["role"])
+    values["status"] = MessageStatus(row["status"])
+    values["record"] = _RECORD.validate_json(row["record"]) if row["record"] else None
+    return Message(**values)
+
+
+def reply(row: asyncpg.Record) -> Reply:
+    """A row of messages with the age of its lease."""
+    return Reply(message(row), row["lease_id"], row["lease_age"])
+
+
+def failure_json(failure: Failure) -> str:
+    """A failure for a jsonb column."""
+    return _FAILURE.dump_json(failure).decode()
+
+
+def record_json(record: ReplyRecord) -> str:
+    """A reply's record for a jsonb column."""
+    return _RECORD.dump_json(record).decode()
+
+
+def given(row: asyncpg.Record | None) -> asyncpg.Record:
+    """The row of a statement that always returns one, e.g. INSERT ... RETURNING."""
+    if row is None:
+        raise RuntimeError("a statement that always returns a row returned none")
+    return row
+
+
+@contextmanager
+def parents(errors: dict[str, MeshError]) -> Iterator[None]:
+    """Raises the error of the foreign key that a statement violates, by the constraint's name."""
+    try:
+        yield
+    except asyncpg.ForeignKeyViolationError as violation:
+        error = errors.get(violation.constraint_name or "")
+        if error is None:
+            raise
+        raise error from None
+
+
+def _values(row: asyncpg.Record, cls: type) -> dict[str, Any]:
+    return {field.name: row[field.name] for field in fields(cls)}

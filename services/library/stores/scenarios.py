@@ -1,0 +1,86 @@
+"""Scenarios."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from services.library.domain.errors import not_found, unknown_user
+from services.library.models import NewScenario, Scenario
+from services.library.ports import Key
+from services.library.stores import rows
+from services.library.stores.database import Database
+
+
+class PostgresScenarios:
+    """The port `ScenarioStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, scenario: NewScenario) -> Scenario:
+        """Stores a scenario."""
+        gone = not_found("novel_id", scenario.novel_id, "novel")
+        with rows.parents({"scenarios_owner": unknown_user(), "scenarios_novel": gone}):
+            async with self._database.connection("scenarios.create") as connection:
+                row = await connection.fetchrow(
+                    """
+                    INSERT INTO scenarios
+                        (scenario_id, owner_id, novel_id, title, description, passage_ids, visibility, until_chapter)
+                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *
+                    """,
+                    scenario.scenario_id,
+                    scenario.owner_id,
+                    scenario.novel_id,
+                    scenario.title,
+                    scenario.description,
+                    scenario.passage_ids,
+                    scenario.visibility,
+                    scenario.until_chapter,
+                )
+        return rows.scenario(rows.given(row))
+
+    async def get(self, scenario_id: UUID) -> Scenario | None:
+        """A scenario."""
+        async with self._database.connection("scenarios.get") as connection:
+            row = await connection.fetchrow("SELECT * FROM scenarios WHERE scenario_id = $1", scenario_id)
+        return rows.scenario(row) if row else None
+
+    async def page(self, novel_id: UUID, user_id: UUID, after: Key | None, limit: int) -> Sequence[Scenario]:
+        """The user's and the public scenarios of a novel, newest first."""
+        async with self._database.connection("scenarios.page") as connection:
+            found = await connection.fetch(
+                """
+                SELECT * FROM scenarios
+                WHERE novel_id = $1 AND (owner_id = $2 OR visibility = 'public')
+                  AND ($3::timestamptz IS NULL OR (created_at, scenario_id) < ($3::timestamptz, $4::uuid))
+                ORDER BY created_at DESC, scenario_id DESC LIMIT $5
+                """,
+                novel_id,
+                user_id,
+                *(after or (None, None)),
+                limit,
+            )
+        return [rows.scenario(row) for row in found]
+
+    async def update(
+        self, scenario_id: UUID, title: str | None, description: str | None, until_chapter: int | None
+    ) -> Scenario | None:
+        """Changes what is not None."""
+        async with self._database.connection("scenarios.update") as connection:
+            row = await connection.fetchrow(
+                """
+                UPDATE scenarios
+                SET title = coalesce($2, title), description = coalesce($3, description),
+                    until_chapter = coalesce($4, until_chapter), updated_at = now()
+                WHERE scenario_id = $1 RETURNING *
+                """,
+                scenario_id,
+                title,
+                description,
+                until_chapter,
+            )
+        return rows.scenario(row) if row else None
+
+    async def delete(self, scenario_id: UUID) -> None:
+        """Deletes a scenario with its conversations."""
+        async with self._database.connection("scenarios.delete") as connection:
+            await connection.execute("DELETE FROM scenarios WHERE scenario_id = $1", scenario_id)

@@ -1,0 +1,186 @@
+"""The schema and the pool: migrations, exhaustion, a database that goes away."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+import pytest
+from gaji.library.v1 import user_service_pb2 as users_pb
+
+from mesh import deadlines
+from mesh.errors import DeadlineExceeded, Unavailable
+from mesh.telemetry.metrics import REGISTRY
+from services.library.config import LibrarySettings
+from services.library.stores.address import tls
+from services.library.stores.database import Database, open_database
+from services.library.stores.migrate import migrate
+from tests.library.conftest import LibraryClient, OpenLibrary
+
+Settings = Callable[..., LibrarySettings]
+
+
+async def fetch(url: str, query: str) -> list[Any]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [row[0] for row in await connection.fetch(query)]
+    finally:
+        await connection.close()
+
+
+async def test_migrations_from_empty_and_again(postgres_url: str) -> None:
+    assert await migrate(postgres_url) == await migrate(postgres_url)
+    tables = await fetch(postgres_url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    assert {
+        "users",
+        "refresh_tokens",
+        "novels",
+        "novel_texts",
+        "scenarios",
+        "conversations",
+        "messages",
+        "alembic_version",
+    } <= set(tables)
+
+
+async def test_replicas_may_start_together(postgres_url: str) -> None:
+    revisions = await asyncio.gather(*(migrate(postgres_url) for _ in range(4)))
+    assert len(set(revisions)) == 1
+    assert await fetch(postgres_url, "SELECT version_num FROM alembic_version") == [revisions[0]]
+
+
+async def test_a_newer_schema_is_left_alone(postgres_url: str) -> None:
+    await migrate(postgres_url)
+    await fetch(postgres_url, "UPDATE alembic_version SET version_num = '9999' RETURNING 1")
+    assert await migrate(postgres_url) == "9999"
+
+
+async def test_every_foreign_key_has_an_index(postgres_url: str) -> None:
+    await migrate(postgres_url)
+    bare = await fetch(
+        postgres_url,
+        """
+        SELECT conrelid::regclass || '.' || conname FROM pg_constraint
+        WHERE contype = 'f' AND NOT EXISTS (
+            SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1]
+        )
+        """,
+    )
+    assert bare == []
+
+
+async def test_an_exhausted_pool_is_unavailable(settings: Settings) -> None:
+    async with open_database(settings(pool_max=1, pool_acquire_timeout=0.1)) as database:
+        async with database.connection("holder"):
+            with pytest.raises(Unavailable) as caught:
+                async with database.connection("waiter"):
+                    pass
+        assert (caught.value.reason, caught.value.retryable) == ("DATABASE_BUSY", True)
+        async with database.connection("next") as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_waiting_ends_with_the_caller_s_deadline(settings: Settings) -> None:
+    async with open_database(settings(pool_max=1)) as database, database.connection("holder"):
+        with deadlines.scope(0.1), pytest.raises(Unavailable):
+            async with database.connection("waiter"):
+                pass
+
+
+async def test_a_connection_held_long_is_warned_of(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    async with open_database(settings(pool_held_warning=0.05)) as database:
+        async with database.connection("brief"):
+            pass
+        async with database.connection("slow.one"):
+            await asyncio.sleep(0.2)
+    warned = [record for record in caplog.records if record.message == "a connection is held for long"]
+    assert [vars(record)["purpose"] for record in warned] == ["slow.one"]
+
+
+async def test_the_pool_is_measured(settings: Settings) -> None:
+    def connections(state: str) -> float | None:
+        return REGISTRY.get_sample_value("gaji_db_pool_connections", {"state": state})
+
+    async with open_database(settings(pool_min=2, pool_max=3)) as database:
+        assert (connections("idle"), connections("used")) == (2, 0)
+        async with database.connection("holder"):
+            assert (connections("idle"), connections("used")) == (1, 1)
+        assert REGISTRY.get_sample_value("gaji_db_pool_limit") == 3
+    assert connections("idle") == 0
+
+
+async def test_a_transaction_is_all_or_nothing(settings: Settings) -> None:
+    async with open_database(settings()) as database:
+        async with database.connection("table") as connection:
+            await connection.execute("CREATE TABLE things (name text)")
+        with pytest.raises(RuntimeError):
+            await _write_and_fail(database)
+        async with database.connection("count") as connection:
+            assert await connection.fetchval("SELECT count(*) FROM things") == 0
+
+
+async def _write_and_fail(database: Database) -> None:
+    async with database.transaction("failing") as connection:
+        await connection.execute("INSERT INTO things VALUES ('one')")
+        raise RuntimeError
+
+
+async def test_a_statement_that_is_cancelled_is_a_deadline(settings: Settings) -> None:
+    async with open_database(settings()) as database:
+        with pytest.raises(DeadlineExceeded):
+            async with database.connection("slow") as connection:
+                await connection.execute("SET statement_timeout = 50")
+                await connection.execute("SELECT pg_sleep(5)")
+
+
+async def test_the_library_outlives_broken_connections(library: LibraryClient, postgres_url: str) -> None:
+    guest = await library.guest()
+    kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'gaji-library%'"
+    await fetch(postgres_url, kill)
+    for _ in range(50):
+        try:
+            await guest.call(library.users.GetProfile, users_pb.GetProfileRequest())
+            break
+        except Unavailable:
+            await asyncio.sleep(0.02)
+    # The listening connection comes back too.
+    events = await library.watch(guest, await library.novel(guest))
+    assert events[-1].WhichOneof("event") == "complete"
+
+
+async def test_an_exhausted_pool_is_told_to_callers(open_client: OpenLibrary, postgres_url: str) -> None:
+    async with open_client(pool_min=1, pool_max=1, pool_acquire_timeout=0.2) as library:
+        guest = await library.guest()
+        blocker = await asyncpg.connect(postgres_url)
+        try:
+            async with blocker.transaction():
+                await blocker.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+                calls = [guest.call(library.users.UpdateProfile, users_pb.UpdateProfileRequest()) for _ in range(4)]
+                running = [asyncio.ensure_future(call) for call in calls]
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                error = done.pop().exception()
+                assert isinstance(error, Unavailable)
+                assert error.reason == "DATABASE_BUSY"
+        finally:
+            await blocker.close()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u:p@127.0.0.1:5432/d", False),
+        ("postgresql://u:p@[::1]:5432/d", False),
+        ("postgresql://u:p@localhost/d", False),
+        ("postgresql://u:p@127.0.0.1/d?sslmode=require", None),
+        ("postgresql://u:p@db.example.com/d", None),
+        ("postgresql://u:p@10.0.0.7/d", None),
+    ],
+)
+def test_tls_is_left_out_only_on_the_way_to_oneself(url: str, expected: bool | None) -> None:
+    assert tls(url) is expected
+
+
+def test_a_pool_without_room_is_refused(settings: Settings) -> None:
+    with pytest.raises(ValueError, match="GAJI_POOL_MIN"):
+        settings(pool_min=9, pool_max=5)
