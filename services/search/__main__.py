@@ -1,0 +1,48 @@
+"""Search as a process: ``python -m services.search``."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from gaji.cache.v1 import cache_service_pb2 as cache_pb
+from gaji.search.v1 import search_service_pb2 as pb
+from gaji.search.v1 import search_service_pb2_grpc as rpc
+
+from mesh.client import open_channel
+from mesh.process import run, until_signal
+from mesh.server import MeshServer, Service, open_server
+from services.search.clients import Answers, CacheClient
+from services.search.config import SearchSettings
+from services.search.domain.ingestion import Ingestions
+from services.search.domain.searching import Searching
+from services.search.providers import PROVIDERS
+from services.search.providers.pool import open_embedder
+from services.search.servicer import SearchServicer
+from services.search.stores.chroma import open_chroma
+
+SEARCH = pb.DESCRIPTOR.services_by_name["SearchService"]
+CACHE = cache_pb.DESCRIPTOR.services_by_name["CacheService"]
+
+
+@asynccontextmanager
+async def serving(settings: SearchSettings) -> AsyncIterator[MeshServer]:
+    """The whole room, until the block is left."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_chroma(settings))
+        embedder = await stack.enter_async_context(open_embedder(settings, PROVIDERS))
+        channel = await stack.enter_async_context(open_channel(settings.cache_target, settings, [CACHE]))
+        answers = Answers(CacheClient(channel), settings.cache_patience)
+        ingestions = Ingestions(store, embedder, answers)
+        stack.push_async_callback(ingestions.close)
+        servicer = SearchServicer(Searching(store, embedder), ingestions, answers)
+        service = Service(SEARCH, servicer, rpc.add_SearchServiceServicer_to_server)
+        yield await stack.enter_async_context(open_server(settings, [service], name="search"))
+
+
+async def main() -> None:
+    """Serves until SIGTERM or SIGINT."""
+    async with serving(SearchSettings()):
+        await until_signal()
+
+
+if __name__ == "__main__":
+    run(main, name="search")

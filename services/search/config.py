@@ -1,0 +1,34 @@
+"""Settings of the search room."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+
+from mesh.config import MeshSettings
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class SearchSettings(MeshSettings):
+    """What search adds to the settings of every process."""
+
+    listen: str = Field("127.0.0.1:50052", description="host:port of the gRPC server; port 0: any free")
+    admin_listen: str = Field("127.0.0.1:9102", description="host:port of /metrics and /health; port 0: any free")
+    embedder: Literal["minilm", "e5", "gemini"] | None = Field(
+        None, description="embedding provider of new novels; unset: minilm for English, e5 for other languages"
+    )
+    embed_threads: int = Field(default_factory=_cores, ge=1, le=256, description="threads that embed passages")
+    chroma_path: Path = Field(Path("data/chroma"), description="folder of the embedded vector store")
+    chroma_url: str = Field("", description="a Chroma server, e.g. http://127.0.0.1:8000; empty: the embedded store")
+    gemini_api_key: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("GAJI_GEMINI_API_KEY", "GEMINI_API_KEY"), description="for embedder gemini"
+    )
+    gemini_base_url: str = Field("", description="another address of the Gemini API; empty: Google's")
+    embed_timeout: float = Field(30.0, gt=0, description="deadline in seconds of one call to an embedding vendor")
+    cache_patience: float = Field(
+        0.1, gt=0, description="seconds of silence after which the cache counts as down and is done without"
+    )

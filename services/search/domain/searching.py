@@ -1,0 +1,141 @@
+"""Reading: who may see which novel, its passages and its characters."""
+
+import hashlib
+from collections.abc import Sequence
+
+from mesh.errors import FailedPrecondition, NotFound, PermissionDenied
+from services.search.domain.ranking import ranked
+from services.search.models import Character, Found, Novel, Passage
+from services.search.ports import Embedder, NovelStore
+
+NOT_READY_SECONDS = 5.0
+"""When to ask again for a novel that is being ingested for the first time."""
+_ATTEMPTS = 3
+
+
+class Searching:
+    """Answers about ingested novels.
+
+    Args:
+        store: where they are.
+        embedder: turns queries into vectors, each by the provider of its novel.
+    """
+
+    def __init__(self, store: NovelStore, embedder: Embedder) -> None:
+        self._store = store
+        self._embedder = embedder
+
+    async def novel(self, novel_id: str, user_id: str | None) -> Novel:
+        """A novel that can be searched.
+
+        Args:
+            novel_id: its id.
+            user_id: who asks; None: an anonymous caller.
+
+        Raises:
+            NotFound: reason NOVEL_NOT_FOUND: there is none, or none that the caller may see.
+            FailedPrecondition: reason NOVEL_NOT_READY: it is being ingested for the first time.
+        """
+        novel = await self._store.novel(novel_id)
+        if novel is None or not novel.visible_to(user_id):
+            raise novel_not_found(novel_id)
+        if not novel.ready:
+            raise FailedPrecondition(
+                "the novel is still being read in; try again shortly",
+                reason="NOVEL_NOT_READY",
+                fields={"novel_id": "is still being read in; try again shortly"},
+                retry_after=NOT_READY_SECONDS,
+            )
+        return novel
+
+    async def check_owner(self, novel_id: str, user_id: str | None) -> None:
+        """Whether the caller may change a novel, which need not be there.
+
+        Raises:
+            PermissionDenied: reason NOT_THE_OWNER: it is somebody else's, and public.
+            NotFound: reason NOVEL_NOT_FOUND: it is somebody else's, and private.
+        """
+        novel = await self._store.novel(novel_id)
+        if novel is not None and user_id is not None:
+            if not novel.visible_to(user_id):
+                raise novel_not_found(novel_id)
+            check_owner(novel.owner_id, user_id)
+
+    async def search(self, novel: Novel, query: str, top_k: int, until_chapter: int | None) -> list[Found]:
+        """The passages of a novel that are nearest to a query, best first, none beyond the chapter limit.
+
+        Raises:
+            NotFound: the novel was removed meanwhile.
+            Unavailable: the embedding provider or the store does not answer.
+        """
+        embedder, vector = novel.embedder, await self._embedder.query(novel.embedder, query)
+        for _ in range(_ATTEMPTS):
+            found = await self._store.search(novel, vector, top_k, until_chapter)
+            if len(found) >= top_k:
+                break
+            # Few rows: the novel is small, or its generation was replaced between reading its record and this.
+            current = await self._store.novel(novel.id)
+            if current is None:
+                raise novel_not_found(novel.id)
+            if current.generation == novel.generation:
+                break
+            novel = current
+            if novel.embedder != embedder:
+                embedder, vector = novel.embedder, await self._embedder.query(novel.embedder, query)
+        return ranked(found, top_k)
+
+    async def passages(self, novel: Novel, ids: Sequence[str], until_chapter: int | None) -> list[Passage]:
+        """Passages by id in the order asked for; unknown ones and those beyond the chapter limit are left out."""
+        found = await self._store.passages(novel, list(dict.fromkeys(ids)), until_chapter)
+        return [found[passage_id] for passage_id in ids if passage_id in found]
+
+    async def characters(self, novel: Novel, start: int, count: int) -> tuple[list[Character], bool]:
+        """Characters from a rank on, and whether there are more."""
+        found = await self._store.characters(novel, start, count)
+        return found, start + count < novel.characters
+
+    async def character(self, character_id: str) -> tuple[Novel, Character]:
+        """A character and its novel, whoever may see it.
+
+        Raises:
+            NotFound: reason CHARACTER_NOT_FOUND.
+        """
+        found = await self._store.character(character_id)
+        if found is None:
+            raise character_not_found(character_id)
+        return found
+
+
+def check_owner(owner_id: str, user_id: str | None) -> None:
+    """Whether the caller may act for an owner; services of the mesh that act for nobody (None) may.
+
+    Raises:
+        PermissionDenied: reason NOT_THE_OWNER.
+    """
+    if user_id not in {None, owner_id}:
+        raise PermissionDenied("only its owner may change a novel", reason="NOT_THE_OWNER")
+
+
+def novel_not_found(novel_id: str) -> NotFound:
+    """There is no such novel, or none that the caller may see."""
+    return NotFound(
+        f"there is no novel {novel_id} that you can see",
+        reason="NOVEL_NOT_FOUND",
+        fields={"novel_id": "names no novel that you can see"},
+    )
+
+
+def character_not_found(character_id: str) -> NotFound:
+    """There is no such character, or none that the caller may see."""
+    return NotFound(
+        f"there is no character {character_id} that you can see",
+        reason="CHARACTER_NOT_FOUND",
+        fields={"character_id": "names no character that you can see"},
+    )
+
+
+def search_key(novel: Novel, query: str, top_k: int, until_chapter: int | None) -> str:
+    """The cache key of a search: its hash covers all that changes the answer, the spoiler limit above all."""
+    parts = (novel.embedder, str(novel.generation), "" if until_chapter is None else str(until_chapter), query)
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return f"passages:{novel.id}:{digest[:32]}:{top_k}"

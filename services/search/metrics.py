@@ -1,0 +1,30 @@
+"""What the search room counts."""
+
+from prometheus_client import Counter, Histogram
+
+from mesh.telemetry.metrics import LATENCY_BUCKETS, REGISTRY
+
+SEARCH_SECONDS = Histogram(
+    "gaji_search_seconds",
+    "From a checked search request to its answer, from the cache or not.",
+    buckets=LATENCY_BUCKETS,
+    registry=REGISTRY,
+)
+STORE_SECONDS = Histogram(
+    "gaji_search_store_seconds",
+    "Calls to the vector store.",
+    ("operation",),
+    buckets=LATENCY_BUCKETS,
+    registry=REGISTRY,
+)
+EMBEDDING_SECONDS = Histogram(
+    "gaji_search_embedding_seconds",
+    "One call of an embedding provider: a batch of passages, or a query.",
+    ("embedder", "kind"),
+    buckets=LATENCY_BUCKETS,
+    registry=REGISTRY,
+)
+PASSAGES_INGESTED = Counter(
+    "gaji_search_passages_ingested", "Passages of novels that were ingested to the end.", registry=REGISTRY
+)
+INGESTIONS = Counter("gaji_search_ingestions", "Ingestions by how they ended.", ("result",), registry=REGISTRY)

@@ -1,0 +1,172 @@
+"""The nouns of the search room."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A chapter of a novel.
+
+    Attributes:
+        number: from 1 in the order of the text; 0: what stands before the first heading.
+        title: its heading in one line; empty where there is none.
+        text: its text without the heading.
+    """
+
+    number: int
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """About 120 words of one chapter.
+
+    Attributes:
+        id: a UUID made from novel, position and text.
+        content: its text, lines joined, paragraphs kept apart by an empty line.
+        chapter: its chapter's number.
+        chapter_title: that chapter's heading.
+        position: its place in the novel, from 0.
+        previous_id: the passage before it; empty at the beginning of the novel.
+        next_id: the passage after it; empty at the end.
+    """
+
+    id: str
+    content: str
+    chapter: int
+    chapter_title: str
+    position: int
+    previous_id: str = ""
+    next_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage that a search brought.
+
+    Attributes:
+        passage: the passage.
+        distance: cosine distance to the query, 0 to 2.
+    """
+
+    passage: Passage
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """Somebody in a novel.
+
+    Attributes:
+        id: a UUID made from novel and name.
+        name: the name most used.
+        aliases: other names in the text, most used first.
+        description: excerpts of the passages that show the character.
+        mentions: how often the character is named.
+        first_chapter: the chapter of the first mention.
+        passage_ids: the passages that the description is made of.
+    """
+
+    id: str
+    name: str
+    aliases: tuple[str, ...]
+    description: str
+    mentions: int
+    first_chapter: int
+    passage_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Novel:
+    """The record of a novel: who may see it, and which generation of its rows counts.
+
+    Attributes:
+        id: its UUID.
+        owner_id: its owner's UUID.
+        public: whether everybody may search it.
+        generation: the rows that count; 0: none yet, the novel is being ingested for the first time.
+        language: a BCP 47 tag.
+        embedder: the embedding provider of its passages, which its queries must use.
+        dimension: numbers in each of its vectors.
+        words: words in its text.
+        chapters: chapters found.
+        passages: passages stored.
+        characters: characters found.
+    """
+
+    id: str
+    owner_id: str
+    public: bool
+    generation: int = 0
+    language: str = ""
+    embedder: str = ""
+    dimension: int = 0
+    words: int = 0
+    chapters: int = 0
+    passages: int = 0
+    characters: int = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be searched."""
+        return self.generation > 0
+
+    def visible_to(self, user_id: str | None) -> bool:
+        """Whether this reader, or an anonymous caller (None), may know of it."""
+        return self.public or (user_id is not None and user_id == self.owner_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Manuscript:
+    """A novel as it is handed in.
+
+    Attributes:
+        novel_id: its UUID.
+        owner_id: its owner's UUID.
+        public: whether everybody may search it.
+        language: a BCP 47 tag; empty: found from the text.
+        text: its text.
+    """
+
+    novel_id: str
+    owner_id: str
+    public: bool
+    language: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingestion has come.
+
+    Attributes:
+        percent: 0 to 100, never falling.
+        stage: a stable word.
+        message: the same for people.
+    """
+
+    percent: int
+    stage: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A person's name in a text, with the spellings that mean the same person.
+
+    Attributes:
+        name: the form most used.
+        forms: every form with how often it stands in the text, most used first.
+        places: where it is named: passage position -> how often.
+    """
+
+    name: str
+    forms: Mapping[str, int]
+    places: Mapping[int, int]
+
+    @property
+    def mentions(self) -> int:
+        """How often the person is named."""
+        return sum(self.places.values())

@@ -1,0 +1,145 @@
+"""What the search room needs from outside, as protocols."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from services.search.models import Character, Found, Novel, Passage
+
+Vectors = npt.NDArray[np.float32]
+"""Unit vectors, one a row."""
+
+
+class EmbeddingProvider(Protocol):
+    """A model that turns texts into vectors. It blocks; the pool runs it in threads, several at a time.
+
+    Attributes:
+        name: what `GAJI_EMBEDDER` calls it.
+        dimension: numbers in a vector.
+        batch_size: passages that one call should get.
+        parallel: calls with passages that are worth making at once.
+    """
+
+    name: str
+    dimension: int
+    batch_size: int
+    parallel: int
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of passages, of shape (texts, dimension).
+
+        Raises:
+            MeshError: the provider cannot be used or does not answer.
+        """
+        ...
+
+    def embed_query(self, text: str) -> Vectors:
+        """The vector of a query, of shape (dimension,).
+
+        Raises:
+            MeshError: the provider cannot be used or does not answer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees what the provider holds."""
+        ...
+
+
+class Embedder(Protocol):
+    """Embedding providers by name, off the event loop."""
+
+    def choose(self, language: str) -> str:
+        """The provider for a new novel in a language (a BCP 47 tag)."""
+        ...
+
+    async def passages(self, embedder: str, texts: Sequence[str], progress: Callable[[int], None]) -> Vectors:
+        """Vectors of passages, of shape (texts, dimension).
+
+        Args:
+            embedder: the provider's name.
+            texts: the passages, one or more.
+            progress: called with the number of passages that are done.
+
+        Raises:
+            MeshError: the provider cannot be used or does not answer.
+        """
+        ...
+
+    async def query(self, embedder: str, text: str) -> Vectors:
+        """The vector of a query, of shape (dimension,); does not wait for passages.
+
+        Raises:
+            MeshError: the provider cannot be used or does not answer.
+        """
+        ...
+
+
+class NovelStore(Protocol):
+    """Where novels' records, passages and characters are kept.
+
+    Rows belong to a generation of a novel. Readers see the generation that the novel's record names, so that a novel is
+    replaced by writing a new generation beside the old, then switching the record.
+
+    Every method raises ``Unavailable`` (reason STORE_UNAVAILABLE) when the store does not answer.
+    """
+
+    async def novel(self, novel_id: str) -> Novel | None:
+        """The record of a novel."""
+        ...
+
+    async def put_novel(self, novel: Novel) -> None:
+        """Writes or replaces the record of a novel."""
+        ...
+
+    async def remove_novel(self, novel_id: str) -> None:
+        """Removes a novel's record. Its rows stay, unseen."""
+        ...
+
+    async def add_passages(self, novel_id: str, generation: int, passages: Sequence[Passage], vectors: Vectors) -> None:
+        """Adds passages to a generation, a vector for each."""
+        ...
+
+    async def add_characters(
+        self, novel_id: str, generation: int, characters: Sequence[Character], vectors: Vectors
+    ) -> None:
+        """Adds characters to a generation, most important first, a vector for each."""
+        ...
+
+    async def drop_generation(self, novel_id: str, generation: int) -> None:
+        """Removes the rows of a generation."""
+        ...
+
+    async def drop_before(self, novel_id: str, generation: int) -> None:
+        """Removes the rows of all earlier generations."""
+        ...
+
+    async def drop_rows(self, novel_id: str) -> None:
+        """Removes the rows of all generations."""
+        ...
+
+    async def search(self, novel: Novel, vector: Vectors, count: int, until_chapter: int | None) -> list[Found]:
+        """The passages nearest to a vector, among the chapters up to a limit."""
+        ...
+
+    async def passages(self, novel: Novel, ids: Sequence[str], until_chapter: int | None) -> dict[str, Passage]:
+        """Passages by id, among the chapters up to a limit; unknown ids are left out."""
+        ...
+
+    async def characters(self, novel: Novel, start: int, count: int) -> list[Character]:
+        """Characters from a rank on (0: the most important), most important first."""
+        ...
+
+    async def character(self, character_id: str) -> tuple[Novel, Character] | None:
+        """A character of a novel's current generation."""
+        ...
+
+
+class AnswerCache(Protocol):
+    """Told of what no longer holds."""
+
+    async def forget(self, novel_id: str, character_ids: Sequence[str]) -> None:
+        """Drops cached answers about a novel and its characters. Never fails: answers end by themselves too."""
+        ...

@@ -1,0 +1,126 @@
+"""Runs embedding providers off the event loop, queries beside passages."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from services.search.config import SearchSettings
+from services.search.domain.languages import primary
+from services.search.metrics import EMBEDDING_SECONDS
+from services.search.ports import EmbeddingProvider, Vectors
+
+QUERY_THREADS = 2
+
+T = TypeVar("T")
+
+
+class EmbeddingPool:
+    """An `Embedder` with two lanes.
+
+    Passages take turns in as many threads as a model may use, in small batches, so that novels ingested together
+    advance together. Queries have threads of their own and never wait for passages.
+
+    A call that is cancelled before its turn is not made; the result of one that is under way is dropped.
+    """
+
+    def __init__(
+        self, settings: SearchSettings, providers: Mapping[str, Callable[[SearchSettings], EmbeddingProvider]]
+    ) -> None:
+        self._settings = settings
+        self._providers = providers
+        self._loading: dict[str, asyncio.Task[EmbeddingProvider]] = {}
+        self._passages = ThreadPoolExecutor(settings.embed_threads, "embed-passages")
+        self._queries = ThreadPoolExecutor(QUERY_THREADS, "embed-query")
+
+    def choose(self, language: str) -> str:
+        """The provider that the setting names; unset: ``minilm`` for English, ``e5`` for anything else."""
+        if self._settings.embedder is not None:
+            return self._settings.embedder
+        return "minilm" if primary(language) == "en" else "e5"
+
+    async def passages(self, embedder: str, texts: Sequence[str], progress: Callable[[int], None]) -> Vectors:
+        """Vectors of passages, of shape (texts, dimension).
+
+        Texts of like length share a batch, so that little of it is padding; the longest come last, when what is left to
+        do is known best.
+        """
+        provider = await self._loaded(embedder)
+        order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+        batches = iter([order[at : at + provider.batch_size] for at in range(0, len(order), provider.batch_size)])
+        vectors: Vectors = np.empty((len(texts), provider.dimension), dtype=np.float32)
+        done = 0
+
+        async def work() -> None:
+            nonlocal done
+            for batch in batches:
+                chosen = [texts[at] for at in batch]
+                vectors[batch] = await self._run(
+                    self._passages, embedder, "passages", partial(provider.embed_passages, chosen)
+                )
+                done += len(batch)
+                progress(done)
+
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(provider.parallel):
+                    workers.create_task(work())
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        return vectors
+
+    async def query(self, embedder: str, text: str) -> Vectors:
+        """The vector of a query, of shape (dimension,)."""
+        provider = await self._loaded(embedder)
+        return await self._run(self._queries, embedder, "query", partial(provider.embed_query, text))
+
+    def warm_up(self) -> None:
+        """Loads the model of English novels, or the one that the setting names, so that the first reader need not wait.
+
+        A failure shows when the provider is used.
+        """
+        self._load(self.choose("en"))
+
+    async def close(self) -> None:
+        """Waits for the calls under way and frees the models."""
+        for loading in self._loading.values():
+            await asyncio.wait({loading})
+            if loading.exception() is None:
+                await asyncio.to_thread(loading.result().close)
+        for executor in (self._passages, self._queries):
+            await asyncio.to_thread(executor.shutdown, cancel_futures=True)
+
+    async def _run(self, executor: ThreadPoolExecutor, embedder: str, kind: str, call: Callable[[], T]) -> T:
+        def timed() -> T:
+            with EMBEDDING_SECONDS.labels(embedder, kind).time():
+                return call()
+
+        return await asyncio.get_running_loop().run_in_executor(executor, timed)
+
+    async def _loaded(self, embedder: str) -> EmbeddingProvider:
+        """The provider, loaded once; a failure is not remembered. A caller that leaves does not stop the loading."""
+        return await asyncio.shield(self._load(embedder))
+
+    def _load(self, embedder: str) -> asyncio.Task[EmbeddingProvider]:
+        loading = self._loading.get(embedder)
+        if loading is None or (loading.done() and loading.exception() is not None):
+            work = asyncio.to_thread(self._providers[embedder], self._settings)
+            loading = self._loading[embedder] = asyncio.create_task(work)
+        return loading
+
+
+@asynccontextmanager
+async def open_embedder(
+    settings: SearchSettings, providers: Mapping[str, Callable[[SearchSettings], EmbeddingProvider]]
+) -> AsyncIterator[EmbeddingPool]:
+    """A pool of providers that is closed on leaving."""
+    pool = EmbeddingPool(settings, providers)
+    pool.warm_up()
+    try:
+        yield pool
+    finally:
+        await pool.close()

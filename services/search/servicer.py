@@ -1,0 +1,232 @@
+"""SearchService: proto to domain and back."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, TypeAlias
+
+import grpc
+from gaji.gateway.v1 import stream_events_pb2 as events_pb
+from gaji.search.v1 import search_service_pb2 as pb
+from gaji.search.v1 import search_service_pb2_grpc as rpc
+
+from mesh import identity
+from mesh.errors import MeshError, NotFound
+from mesh.pages import decode_token, encode_token, page_size
+from mesh.validation import Violations
+from services.search.clients import Answers, character_key
+from services.search.domain import languages
+from services.search.domain.ingestion import Ingestions
+from services.search.domain.ranking import score
+from services.search.domain.searching import Searching, character_not_found, check_owner, search_key
+from services.search.metrics import INGESTIONS, PASSAGES_INGESTED, SEARCH_SECONDS
+from services.search.models import Character, Found, Manuscript, Novel, Passage, Progress
+
+MAX_TEXT_BYTES = 8 * 1024 * 1024
+MAX_QUERY = 4_000
+DEFAULT_TOP_K = 10
+MAX_TOP_K = 50
+MAX_PASSAGE_IDS = 100
+MAX_RANK_DIGITS = 6
+GENERATION_BYTES = 8
+
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class SearchServicer(rpc.SearchServiceServicer):
+    """Serves `Searching` and `Ingestions`, answers through the cache."""
+
+    def __init__(self, searching: Searching, ingestions: Ingestions, answers: Answers) -> None:
+        self._searching = searching
+        self._ingestions = ingestions
+        self._answers = answers
+
+    async def IngestNovel(
+        self, request: pb.IngestNovelRequest, context: _Context
+    ) -> AsyncGenerator[pb.IngestNovelResponse, None]:
+        manuscript = _manuscript(request)
+        check_owner(manuscript.owner_id, _user_id())
+        await self._searching.check_owner(manuscript.novel_id, _user_id())
+        sequence, result = 0, "aborted"
+        try:
+            async with aclosing(self._ingestions.ingest(manuscript)) as events:
+                async for event in events:
+                    sequence += 1
+                    if isinstance(event, Novel):
+                        result = "complete"
+                        PASSAGES_INGESTED.inc(event.passages)
+                    yield _ingestion_event(sequence, event)
+        except MeshError:
+            result = "failed"
+            raise
+        finally:
+            INGESTIONS.labels(result).inc()
+
+    async def SearchPassages(self, request: pb.SearchPassagesRequest, context: _Context) -> pb.SearchPassagesResponse:
+        check = Violations()
+        check.uuid("novel_id", request.novel_id)
+        query = request.query.strip()
+        check.text("query", query, 1, MAX_QUERY)
+        top_k = request.top_k if request.HasField("top_k") else DEFAULT_TOP_K
+        check.range("top_k", top_k, 1, MAX_TOP_K)
+        until_chapter = _until_chapter(check, request)
+        check.raise_if_any()
+        with SEARCH_SECONDS.time():
+            novel = await self._searching.novel(request.novel_id, _user_id())
+
+            async def compute() -> bytes:
+                found = await self._searching.search(novel, query, top_k, until_chapter)
+                answer = pb.SearchPassagesResponse(passages=[_found(novel.id, one) for one in found])
+                return answer.SerializeToString()
+
+            answer = await self._answers.get(search_key(novel, query, top_k, until_chapter), compute)
+            return pb.SearchPassagesResponse.FromString(answer)
+
+    async def GetPassages(self, request: pb.GetPassagesRequest, context: _Context) -> pb.GetPassagesResponse:
+        check = Violations()
+        check.uuid("novel_id", request.novel_id)
+        count = len(request.passage_ids)
+        if not 1 <= count <= MAX_PASSAGE_IDS:
+            check.add("passage_ids", f"has {count} ids; give 1 to {MAX_PASSAGE_IDS}")
+        for passage_id in request.passage_ids:
+            check.uuid("passage_ids", passage_id)
+        until_chapter = _until_chapter(check, request)
+        check.raise_if_any()
+        novel = await self._searching.novel(request.novel_id, _user_id())
+        passages = await self._searching.passages(novel, request.passage_ids, until_chapter)
+        return pb.GetPassagesResponse(passages=[_passage(novel.id, passage) for passage in passages])
+
+    async def ListCharacters(self, request: pb.ListCharactersRequest, context: _Context) -> pb.ListCharactersResponse:
+        check = Violations()
+        check.uuid("novel_id", request.novel_id)
+        size = page_size(check, request.page_size)
+        start = _start(check, request)
+        check.raise_if_any()
+        novel = await self._searching.novel(request.novel_id, _user_id())
+        characters, more = await self._searching.characters(novel, start, size)
+        token = encode_token(novel.id, str(start + size)) if more else ""
+        return pb.ListCharactersResponse(
+            characters=[_character(novel.id, one) for one in characters], next_page_token=token
+        )
+
+    async def GetCharacter(self, request: pb.GetCharacterRequest, context: _Context) -> pb.GetCharacterResponse:
+        check = Violations()
+        check.uuid("character_id", request.character_id)
+        check.raise_if_any()
+
+        async def compute() -> bytes:
+            novel, character = await self._searching.character(request.character_id)
+            return _packed(novel.generation, _character(novel.id, character))
+
+        key = character_key(request.character_id)
+        generation, answer = _unpacked(await self._answers.get(key, compute))
+        try:
+            novel = await self._searching.novel(answer.novel_id, _user_id())
+        except NotFound:
+            raise character_not_found(request.character_id) from None
+        if generation != novel.generation:  # read in anew while the cache could not be told
+            _, answer = _unpacked(await compute())
+        return pb.GetCharacterResponse(character=answer)
+
+    async def DeleteNovel(self, request: pb.DeleteNovelRequest, context: _Context) -> pb.DeleteNovelResponse:
+        check = Violations()
+        check.uuid("novel_id", request.novel_id)
+        check.raise_if_any()
+        await self._searching.check_owner(request.novel_id, _user_id())
+        await self._ingestions.delete(request.novel_id)
+        return pb.DeleteNovelResponse()
+
+
+def _manuscript(request: pb.IngestNovelRequest) -> Manuscript:
+    check = Violations()
+    check.uuid("novel_id", request.novel_id)
+    check.uuid("owner_id", request.owner_id)
+    check.text("text", request.text, 1, MAX_TEXT_BYTES)
+    if (size := len(request.text.encode())) > MAX_TEXT_BYTES:
+        check.add("text", f"has {size:,} bytes of UTF-8; give at most {MAX_TEXT_BYTES:,}")
+    if request.language and not languages.is_tag(request.language):
+        check.add("language", 'is not a BCP 47 tag, e.g. "en" or "ko"; leave it out to have it found')
+    check.raise_if_any()
+    return Manuscript(request.novel_id, request.owner_id, request.public, request.language, request.text)
+
+
+def _user_id() -> str | None:
+    caller = identity.current()
+    return None if caller is None else caller.user_id
+
+
+def _until_chapter(check: Violations, request: pb.SearchPassagesRequest | pb.GetPassagesRequest) -> int | None:
+    if not request.HasField("until_chapter"):
+        return None
+    if request.until_chapter < 0:
+        check.add("until_chapter", f"is {request.until_chapter}; give 0 or more, or leave it out for no limit")
+    return request.until_chapter
+
+
+def _start(check: Violations, request: pb.ListCharactersRequest) -> int:
+    """The rank that the page begins at."""
+    parts = decode_token(check, request.page_token, 2)
+    if parts is None:
+        return 0
+    novel_id, rank = parts
+    if novel_id != request.novel_id or not rank.isdecimal() or len(rank) > MAX_RANK_DIGITS:
+        check.add("page_token", "is not a token of this list; leave it out to begin at the first page")
+        return 0
+    return int(rank)
+
+
+def _ingestion_event(sequence: int, event: Progress | Novel) -> pb.IngestNovelResponse:
+    if isinstance(event, Progress):
+        progress = events_pb.Progress(progress=event.percent, stage=event.stage, message=event.message)
+        return pb.IngestNovelResponse(sequence=sequence, progress=progress)
+    summary = pb.IngestionSummary(
+        novel_id=event.id,
+        language=event.language,
+        words=event.words,
+        chapters=event.chapters,
+        passages=event.passages,
+        characters=event.characters,
+    )
+    return pb.IngestNovelResponse(sequence=sequence, complete=summary)
+
+
+def _passage(novel_id: str, passage: Passage) -> pb.Passage:
+    return pb.Passage(
+        id=passage.id,
+        content=passage.content,
+        chapter=passage.chapter,
+        position=passage.position,
+        chapter_title=passage.chapter_title,
+        novel_id=novel_id,
+        previous_id=passage.previous_id,
+        next_id=passage.next_id,
+    )
+
+
+def _found(novel_id: str, found: Found) -> pb.Passage:
+    message = _passage(novel_id, found.passage)
+    message.distance = found.distance
+    message.score = score(found.distance)
+    return message
+
+
+def _character(novel_id: str, character: Character) -> pb.Character:
+    return pb.Character(
+        character_id=character.id,
+        novel_id=novel_id,
+        name=character.name,
+        aliases=character.aliases,
+        description=character.description,
+        mentions=character.mentions,
+        first_chapter=character.first_chapter,
+        passage_ids=character.passage_ids,
+    )
+
+
+def _packed(generation: int, character: pb.Character) -> bytes:
+    """A character for the cache, with the generation that it is of."""
+    return generation.to_bytes(GENERATION_BYTES, "big") + character.SerializeToString()
+
+
+def _unpacked(value: bytes) -> tuple[int, pb.Character]:
+    generation = int.from_bytes(value[:GENERATION_BYTES], "big")
+    return generation, pb.Character.FromString(value[GENERATION_BYTES:])

@@ -1,0 +1,1 @@
+"""Where novels are kept."""

@@ -1,0 +1,103 @@
+"""Domain to the vector store's rows and back. A row has an id, a document and metadata of plain values."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from services.search.models import Character, Novel, Passage
+
+Metadata = Mapping[str, Any]
+
+
+def row_id(generation: int, item_id: str) -> str:
+    """The id of a passage's or character's row: two generations of a novel may hold the same item."""
+    return f"{generation}:{item_id}"
+
+
+def index_of(novel_id: str, generation: int) -> str:
+    """What all rows of a generation of a novel have in common."""
+    return f"{novel_id}:{generation}"
+
+
+def place_of(novel_id: str, generation: int, chapter: int) -> str:
+    """What all rows of a chapter have in common."""
+    return f"{novel_id}:{generation}:{chapter}"
+
+
+def novel_row(novel: Novel) -> dict[str, Any]:
+    """The metadata of a novel's record."""
+    return {
+        "owner_id": novel.owner_id,
+        "public": novel.public,
+        "generation": novel.generation,
+        "language": novel.language,
+        "embedder": novel.embedder,
+        "dimension": novel.dimension,
+        "words": novel.words,
+        "chapters": novel.chapters,
+        "passages": novel.passages,
+        "characters": novel.characters,
+    }
+
+
+def novel_of(novel_id: str, row: Metadata) -> Novel:
+    """A novel's record."""
+    return Novel(id=novel_id, **row)
+
+
+def passage_row(novel_id: str, generation: int, passage: Passage) -> dict[str, Any]:
+    """The metadata of a passage."""
+    return {
+        "novel_id": novel_id,
+        "generation": generation,
+        "index": index_of(novel_id, generation),
+        "place": place_of(novel_id, generation, passage.chapter),
+        "passage_id": passage.id,
+        "chapter": passage.chapter,
+        "chapter_title": passage.chapter_title,
+        "position": passage.position,
+        "previous_id": passage.previous_id,
+        "next_id": passage.next_id,
+    }
+
+
+def passage_of(document: str, row: Metadata) -> Passage:
+    """A passage."""
+    return Passage(
+        id=row["passage_id"],
+        content=document,
+        chapter=row["chapter"],
+        chapter_title=row["chapter_title"],
+        position=row["position"],
+        previous_id=row["previous_id"],
+        next_id=row["next_id"],
+    )
+
+
+def character_row(novel_id: str, generation: int, rank: int, character: Character) -> dict[str, Any]:
+    """The metadata of a character; lists are JSON, which the store has no type for."""
+    return {
+        "novel_id": novel_id,
+        "generation": generation,
+        "index": index_of(novel_id, generation),
+        "character_id": character.id,
+        "rank": rank,
+        "name": character.name,
+        "aliases": json.dumps(character.aliases, ensure_ascii=False),
+        "mentions": character.mentions,
+        "first_chapter": character.first_chapter,
+        "passage_ids": json.dumps(character.passage_ids),
+    }
+
+
+def character_of(document: str, row: Metadata) -> Character:
+    """A character."""
+    return Character(
+        id=row["character_id"],
+        name=row["name"],
+        aliases=tuple(json.loads(row["aliases"])),
+        description=document,
+        mentions=row["mentions"],
+        first_chapter=row["first_chapter"],
+        passage_ids=tuple(json.loads(row["passage_ids"])),
+    )
