@@ -1,0 +1,1 @@
+"""Generation: prompts, model providers, and the replies that they write token by token."""

@@ -1,0 +1,1 @@
+"""How a reply is written: the prompt, the steps, the failures."""

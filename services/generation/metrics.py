@@ -1,0 +1,24 @@
+"""What generation counts."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from mesh.telemetry.metrics import REGISTRY
+
+FIRST_TOKEN_SECONDS = Histogram(
+    "gaji_first_token_seconds",
+    "From the request to the first token of its reply.",
+    ("provider",),
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 60),
+    registry=REGISTRY,
+)
+TOKENS = Counter("gaji_generation_tokens_total", "Tokens read and written.", ("provider", "kind"), registry=REGISTRY)
+ACTIVE = Gauge("gaji_generations_active", "Replies being written.", ("provider",), registry=REGISTRY)
+ENDED = Counter(
+    "gaji_generations_total",
+    "Replies ended, by outcome: complete or the failure's reason.",
+    ("provider", "outcome"),
+    registry=REGISTRY,
+)
+SLOTS = Gauge("gaji_model_slots", "Replies that the model can write at once.", ("provider",), registry=REGISTRY)
+SLOTS_IN_USE = Gauge("gaji_model_slots_in_use", "Replies that the model is writing.", ("provider",), registry=REGISTRY)
+QUEUED = Gauge("gaji_model_queue_length", "Replies that wait for the model.", ("provider",), registry=REGISTRY)

@@ -1,0 +1,218 @@
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, ResourceExhausted, Unavailable
+from services.generation.ports import Prompt, PromptTooLong, TokenCounts, Turn
+from services.generation.providers.openai import OpenAIModel, open_provider
+from tests.generation.conftest import PROMPT, make_settings, said
+from tests.generation.http_fake import Exchange, HttpFake
+
+
+@pytest.fixture
+async def model(http_fake: HttpFake) -> AsyncIterator[OpenAIModel]:
+    provider = await open_provider(
+        make_settings(
+            openai_base_url=f"{http_fake.url}/v1", openai_api_key="k-1", openai_model="tiny", model_timeout=0.5
+        )
+    )
+    yield provider
+    await provider.aclose()
+
+
+def delta(text: str | None = None, finish: str | None = None) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {"content": text} if text else {}, "finish_reason": finish}]}
+
+
+async def whole_answer(exchange: Exchange) -> None:
+    await exchange.begin()
+    await exchange.send(": OPENROUTER PROCESSING\n\n")
+    await exchange.event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": None}}]})
+    for text in ("I am", " Alice", "\u2028안녕."):
+        await exchange.event(delta(text))
+    await exchange.event(delta(finish="stop"))
+    await exchange.event({"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 3}})
+    await exchange.send("data: [DONE]\n\n")
+    await exchange.end()
+
+
+async def test_an_answer_comes_whole_with_its_counts(http_fake: HttpFake, model: OpenAIModel) -> None:
+    http_fake.answer = whole_answer
+    prompt = Prompt("You are Alice.", (Turn("user", "Hi"), Turn("assistant", "Hello."), Turn("user", "Who are you?")))
+    assert await said(model, prompt, stop=["\nReader:"]) == ("I am Alice\u2028안녕.", TokenCounts(11, 3))
+    request = http_fake.exchanges[0]
+    assert request.path == "/v1/chat/completions"
+    assert request.headers["authorization"] == "Bearer k-1"
+    assert request.body == {
+        "model": "tiny",
+        "messages": [
+            {"role": "system", "content": "You are Alice."},
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Hello."},
+            {"role": "user", "content": "Who are you?"},
+        ],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": 32,
+        "temperature": 0.0,
+        "stop": ["\nReader:"],
+    }
+
+
+async def test_tokens_come_one_by_one(http_fake: HttpFake, model: OpenAIModel) -> None:
+    go_on = asyncio.Event()
+
+    async def stepwise(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.event(delta("one"))
+        await go_on.wait()
+        await exchange.event(delta(" two", "stop"))
+        await exchange.end()
+
+    http_fake.answer = stepwise
+    stream = model.stream(PROMPT, max_tokens=8, temperature=0)
+    assert (await anext(stream)).text == "one"
+    go_on.set()
+    assert [chunk.text async for chunk in stream] == [" two"]
+
+
+def refusal(status: int, error: Any, **headers: str) -> Callable[[Exchange], Awaitable[None]]:
+    async def refuse(exchange: Exchange) -> None:
+        await exchange.answer(status, error, **headers)
+
+    return refuse
+
+
+VLLM = "This model's maximum context length is 8192 tokens. However, your request has 9001 input tokens."
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "reason", "retry_after"),
+    [
+        (refusal(401, {"error": {"message": "bad key"}}), FailedPrecondition, "MODEL_MISCONFIGURED", None),
+        (refusal(403, {"error": "no"}), FailedPrecondition, "MODEL_MISCONFIGURED", None),
+        (refusal(404, [{"error": {"message": "no such model"}}]), FailedPrecondition, "MODEL_MISCONFIGURED", None),
+        (refusal(400, "what?"), FailedPrecondition, "MODEL_MISCONFIGURED", None),
+        (refusal(429, {"error": {}}, retry_after="17"), ResourceExhausted, "MODEL_BUSY", 17.0),
+        (refusal(429, {}), ResourceExhausted, "MODEL_BUSY", 5.0),
+        (refusal(500, {"error": {"message": "x" * 100_000}}), Unavailable, "MODEL_UNREACHABLE", None),
+        (refusal(503, None), Unavailable, "MODEL_UNREACHABLE", None),
+        (refusal(400, {"error": {"message": VLLM, "code": 400}}), PromptTooLong, "PROMPT_TOO_LONG", None),
+    ],
+)
+async def test_a_refusal_is_told_by_kind(  # noqa: PLR0917 - pytest gives them by name
+    http_fake: HttpFake, model: OpenAIModel, answer: Any, kind: type[MeshError], reason: str, retry_after: float | None
+) -> None:
+    http_fake.answer = answer
+    with pytest.raises(kind) as caught:
+        await said(model)
+    assert (caught.value.reason, caught.value.retry_after) == (reason, retry_after)
+    if isinstance(caught.value, PromptTooLong):
+        assert caught.value.tokens == 9001
+
+
+def stream_of(*parts: str) -> Callable[[Exchange], Awaitable[None]]:
+    async def send(exchange: Exchange) -> None:
+        await exchange.begin()
+        for part in parts:
+            await exchange.send(part)
+        await exchange.end()
+
+    return send
+
+
+HELLO = 'data: {"choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":null}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ((HELLO, "data: {not json}\n\n"), "MODEL_STREAM_BROKEN"),
+        ((HELLO, "data: [1, 2]\n\n"), "MODEL_STREAM_BROKEN"),
+        ((HELLO, 'data: {"choices": 7}\n\n'), "MODEL_STREAM_BROKEN"),
+        ((HELLO,), "MODEL_STREAM_BROKEN"),
+        ((HELLO, HELLO[:40]), "MODEL_STREAM_BROKEN"),
+        ((HELLO, 'data: {"error":{"message":"overloaded","code":529}}\n\n'), "MODEL_UNREACHABLE"),
+        ((HELLO, 'data: {"error":{"message":"slow down","code":429}}\n\n'), "MODEL_BUSY"),
+        ((HELLO, 'data: {"error":{"message":"oops","code":"odd"}}\n\n'), "MODEL_UNREACHABLE"),
+        (
+            (HELLO, 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"content_filter"}]}\n\n'),
+            "MODEL_REFUSED",
+        ),
+    ],
+)
+async def test_a_stream_that_goes_wrong_is_told_by_kind(
+    http_fake: HttpFake, model: OpenAIModel, parts: tuple[str, ...], reason: str
+) -> None:
+    http_fake.answer = stream_of(*parts)
+    text = ""
+    with pytest.raises(MeshError) as caught:
+        async for chunk in model.stream(PROMPT, max_tokens=8, temperature=0):
+            text += chunk.text
+    assert text == "Hello"
+    assert caught.value.reason == reason
+
+
+async def test_a_connection_that_is_cut_is_a_broken_stream(http_fake: HttpFake, model: OpenAIModel) -> None:
+    async def cut(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.event(delta("Hello"))
+        exchange.writer.transport.abort()
+
+    http_fake.answer = cut
+    with pytest.raises(Unavailable) as caught:
+        await said(model)
+    assert caught.value.reason == "MODEL_STREAM_BROKEN"
+
+
+async def test_a_model_that_stalls_is_too_slow(http_fake: HttpFake, model: OpenAIModel) -> None:
+    async def stall(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.event(delta("Hello"))
+        await exchange.gone.wait()
+
+    http_fake.answer = stall
+    with pytest.raises(DeadlineExceeded) as caught:
+        await said(model)
+    assert caught.value.reason == "MODEL_TOO_SLOW"
+
+
+async def test_a_server_that_is_not_there_is_unreachable() -> None:
+    provider = await open_provider(make_settings(openai_base_url="http://127.0.0.1:1/v1", openai_model="tiny"))
+    with pytest.raises(Unavailable) as caught:
+        await said(provider)
+    await provider.aclose()
+    assert caught.value.reason == "MODEL_UNREACHABLE"
+
+
+@pytest.mark.parametrize("how", ["cancel", "close"])
+async def test_the_server_sees_that_the_reader_left(http_fake: HttpFake, model: OpenAIModel, how: str) -> None:
+    left = asyncio.Event()
+
+    async def endless(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.event(delta("Hello"))
+        try:
+            await exchange.gone.wait()
+        finally:
+            left.set()
+
+    http_fake.answer = endless
+    stream = model.stream(PROMPT, max_tokens=8, temperature=0)
+    assert (await anext(stream)).text == "Hello"
+    if how == "cancel":
+        waiting = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    else:
+        await stream.aclose()
+    await asyncio.wait_for(left.wait(), 5)
+
+
+async def test_the_model_must_be_named() -> None:
+    with pytest.raises(FailedPrecondition, match="GAJI_OPENAI_MODEL"):
+        await open_provider(make_settings())
