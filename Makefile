@@ -48,8 +48,8 @@ check: setup-dev protos ## lint, types, contract, import rules, a clean tree aft
 protos: setup-dev ## regenerate generated/ from protos/
 	@mkdir -p .build/googleapis/google/api generated
 	@cd "$$($(BIN)/python -c 'import google.api; print(list(google.api.__path__)[0])')" && cp annotations.proto http.proto $(CURDIR)/.build/googleapis/google/api/
-	@rm -rf generated/gaji
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos -I.build/googleapis --python_out=generated --pyi_out=generated $(PROTOS)
+	@rm -rf generated/gaji && mkdir generated/gaji
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos -I.build/googleapis --python_out=generated --pyi_out=generated --descriptor_set_out=generated/gaji/descriptors.binpb --include_imports --include_source_info $(PROTOS)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos -I.build/googleapis --grpc_python_out=generated --mypy_grpc_out=quiet:generated $(SERVICES)
 
 lock: setup-dev ## resolve the dependencies anew into the two lock files

@@ -1,0 +1,146 @@
+"""Answers requests: the ASGI application inside the middleware."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.auth import authenticate
+from gateway.bindings import Route
+from gateway.config import GatewaySettings
+from gateway.edge_cache import EdgeCache
+from gateway.errors import ClientLeft, EdgeError, Header, error_body, error_headers, http_status
+from gateway.http import NO_STORE, Receive, Request, Scope, Send
+from gateway.json_body import parse_json
+from gateway.json_request import build_request
+from gateway.middleware import Observed
+from gateway.router import Match, Router, method_not_allowed
+from gateway.sse import EventStreams
+from gateway.unary import UnaryCalls
+from gateway.upstreams import Upstream
+from mesh.errors import Internal, MeshError, ResourceExhausted
+from mesh.identity import TokenVerifier
+from mesh.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+_PAGE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a page of the gateway's own answers."""
+
+    status: int
+    body: bytes
+    content_type: bytes
+    headers: Sequence[Header] = (NO_STORE,)
+
+
+Page = Callable[[], Awaitable[Answer]]
+
+
+class Gateway:
+    """The application.
+
+    Args:
+        settings: limits and deadlines.
+        routes: what the contract binds.
+        upstreams: the peers by room.
+        verifier: of access tokens.
+        pages: path -> what answers GET there, beside the contract's routes.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        routes: Sequence[Route],
+        upstreams: Mapping[str, Upstream],
+        verifier: TokenVerifier,
+        pages: Mapping[str, Page],
+    ) -> None:
+        self._settings = settings
+        self._router = Router(routes)
+        self._upstreams = upstreams
+        self._verifier = verifier
+        self._pages = pages
+        self._unary = UnaryCalls(settings, EdgeCache(settings.edge_cache_bytes))
+        self._streams = EventStreams(settings)
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answers one request; whatever goes wrong is an answer as well."""
+        request: Request = scope[Observed.KEY]
+        request.send = send
+        try:
+            await self._answer(request)
+        except ClientLeft:
+            return
+        except EdgeError as error:
+            await _refuse(request, error)
+        except MeshError as error:
+            await _refuse(request, EdgeError(http_status(error), error))
+        except Exception:
+            log.exception("a request failed", extra={"route": request.label})
+            if request.started:
+                raise
+            internal = Internal("something went wrong on our side; the request id is in the logs")
+            await _refuse(request, EdgeError(500, internal))
+
+    def end_streams(self) -> None:
+        """Ends the streams that are still running, politely."""
+        self._streams.end_all()
+
+    async def _answer(self, request: Request) -> None:
+        page = self._pages.get(request.raw_path)
+        if page is not None:
+            await _answer_page(request, page)
+        elif request.method == "OPTIONS" and (allowed := self._router.allowed(request.raw_path)):
+            await request.respond(204, b"", [(b"allow", ", ".join(sorted(allowed)).encode())])
+        else:
+            await self._answer_route(request, self._router.match(request.method, request.raw_path))
+
+    async def _answer_route(self, request: Request, match: Match) -> None:
+        route = match.route
+        request.label = route.template.text
+        authenticate(request, route, self._verifier)
+        query = request.query()
+        body = None
+        if route.body:
+            limit = route.max_body_bytes or self._settings.max_body_bytes
+            raw = await request.body(limit, self._settings.body_seconds)
+            body = parse_json(raw) if raw else None
+        else:
+            request.refuse_body()
+        message = build_request(route, body, match.variables, query)
+        for cookie in route.request_cookies:
+            if not getattr(message, cookie.field):
+                setattr(message, cookie.field, request.cookie(cookie.name))
+        self._check_size(message.ByteSize())
+        upstream = self._upstreams[route.room]
+        if route.streaming:
+            await self._streams.answer(request, route, upstream, message)
+        else:
+            await self._unary.answer(request, route, upstream, message)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._settings.max_message_bytes:
+            text = f"the request has {size:,} bytes; at most {self._settings.max_message_bytes:,} can be handed on"
+            raise EdgeError(413, ResourceExhausted(text, reason="BODY_TOO_LARGE"))
+
+
+async def _answer_page(request: Request, page: Page) -> None:
+    request.label = request.raw_path
+    if request.method not in _PAGE_METHODS:
+        raise method_not_allowed(request.method, _PAGE_METHODS)
+    if request.method == "OPTIONS":
+        await request.respond(204, b"", [(b"allow", b", ".join(name.encode() for name in sorted(_PAGE_METHODS)))])
+        return
+    answer = await page()
+    await request.respond(answer.status, answer.body, answer.headers, content_type=answer.content_type)
+
+
+async def _refuse(request: Request, refusal: EdgeError) -> None:
+    headers = [NO_STORE, *refusal.headers, *error_headers(refusal.error)]
+    body = error_body(refusal.error)
+    if refusal.linger:
+        await request.respond_and_linger(refusal.status, body, headers)
+    else:
+        await request.respond(refusal.status, body, headers)

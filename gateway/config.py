@@ -1,0 +1,49 @@
+"""Settings of the gateway."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from mesh.config import MIB, MeshSettings
+
+
+class GatewaySettings(MeshSettings):
+    """The shared settings and the edge's own, from ``GAJI_*`` variables.
+
+    A room's target is ``<room>_target``: services of package ``gaji.search.v1`` are called at ``search_target``.
+    """
+
+    listen: str = "127.0.0.1:8080"
+    admin_listen: str = "127.0.0.1:9100"
+
+    descriptors_file: Path | None = Field(
+        None, description="FileDescriptorSet of the contract to serve (protoc --include_imports); default: Gaji's own"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins that may call from a browser, separated by commas; empty: the gateway's own only"
+    )
+    cookie_secure: bool = Field(False, description="mark cookies Secure: set it wherever browsers come through TLS")
+    max_body_bytes: int = Field(MIB, gt=0, description="largest request body of an RPC whose policy names none")
+    body_seconds: float = Field(60.0, gt=0, description="how long a client may take to send its body")
+    stream_timeout: float = Field(300.0, gt=0, description="deadline of a stream whose policy names none")
+    first_event_seconds: float = Field(
+        1.0, ge=0, description="how long a stream's headers wait for a first event or an error"
+    )
+    heartbeat_seconds: float = Field(15.0, gt=0, description="silence on a stream before a comment is sent")
+    sse_retry_ms: int = Field(2000, ge=0, description="how long a browser waits before it reconnects")
+    relay: bool = Field(True, description="run streams over one shared gRPC stream to each replica that offers it")
+    sse_window_seconds: float = Field(
+        0.01,
+        ge=0,
+        description="without relay: events of one stream within this time share a write; the first never waits",
+    )
+    stall_seconds: float = Field(60.0, gt=0, description="how long a reader may take nothing before it is cut off")
+    ready_seconds: float = Field(1.0, gt=0, description="how long /ready waits for each service")
+    edge_cache_bytes: int = Field(32 * MIB, ge=0, description="size of the cache of answers; 0: off")
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -1,0 +1,196 @@
+"""The OpenAPI 3.1 document of the routes, with the contract's own words (https://spec.openapis.org/oas/v3.1.0)."""
+
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from gateway.auth import ACCESS_COOKIE
+from gateway.bindings import Route, field_at
+from gateway.contract import Contract
+from gateway.schemas import Json, Schemas
+
+_ERRORS = {
+    "400": "The request does not fit; `fields` says where.",
+    "401": "There is no valid access token.",
+    "404": "There is no such thing, or it is not yours.",
+    "429": "Too much; Retry-After says when to come back.",
+    "503": "A service does not answer; try again.",
+    "504": "It took too long.",
+}
+_ERROR_SCHEMA: Json = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "reason", "message", "fields"],
+            "properties": {
+                "code": {"type": "string", "description": "The gRPC status code's name."},
+                "reason": {"type": "string", "description": "Stable, for programs."},
+                "message": {"type": "string", "description": "For people."},
+                "fields": {
+                    "type": "object",
+                    "additionalProperties": {"type": "string"},
+                    "description": "Request field -> what is wrong with it.",
+                },
+            },
+        }
+    },
+}
+
+
+def openapi_document(contract: Contract, routes: Sequence[Route]) -> Json:
+    """The document, ready for JSON."""
+    return _Builder(contract).document(routes)
+
+
+class _Builder:
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._schemas = Schemas(contract)
+
+    def document(self, routes: Sequence[Route]) -> Json:
+        paths: dict[str, Json] = {}
+        used: set[str] = set()
+        tags: dict[str, Json] = {}
+        for route in routes:
+            service = route.rpc.containing_service
+            tags[service.name] = {"name": service.name, "description": self._contract.comment(service.full_name)}
+            paths.setdefault(route.template.text, {})[route.verb.lower()] = self._operation(route, used)
+        paths.update(_own_paths())
+        tags["Gateway"] = {"name": "Gateway", "description": "The gateway itself."}
+        return {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Gaji",
+                "version": metadata.version("gaji"),
+                "description": "What-if scenarios for novels and talks with their characters.",
+            },
+            "tags": list(tags.values()),
+            "paths": paths,
+            "components": {
+                "schemas": {**dict(sorted(self._schemas.components.items())), "Error": _ERROR_SCHEMA},
+                "securitySchemes": {
+                    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                    "cookie": {"type": "apiKey", "in": "cookie", "name": ACCESS_COOKIE},
+                },
+            },
+        }
+
+    def _operation(self, route: Route, used: set[str]) -> Json:
+        comment = self._contract.comment(route.rpc.full_name)
+        summary, _, rest = comment.partition(". ")
+        operation: Json = {
+            "operationId": _unique(route.rpc.name, used),
+            "tags": [route.rpc.containing_service.name],
+            "summary": summary.rstrip(".") or route.rpc.name,
+        }
+        if rest:
+            operation["description"] = rest
+        parameters = [*self._path_parameters(route), *self._query_parameters(route)]
+        if parameters:
+            operation["parameters"] = parameters
+        if route.body:
+            operation["requestBody"] = {"content": {"application/json": {"schema": self._body_schema(route)}}}
+        operation["responses"] = {str(200 if route.streaming else route.status): self._success(route)} | _errors(route)
+        operation["security"] = [] if route.public else [{"bearer": []}, {"cookie": []}]
+        return operation
+
+    def _path_parameters(self, route: Route) -> Iterator[Json]:
+        for path in route.template.variables:
+            yield self._parameter(field_at(route.rpc.input_type, path), path, "path")
+
+    def _query_parameters(self, route: Route) -> Iterator[Json]:
+        if route.body == "*":
+            return
+        for field in route.rpc.input_type.fields:
+            if field.name != route.body and field.name not in route.template.variables and field.message_type is None:
+                yield self._parameter(field, field.name, "query")
+
+    def _parameter(self, field: FieldDescriptor, name: str, where: str) -> Json:
+        schema = self._schemas.field(field)
+        description = schema.pop("description", "")
+        parameter = {"name": name, "in": where, "required": where == "path", "schema": schema}
+        return parameter | ({"description": description} if description else {})
+
+    def _body_schema(self, route: Route) -> Json:
+        message = route.rpc.input_type
+        if route.body != "*":
+            return self._schemas.field(field_at(message, route.body))
+        left_out = set(route.template.variables)
+        if not left_out:
+            return self._schemas.reference(message)
+        return self._schemas.message(message, left_out)
+
+    def _success(self, route: Route) -> Json:
+        comment = self._contract.comment(route.rpc.output_type.full_name)
+        if route.streaming:
+            return {
+                "description": "A stream of events: " + self._events_text(route),
+                "content": {"text/event-stream": {"schema": {"type": "string"}, "x-events": self._events(route)}},
+            }
+        if route.status == 204:
+            return {"description": "Done."}
+        if route.response_body:
+            schema = self._schemas.field(field_at(route.rpc.output_type, route.response_body))
+        else:
+            schema = self._schemas.reference(route.rpc.output_type)
+        return {"description": comment or "Done.", "content": {"application/json": {"schema": schema}}}
+
+    def _events(self, route: Route) -> Json:
+        arms = {field.name: self._schemas.field(field) for field in _arms(route)}
+        failed = {"type": "object", "description": "The stream could not be completed."}
+        return arms if "failed" in arms else arms | {"failed": failed}
+
+    def _events_text(self, route: Route) -> str:
+        return "; ".join(
+            f"`{field.name}`: {self._contract.comment(field.full_name).rstrip('.')}" for field in _arms(route)
+        )
+
+
+def _arms(route: Route) -> Sequence[FieldDescriptor]:
+    return list(route.rpc.output_type.oneofs_by_name["event"].fields)
+
+
+def _errors(route: Route) -> Json:
+    codes = [code for code in _ERRORS if code != "401" or not route.public]
+    return {
+        code: {
+            "description": _ERRORS[code],
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        }
+        for code in codes
+    }
+
+
+def _own_paths() -> Json:
+    texts = {
+        "/health": ("Whether the gateway lives", "It does."),
+        "/ready": ("Whether all services serve", "All serve; with status 503, not all."),
+        "/openapi.json": ("This document", "The document."),
+    }
+    return {
+        path: {
+            "get": {
+                "operationId": path.strip("/").partition(".")[0],
+                "tags": ["Gateway"],
+                "summary": summary,
+                "responses": {
+                    "200": {"description": answer, "content": {"application/json": {"schema": {"type": "object"}}}}
+                },
+                "security": [],
+            }
+        }
+        for path, (summary, answer) in texts.items()
+    }
+
+
+def _unique(name: str, used: set[str]) -> str:
+    number = 1
+    candidate = name
+    while candidate in used:
+        number += 1
+        candidate = f"{name}_{number}"
+    used.add(candidate)
+    return candidate

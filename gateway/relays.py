@@ -1,0 +1,57 @@
+"""The relay streams to the replicas of a peer."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+
+from mesh.client import MeshChannel, open_channel, outgoing_metadata, replicas
+from mesh.config import MeshSettings
+from mesh.relay import RelayCall, RelayClient
+
+
+@dataclass(frozen=True, slots=True)
+class _Replica:
+    channel: MeshChannel
+    relay: RelayClient
+
+    def usable(self) -> bool:
+        ready = self.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+        return ready and self.relay.offered and not self.relay.draining
+
+
+class Relays:
+    """Opens each call on the relay of the replica that has the fewest."""
+
+    def __init__(self, replicas_: Sequence[_Replica]) -> None:
+        self._replicas = replicas_
+
+    def open(self, path: str, request: bytes, timeout: float) -> RelayCall | None:
+        """Begins a call; None: no replica offers the relay right now, and the caller makes a plain call."""
+        usable = [replica for replica in self._replicas if replica.usable()]
+        if not usable:
+            return None
+        relay = min(usable, key=lambda replica: replica.relay.active).relay
+        metadata = {key: value for key, value in outgoing_metadata() if isinstance(value, str)}
+        return relay.open(path, request, metadata=metadata, timeout=timeout)
+
+
+@asynccontextmanager
+async def open_relays(
+    target: str, settings: MeshSettings, services: Sequence[ServiceDescriptor]
+) -> AsyncIterator[Relays]:
+    """One relay for each replica that a target lists.
+
+    A name (``dns:///``, ``xds:///``) is one target with unknown replicas, and one relay to one of them: list addresses
+    where streams shall be spread.
+    """
+    async with AsyncExitStack() as stack:
+        opened = []
+        for address in replicas(target):
+            channel = await stack.enter_async_context(open_channel(address, settings, services))
+            relay = RelayClient(channel)
+            stack.push_async_callback(relay.close)
+            opened.append(_Replica(channel, relay))
+        yield Relays(opened)

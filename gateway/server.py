@@ -1,0 +1,142 @@
+"""Composes the gateway and serves it."""
+
+import asyncio
+import math
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import uvicorn
+
+from gateway.app import Answer, Gateway, Page
+from gateway.bindings import Route, routes_of
+from gateway.config import GatewaySettings
+from gateway.contract import load_contract
+from gateway.docs_page import docs_page
+from gateway.health import Readiness, alive
+from gateway.http import JSON, App
+from gateway.middleware import Observed, cors
+from gateway.openapi import openapi_document
+from gateway.schemas import Json
+from gateway.upstreams import open_upstreams
+from mesh.identity import TokenVerifier
+from mesh.telemetry.admin import open_admin
+from mesh.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+_KEEP_ALIVE_SECONDS = 30
+_LAST_WORDS_SECONDS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunningGateway:
+    """Where a gateway is.
+
+    Attributes:
+        address: ``host:port`` of HTTP.
+        admin_address: ``host:port`` of /metrics and /health.
+    """
+
+    address: str
+    admin_address: str
+
+
+@asynccontextmanager
+async def open_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
+    """Serves until the block is left, then drains.
+
+    Draining: no new connection is taken, idle ones are closed, running requests get ``drain_seconds``, and streams
+    that are still open then end with an event ``failed`` that asks their readers to come back.
+
+    Raises:
+        OSError: a port is taken, or a file cannot be read.
+        ValueError: the contract's annotations or the key do not make sense.
+    """
+    routes, document = await asyncio.to_thread(_read_contract, settings.descriptors_file)
+    verifier = await asyncio.to_thread(TokenVerifier, settings.jwt_public_key_file)
+    async with AsyncExitStack() as stack:
+        upstreams = await stack.enter_async_context(open_upstreams(settings, routes, relay=settings.relay))
+        readiness = Readiness(upstreams, settings.ready_seconds)
+        pages: dict[str, Page] = {
+            "/health": alive,
+            "/ready": readiness,
+            "/openapi.json": _fixed(Answer(200, orjson.dumps(document), JSON)),
+            "/docs": _fixed(docs_page(document)),
+        }
+        gateway = Gateway(settings, routes, upstreams, verifier, pages)
+        admin_address = await stack.enter_async_context(open_admin(settings.admin_listen))
+        server, serving, address = await _start(Observed(cors(gateway, settings.cors_origins)), settings)
+        if settings.jwt_public_key_file is None:
+            log.warning("no key to verify tokens with: every token is refused; set GAJI_JWT_PUBLIC_KEY_FILE")
+        log.info("serving", extra={"address": address, "admin": admin_address, "routes": len(routes)})
+        try:
+            yield RunningGateway(address, admin_address)
+        finally:
+            readiness.draining = True
+            server.should_exit = True
+            ending = asyncio.get_running_loop().call_later(settings.drain_seconds, gateway.end_streams)
+            await serving
+            ending.cancel()
+            log.info("stopped")
+
+
+def _read_contract(path: Path | None) -> tuple[list[Route], Json]:
+    contract = load_contract(path)
+    routes = routes_of(contract)
+    return routes, openapi_document(contract, routes)
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves signals to the process, which composes more than this server."""
+        yield
+
+
+async def _start(app: App, settings: GatewaySettings) -> tuple[_Server, "asyncio.Task[None]", str]:
+    host, _, port = settings.listen.rpartition(":")
+    listener = await asyncio.to_thread(_bound, host.strip("[]"), int(port))
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(settings.drain_seconds) + _LAST_WORDS_SECONDS,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.005)
+    if serving.done():
+        await serving
+    return server, serving, f"{host}:{listener.getsockname()[1]}"
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return listener
+
+
+def _fixed(answer: Answer) -> Page:
+    async def page() -> Answer:
+        return answer
+
+    return page

@@ -1,0 +1,62 @@
+import asyncio
+import json
+import os
+import signal
+import sys
+
+import httpx
+import pytest
+
+from gateway.config import GatewaySettings
+from gateway.server import open_gateway
+from tests.gateway.conftest import ProbeSettings
+
+
+async def test_the_process_serves_the_contract_and_stops_at_sigterm() -> None:
+    env = os.environ | {"GAJI_LISTEN": "127.0.0.1:0", "GAJI_ADMIN_LISTEN": "127.0.0.1:0", "GAJI_DRAIN_SECONDS": "1"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", env=env, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stderr
+        address = ""
+        async with asyncio.timeout(30):
+            while not address:
+                line = json.loads(await process.stderr.readline())
+                address = line.get("address", "")
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(f"http://{address}/health")).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(20):
+            rest = await process.stderr.read()
+            assert await process.wait() == 0
+        assert b'"stopped"' in rest
+        assert b"Traceback" not in rest
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_a_port_that_is_taken_is_said(settings: ProbeSettings) -> None:
+    async with open_gateway(settings) as running:
+        with pytest.raises(OSError, match=f"cannot listen on {running.address}"):
+            async with open_gateway(settings.model_copy(update={"listen": running.address})):
+                pass
+
+
+async def test_a_room_without_a_target_is_said(settings: ProbeSettings) -> None:
+    plain = GatewaySettings(**settings.model_dump(exclude={"probe_target"}))
+    with pytest.raises(ValueError, match="no setting probe_target"):
+        async with open_gateway(plain):
+            pass
+
+
+def test_settings_come_from_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAJI_CORS_ORIGINS", "https://a.example, https://b.example")
+    monkeypatch.setenv("GAJI_COOKIE_SECURE", "true")
+    settings = GatewaySettings()
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+    assert settings.cookie_secure is True
+    assert settings.heartbeat_seconds == 15
+    assert settings.sse_retry_ms == 2000
