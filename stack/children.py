@@ -1,0 +1,198 @@
+"""The table of rooms, one row a service, and what each process of a stack is started with."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack.errors import StackError
+from stack.logs import LogFile
+from stack.ports import HOST, Ports
+from stack.probes import grpc_serving, http_ok
+from stack.processes import Program
+from stack.supervisor import Child
+
+GATEWAY = "gateway"
+GATEWAY_PORT = 8080
+MOST_REPLICAS = 16
+_READY_SECONDS = 120.0
+# Threads of OpenMP that spin while they wait take the cores away from everybody else.
+_QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "TOKENIZERS_PARALLELISM": "false"}
+_MODEL_KEYS = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GAJI_GEMINI_API_KEY", "OPENAI_API_KEY", "GAJI_OPENAI_API_KEY")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A service of the stack.
+
+    Attributes:
+        name: of the service.
+        module: what ``python -m`` runs.
+        port: its gRPC port (the gateway's: HTTP) by default.
+        admin_port: its admin port by default.
+        needs: what must be ready before it starts. Rooms bear each other's absence, so only stores and, for ``ready``
+            to mean ready, the gateway's peers are named.
+        private: variables that only rooms which name them get.
+        env: defaults of variables for it alone.
+        folders: variables that name a folder of its own in the data folder, unless they are set already.
+        replicas: how many there may be.
+    """
+
+    name: str
+    module: str
+    port: int
+    admin_port: int
+    needs: Sequence[str] = ()
+    private: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, str] = field(default_factory=dict)
+    replicas: int = MOST_REPLICAS
+
+
+# In order of need; stopped in reverse.
+ROOMS = (
+    Room("cache", "services.cache", 50054, 9104, needs=("valkey",), private=("GAJI_REDIS_URL",)),
+    Room(
+        "search",
+        "services.search",
+        50052,
+        9102,
+        private=_MODEL_KEYS,
+        env={**_QUIET_THREADS, "ANONYMIZED_TELEMETRY": "False"},
+        folders={"GAJI_CHROMA_PATH": "chroma"},
+        replicas=1,  # the embedded vector store is one process's own
+    ),
+    Room(
+        "library",
+        "services.library",
+        50051,
+        9101,
+        needs=("postgres",),
+        private=("GAJI_DATABASE_URL", "GAJI_JWT_PRIVATE_KEY_FILE"),
+    ),
+    Room("generation", "services.generation", 50053, 9103, private=_MODEL_KEYS, env=_QUIET_THREADS),
+    Room(GATEWAY, "gateway", GATEWAY_PORT, 9100, needs=("cache", "search", "library", "generation")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One process of a room and where it listens.
+
+    Attributes:
+        room: the room.
+        name: ``generation``, ``generation-2``, ...
+        listen: ``host:port`` of gRPC (the gateway's: HTTP).
+        admin: ``host:port`` of /metrics and /health.
+    """
+
+    room: Room
+    name: str
+    listen: str
+    admin: str
+
+
+def parse_replicas(text: str) -> dict[str, int]:
+    """Reads ``generation=2,gateway=2``.
+
+    Raises:
+        StackError: it does not parse, or names an unknown service or an impossible number.
+    """
+    rooms = {room.name: room for room in ROOMS}
+    replicas: dict[str, int] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, count = part.partition("=")
+        room = rooms.get(name.strip())
+        if room is None or not count.strip().isdecimal():
+            raise StackError(
+                f"--replicas {part}: not SERVICE=NUMBER", f"write e.g. generation=2; services are {', '.join(rooms)}"
+            )
+        if not 1 <= int(count) <= room.replicas:
+            times = "once" if room.replicas == 1 else f"1 to {room.replicas} times"
+            raise StackError(f"--replicas {part}: impossible number", f"{room.name} runs {times} on one machine")
+        replicas[room.name] = int(count)
+    return replicas
+
+
+def place(ports: Ports, port: int, replicas: Mapping[str, int]) -> tuple[list[Replica], list[str]]:
+    """Decides where everything listens.
+
+    Args:
+        ports: gives them.
+        port: the first gateway's; 0: any free one for everything.
+        replicas: how many of each service; 1 when not named.
+
+    Returns:
+        The replicas in order of need, and words on ports that were taken.
+
+    Raises:
+        StackError: a gateway's port is taken.
+    """
+    placed: list[Replica] = []
+    notes: list[str] = []
+
+    def pick(wanted: int, name: str, *, first: bool) -> str:
+        if port == 0 or not first:
+            return f"{HOST}:{ports.free()}"
+        given = ports.preferred(wanted)
+        if given != wanted:
+            notes.append(f"port {wanted} is taken: {name} listens on {given}")
+        return f"{HOST}:{given}"
+
+    for room in ROOMS:
+        for index in range(replicas.get(room.name, 1)):
+            name = room.name if index == 0 else f"{room.name}-{index + 1}"
+            if room.name == GATEWAY and port:
+                if not ports.take(port + index):
+                    raise StackError(
+                        f"port {port + index} of 127.0.0.1 is taken",
+                        "stop what listens there, or choose another: gaji up --port PORT (0: any free one)",
+                    )
+                listen = f"{HOST}:{port + index}"
+            else:
+                listen = pick(room.port, name, first=index == 0)
+            placed.append(Replica(room, name, listen, pick(room.admin_port, f"{name}'s admin", first=index == 0)))
+    return placed, notes
+
+
+def children_of(placed: Sequence[Replica], variables: Mapping[str, str], data_dir: Path) -> list[Child]:
+    """The processes of the rooms.
+
+    Args:
+        placed: where they listen.
+        variables: what all of them get beside this process's environment.
+        data_dir: where they keep data and logs.
+    """
+    private = {name for room in ROOMS for name in room.private}
+    targets = {
+        f"GAJI_{room.name.upper()}_TARGET": ",".join(r.listen for r in placed if r.room is room)
+        for room in ROOMS
+        if room.name != GATEWAY
+    }
+    children = []
+    for replica in placed:
+        room = replica.room
+        env = {
+            **room.env,
+            **{name: str(data_dir / folder) for name, folder in room.folders.items()},
+            "GAJI_DRAIN_SECONDS": "2",
+            **os.environ,
+            **variables,
+            **targets,
+            "GAJI_LISTEN": replica.listen,
+            "GAJI_ADMIN_LISTEN": replica.admin,
+            "PYTHONUNBUFFERED": "1",
+        }
+        program = Program(
+            name=replica.name,
+            argv=[sys.executable, "-m", room.module],
+            log=LogFile(data_dir / "logs" / f"{replica.name}.log"),
+            ready=http_ok(replica.listen, "/ready") if room.name == GATEWAY else grpc_serving(replica.listen),
+            env={name: value for name, value in env.items() if name not in private or name in room.private},
+            folder=Path.cwd(),
+            ready_seconds=_READY_SECONDS,
+        )
+        where = {"url": f"http://{replica.listen}"} if room.name == GATEWAY else {"grpc": replica.listen}
+        children.append(Child(room.name, program, room.needs, {**where, "admin": replica.admin}))
+    return children

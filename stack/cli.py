@@ -1,0 +1,174 @@
+"""The ``gaji`` command: names and options. What is done stands in `stack.commands`, loaded when it is asked for."""
+
+# Imports stand in the commands, so that each loads only what it uses and `gaji --help` answers at once.
+# ruff: noqa: PLC0415
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+import click
+
+from stack.errors import StackError
+
+_URL_HELP = "The gateway; else GAJI_URL, else the stack that runs on --data-dir, else http://127.0.0.1:8080."
+_url = click.option("--url", metavar="URL", help=_URL_HELP)
+_data_dir = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=lambda: Path(os.environ.get("GAJI_DATA_DIR") or ".data"),
+    show_default=".data",
+    metavar="DIR",
+    help="The stack's data folder.",
+)
+_DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+class _Commands(click.Group):
+    """Ends a person's mistake with one line and code 1 (click's own usage errors: 2), Ctrl-C with 130."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except StackError as error:
+            click.echo(f"gaji: {error}", err=True)
+            ctx.exit(1)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # `gaji ... | head` has read enough: click ends quietly
+                raise
+            click.echo(f"gaji: {error}", err=True)
+            ctx.exit(1)
+        except (KeyboardInterrupt, EOFError):
+            click.echo(err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gaji", prog_name="gaji")
+def main() -> None:
+    """What-if scenarios for novels, and talks with their characters."""
+
+
+@main.command()
+@_data_dir
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="The gateway's port; 0: free ports for everything.",
+)
+@click.option(
+    "--replicas", default="", metavar="SERVICE=N,...", help="How often services run, e.g. generation=2,gateway=2."
+)
+@click.option("--sample/--no-sample", default=True, show_default=True, help="Put the sample story on the shelf.")
+def up(data_dir: Path, port: int, replicas: str, sample: bool) -> None:
+    """Start everything on this machine; Ctrl-C stops it."""
+    import asyncio
+
+    from rich.console import Console
+
+    from stack.commands.up import UpOptions, up
+
+    asyncio.run(up(UpOptions(data_dir, port, replicas, sample), Console(highlight=False)))
+
+
+@main.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--title", help="Else made of the file's name.")
+@click.option("--author", default="")
+@click.option("--language", default="", metavar="TAG", help="BCP 47, e.g. en or ko; else found from the text.")
+@click.option(
+    "--visibility", type=click.Choice(["public", "private"]), help="Who may see it; else as the library is set."
+)
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON at the end, nothing else on standard output.")
+@_url
+@_data_dir
+def ingest(
+    *,
+    file: IO[bytes],
+    title: str | None,
+    author: str,
+    language: str,
+    visibility: str | None,
+    as_json: bool,
+    url: str | None,
+    data_dir: Path,
+) -> None:
+    """Put a novel, a file of plain text (- for standard input), on the shelf."""
+    from stack.commands.ingest import ingest, read_novel
+
+    novel = read_novel(file, title, author, language, visibility)
+    ingest(gateway_url(url, data_dir), novel, as_json=as_json)
+
+
+@main.command()
+@click.option("--novel", metavar="NOVEL", help="Its id or the beginning of its title.")
+@click.option("--scenario", metavar="SCENARIO", help="Its id or the beginning of its title.")
+@click.option("--what-if", metavar="TEXT", help="A new scenario instead.")
+@click.option("--character", metavar="NAME", help="Their id or a part of their name.")
+@click.option("--conversation", metavar="ID", help="Go on with a conversation.")
+@click.option("--message", "messages", multiple=True, metavar="TEXT", help="Say this and leave; may be repeated.")
+@_url
+@_data_dir
+def chat(
+    *,
+    novel: str | None,
+    scenario: str | None,
+    what_if: str | None,
+    character: str | None,
+    conversation: str | None,
+    messages: tuple[str, ...],
+    url: str | None,
+    data_dir: Path,
+) -> None:
+    """Talk with a character. Ctrl-C stops a reply, Ctrl-D leaves."""
+    from stack.commands.chat import ChatOptions, chat
+
+    chat(gateway_url(url, data_dir), ChatOptions(novel, scenario, what_if, character, conversation, messages))
+
+
+@main.command()
+@_url
+@_data_dir
+def status(url: str | None, data_dir: Path) -> None:
+    """Show services, their health and what the caches save."""
+    from stack.commands.status import status
+    from stack.state import read_state
+
+    state = None if url or os.environ.get("GAJI_URL") else read_state(data_dir)
+    if not status(gateway_url(url, data_dir), state):
+        sys.exit(1)
+
+
+@main.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The port the gateway would take."
+)
+@_url
+@_data_dir
+def doctor(port: int, url: str | None, data_dir: Path) -> None:
+    """Check what a stack needs here, and say what to do about what is missing."""
+    from stack.commands.doctor import doctor
+
+    if not doctor(data_dir, port, gateway_url(url, data_dir) if url or os.environ.get("GAJI_URL") else None):
+        sys.exit(1)
+
+
+def gateway_url(url: str | None, data_dir: Path) -> str:
+    """The gateway to talk to."""
+    from stack.state import read_state
+
+    chosen = url or os.environ.get("GAJI_URL") or ""
+    if not chosen:
+        state = read_state(data_dir)
+        chosen = str(state["gateway"]) if state else _DEFAULT_URL
+    if not chosen.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{chosen!r} is not a URL; write e.g. {_DEFAULT_URL}", param_hint="--url")
+    return chosen.rstrip("/")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the subcommands of ``gaji`` do; ``stack.cli`` has their options."""

@@ -1,0 +1,246 @@
+"""``gaji up``: everything on this machine, until a signal."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from stack.children import GATEWAY, Replica, children_of, parse_replicas, place
+from stack.embedded.postgres import prepare_postgres
+from stack.embedded.valkey import prepare_valkey
+from stack.errors import StackError
+from stack.keys import key_files
+from stack.logs import LogFile
+from stack.ports import Ports
+from stack.providers import chosen_model
+from stack.shelf import shelve_sample
+from stack.state import describe, sole_stack, write_state
+from stack.supervisor import Child, Supervisor
+
+POSTGRES_PORT = 50432
+VALKEY_PORT = 50379
+_DEATH_LINES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What is asked for.
+
+    Attributes:
+        data_dir: where all data is kept.
+        port: the gateway's; 0: free ports for everything.
+        replicas: e.g. ``generation=2,gateway=2``.
+        sample: whether the sample story is put on the shelf.
+    """
+
+    data_dir: Path
+    port: int = 8080
+    replicas: str = ""
+    sample: bool = True
+
+
+class Teller:
+    """Tells people what happens, one line each; a terminal that has gone is no reason to stop.
+
+    Args:
+        console: where people read.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._seen: set[str] = set()
+        self._starting: dict[str, None] = {}
+        self._status = console.status("")
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line."""
+        with suppress(OSError):
+            self._console.print(Text(text, style), soft_wrap=True)
+
+    def rest(self) -> None:
+        """Nothing is being started any more."""
+        self._starting.clear()
+        self._show_starting()
+
+    def started(self, child: Child) -> None:
+        """Where somebody watches, names it among what is being started."""
+        self._starting[child.program.name] = None
+        self._show_starting()
+
+    def ready(self, child: Child, seconds: float) -> None:
+        """A line for a child that does its work."""
+        name = child.program.name
+        self._done(name)
+        again = " again" if name in self._seen else ""
+        self._seen.add(name)
+        where = child.facts.get("url") or child.facts.get("grpc", "")
+        with suppress(OSError):
+            line = Text.assemble(("  ✓ ", "green"), f"{name:<14}", (f"{seconds:5.1f} s{again}  {where}", "dim"))
+            self._console.print(line, soft_wrap=True)
+
+    def died(self, child: Child, why: str, lines: Sequence[str], pause: float) -> None:
+        """A line for a child that ended, its last words, and when it is started again."""
+        self._done(child.program.name)
+        self.say(f"  ✗ {why}; starting it again in {pause:g} s ({child.program.log.path})", "red")
+        for line in lines[-_DEATH_LINES:]:
+            self.say(f"      {line[:300]}", "dim")
+
+    def _done(self, name: str) -> None:
+        self._starting.pop(name, None)
+        self._show_starting()
+
+    def _show_starting(self) -> None:
+        with suppress(OSError):
+            if self._starting:
+                self._status.update(f"starting {', '.join(self._starting)} ...")
+                self._status.start()
+            else:
+                self._status.stop()
+
+
+@dataclass(slots=True)
+class Signals:
+    """Stops on the first signal, hurries on the second.
+
+    Attributes:
+        stopping: set by the first.
+        supervisor: to be hurried.
+    """
+
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    supervisor: Supervisor | None = None
+
+    def install(self) -> None:
+        """Takes SIGTERM, SIGINT and SIGHUP for the rest of the process."""
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup(1) has its way
+                loop.add_signal_handler(signum, self._received)
+
+    def _received(self) -> None:
+        if self.stopping.is_set() and self.supervisor is not None:
+            self.supervisor.hurry()
+        self.stopping.set()
+
+
+async def up(options: UpOptions, console: Console) -> None:
+    """Runs a stack until SIGTERM, SIGINT or SIGHUP.
+
+    Raises:
+        StackError: it can't be started; nothing is left running.
+    """
+    teller = Teller(console)
+    signals = Signals()
+    signals.install()
+    os.umask(0o077)  # readers' novels and talks are nobody else's business
+    replicas = parse_replicas(options.replicas)
+    data_dir = options.data_dir.resolve()
+    with sole_stack(data_dir):
+        began = time.monotonic()
+        placed, notes = place(ports := Ports(), options.port, replicas)
+        provider, model = chosen_model(os.environ)
+        teller.say(f"Gaji {_version()}  data: {data_dir}  model: {model} ({provider})", "bold")
+        for note in notes:
+            teller.say(note, "yellow")
+        gateway = next(f"http://{replica.listen}" for replica in placed if replica.room.name == GATEWAY)
+        children = await _children(options, data_dir, placed, ports)
+        ready = False
+
+        def changed() -> None:
+            if ready:
+                write_state(data_dir, describe(gateway, supervisor.running()))
+
+        supervisor = signals.supervisor = Supervisor(children, teller, changed)
+        try:
+            if await _until(supervisor.start(), signals.stopping):
+                ready = True
+                changed()
+                teller.say(f"ready: {gateway}", "bold green")
+                teller.say(f"  in {time.monotonic() - began:.1f} s; Ctrl-C stops it; logs: {data_dir / 'logs'}", "dim")
+                if options.sample:
+                    _shelve_meanwhile(gateway, data_dir, teller, signals.stopping)
+                await signals.stopping.wait()
+        finally:
+            ready = False
+            teller.rest()
+            began = time.monotonic()
+            teller.say("stopping ...")
+            await supervisor.stop()
+            teller.say(f"stopped in {time.monotonic() - began:.1f} s")
+
+
+async def _children(options: UpOptions, data_dir: Path, placed: Sequence[Replica], ports: Ports) -> list[Child]:
+    secrets_dir, logs = data_dir / "secrets", data_dir / "logs"
+    keys = await asyncio.to_thread(key_files, secrets_dir)
+    variables = {
+        "GAJI_JWT_PUBLIC_KEY_FILE": str(keys.public),
+        "GAJI_JWT_PRIVATE_KEY_FILE": str(keys.private),
+    }
+    stores: list[Child] = []
+    if not os.environ.get("GAJI_DATABASE_URL"):
+        postgres = await prepare_postgres(
+            data_dir / "postgres",
+            port=ports.preferred(POSTGRES_PORT) if options.port else ports.free(),
+            secrets_dir=secrets_dir,
+            log=LogFile(logs / "postgres.log"),
+        )
+        variables["GAJI_DATABASE_URL"] = postgres.url
+        stores.append(Child("postgres", postgres.program, facts={"url": postgres.public_url}))
+    if not os.environ.get("GAJI_REDIS_URL"):
+        valkey = prepare_valkey(
+            data_dir / "valkey",
+            port=ports.preferred(VALKEY_PORT) if options.port else ports.free(),
+            secrets_dir=secrets_dir,
+            log=LogFile(logs / "valkey.log"),
+        )
+        variables["GAJI_REDIS_URL"] = valkey.url
+        stores.append(Child("valkey", valkey.program, facts={"url": valkey.public_url}))
+    return [*stores, *children_of(placed, variables, data_dir)]
+
+
+async def _until(starting: Coroutine[Any, Any, None], stopping: asyncio.Event) -> bool:
+    """Awaits a start; False: it was called off."""
+    start = asyncio.create_task(starting)
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait([start, stop], return_when=asyncio.FIRST_COMPLETED)
+        if start.done():
+            start.result()
+        return start.done()
+    finally:
+        for task in (start, stop):
+            task.cancel()
+        await asyncio.gather(start, stop, return_exceptions=True)
+
+
+def _shelve_meanwhile(gateway: str, data_dir: Path, teller: Teller, stopping: asyncio.Event) -> None:
+    """In a thread that ends with the process: nobody waits for the sample."""
+
+    def shelve() -> None:
+        try:
+            title = shelve_sample(gateway, data_dir)
+        except (StackError, OSError, ValueError, KeyError) as error:
+            if not stopping.is_set():
+                teller.say(f"  the sample story could not be put on the shelf: {error}", "yellow")
+        else:
+            if title:
+                teller.say(f"  on the shelf: “{title}”; talk with its characters: gaji chat", "dim")
+
+    threading.Thread(target=shelve, name="sample", daemon=True).start()
+
+
+def _version() -> str:
+    try:
+        return version("gaji")
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return "(not installed)"

@@ -1,0 +1,1 @@
+"""Real servers that come as Python wheels."""

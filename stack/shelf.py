@@ -1,0 +1,95 @@
+"""Puts novels on the shelf of a gateway, and the sample story on that of a new stack."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from stack.api import ApiError, Gateway, Json
+from stack.embedded.account import secret
+from stack.sessions import AccountSession
+
+EMAIL = "stack@gaji.example"
+Told = Callable[[int, str, str], None]
+_RECONNECTS = 5
+
+
+def ingest(gateway: Gateway, novel: Json, told: Told) -> Json:
+    """Stores a novel and waits until it can be searched.
+
+    Args:
+        gateway: whose shelf.
+        novel: the fields of CreateNovel.
+        told: hears percent, stage and message.
+
+    Returns:
+        The novel as the library tells of it.
+
+    Raises:
+        ApiError: it is refused, or its ingestion fails.
+    """
+    created = gateway.post("/api/novels", novel)
+    return watch(gateway, str(created["novel_id"]), told)
+
+
+def watch(gateway: Gateway, novel_id: str, told: Told) -> Json:
+    """Follows an ingestion to its end; a broken stream is opened again.
+
+    Raises:
+        ApiError: the ingestion fails, or the stream breaks too often.
+    """
+    broken = ApiError("the ingestion's end was not told", "look at it with `gaji status`")
+    for _ in range(_RECONNECTS):
+        try:
+            for event in gateway.stream("GET", f"/api/novels/{novel_id}/ingestion-stream"):
+                if event.name == "progress":
+                    data = event.data
+                    told(int(data.get("progress", 0)), str(data.get("stage", "")), str(data.get("message", "")))
+                elif event.name == "complete":
+                    return event.data
+        except ApiError as error:
+            if error.status or error.code:
+                raise
+            broken = error
+    raise broken
+
+
+def shelve_sample(url: str, data_dir: Path) -> str | None:
+    """Puts the sample story with its scenarios on the shelf, once in a data folder.
+
+    Returns:
+        Its title; None: it is there already.
+
+    Raises:
+        StackError: it is refused.
+    """
+    # Loaded when needed: it is a whole story.
+    from stack import sample  # noqa: PLC0415
+
+    story = sample.load()
+    text_hash = hashlib.sha256(story.text.encode()).hexdigest()[:16]
+    marker = data_dir / "sample.json"
+    if marker.exists() and json.loads(marker.read_text(encoding="utf-8")).get("text") == text_hash:
+        return None
+    session = AccountSession(EMAIL, secret(data_dir / "secrets", "stack-user-password"), "Gaji")
+    with Gateway(url, session) as gateway:
+        novel = ingest(
+            gateway,
+            {
+                "title": story.title,
+                "author": story.author,
+                "language": story.language,
+                "text": story.text,
+                "visibility": "VISIBILITY_PUBLIC",
+                "request_id": f"sample-{text_hash}",
+            },
+            lambda *_: None,
+        )
+        novel_id = str(novel["novel_id"])
+        there = {scenario["title"] for scenario in gateway.all(f"/api/novels/{novel_id}/scenarios", "scenarios")}
+        for title, description in story.scenarios:
+            if title not in there:
+                scenario = {"novel_id": novel_id, "title": title, "description": description}
+                gateway.post("/api/scenarios", {**scenario, "visibility": "VISIBILITY_PUBLIC"})
+    marker.write_text(json.dumps({"text": text_hash, "novel_id": novel_id}) + "\n", encoding="utf-8")
+    return str(story.title)

@@ -1,0 +1,247 @@
+"""The commands, run as people run them, against a whole stack."""
+
+# Every command run here is our own.
+# ruff: noqa: S603
+
+import json
+import os
+import pty
+import select
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stack.shelf import EMAIL
+from tests.fixtures.stack import RunningStack, clean_environment, start_stack
+
+TALE = "\n\n".join(
+    f"Chapter {number}\n\nThe lamplighter Orla climbed the hill with her brother Tomas. “The wind is early,” said "
+    f"Orla. “Then we must be earlier,” said Tomas, and Orla laughed. They lit lamp number {number} above the harbour, "
+    f"and Captain Brandt waved from the deck of the Heron. Orla waved back, but Tomas did not look at Captain Brandt."
+    for number in range(1, 5)
+)
+Gaji = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def gaji(tmp_path: Path) -> Gaji:
+    """Runs a command to its end."""
+
+    def run(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "stack.cli", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            env=clean_environment(tmp_path, COLUMNS="200", **env),
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tale(running_stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The id of a tale on the shelf, with a scenario that only its maker sees."""
+    folder = tmp_path_factory.mktemp("tale")
+    (folder / "the-lamps-of-orla.txt").write_text(TALE)
+    command = ["ingest", str(folder / "the-lamps-of-orla.txt"), "--language", "en", "--visibility", "public", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "stack.cli", *command, "--url", running_stack.url],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=clean_environment(folder),
+        check=True,
+    )
+    [line] = done.stdout.splitlines()
+    novel = json.loads(line)
+    assert (novel["title"], novel["chapters"]) == ("The Lamps of Orla", 4)
+    assert min(novel["words"], novel["passages"], novel["characters"]) > 0
+    return str(novel["novel_id"])
+
+
+def refused(done: "subprocess.CompletedProcess[str]", code: int = 1) -> str:
+    """The one line that a mistake is answered with."""
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_ingest_tells_how_it_goes(running_stack: RunningStack, gaji: Gaji, tmp_path: Path) -> None:
+    file = tmp_path / "tale.txt"
+    file.write_text(TALE)
+    done = gaji("ingest", str(file), "--title", "A Tale", "--url", running_stack.url)
+    assert done.returncode == 0, done.stderr
+    assert "%" in done.stdout
+    assert "“A Tale” is on the shelf" in done.stdout
+    assert "4 chapters" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "holds no text; give a novel"),
+        (b" \n\n ", "holds no text; give a novel"),
+        (b"\xb0\xa1\xc1\xf6 caf\xe9", "is not UTF-8 (byte 0); convert it"),
+        (b"a" * (8 * 1024 * 1024 + 1), "is larger than 8 MiB; split it"),
+    ],
+    ids=["empty", "blank", "encoding", "size"],
+)
+def test_ingest_refuses_what_is_no_novel(gaji: Gaji, tmp_path: Path, content: bytes, words: str) -> None:
+    file = tmp_path / "bad.txt"
+    file.write_bytes(content)
+    assert words in refused(gaji("ingest", str(file), "--url", "http://127.0.0.1:1"))
+
+
+def test_ingest_passes_the_gateways_word_on(running_stack: RunningStack, gaji: Gaji, tmp_path: Path) -> None:
+    file = tmp_path / "tale.txt"
+    file.write_text(TALE)
+    words = refused(gaji("ingest", str(file), "--title", "t" * 301, "--url", running_stack.url))
+    assert "title" in words
+
+
+def test_a_missing_file_is_a_usage_error(gaji: Gaji) -> None:
+    assert "No such file" in refused(gaji("ingest", "/nowhere/tale.txt"), code=2)
+
+
+def test_no_gateway_is_one_line_with_a_remedy(gaji: Gaji) -> None:
+    expected = "gaji: no gateway answers at http://127.0.0.1:1; start one with `gaji up`, or say where it is with --url"
+    assert refused(gaji("chat", "--message", "hello", "--url", "http://127.0.0.1:1")) == expected
+    assert refused(gaji("status", GAJI_URL="http://127.0.0.1:1")) == expected
+    assert "is not a URL" in refused(gaji("status", "--url", "somewhere"), code=2)
+
+
+def test_chat_in_one_line(running_stack: RunningStack, tale: str, gaji: Gaji, tmp_path: Path) -> None:
+    where = ("--url", running_stack.url)
+    done = gaji("chat", "--novel", tale, "--what-if", "What if Orla had sailed?", "--character", "Orla",
+                "--message", "Are you well?", *where)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Orla: ") == 2  # the opening and the answer
+    files = list((tmp_path / "config" / "gaji" / "sessions").glob("*.json"))
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--novel", "No such title"], "no novel fits 'No such title'; name one of:"),
+        (["--character", "Nobody Here"], "no character fits 'Nobody Here'; name one of:"),
+        (["--conversation", "00000000-0000-4000-8000-000000000000"], "conversation"),
+    ],
+    ids=["novel", "character", "conversation"],
+)
+def test_chat_says_what_does_not_fit(
+    running_stack: RunningStack, tale: str, gaji: Gaji, options: list[str], words: str
+) -> None:
+    chosen = ["--what-if", "x", *(["--novel", tale] if "--novel" not in options else [])]
+    done = gaji("chat", *chosen, *options, "--message", "x", "--url", running_stack.url)
+    assert words in refused(done)
+
+
+def test_chat_asks_when_a_person_is_there(running_stack: RunningStack, tale: str, tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stack.cli", "chat", "--novel", tale, "--url", running_stack.url],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=clean_environment(tmp_path, TERM="xterm"),
+        start_new_session=True,
+    )
+    os.close(slave)
+    seen = ""
+
+    def expect(text: str) -> None:
+        nonlocal seen
+        end = time.monotonic() + 60
+        while text not in seen:
+            assert time.monotonic() < end, seen
+            if select.select([master], [], [], 1)[0]:
+                seen += os.read(master, 65536).decode(errors="replace")
+        seen = seen.partition(text)[2]
+
+    def type_in(text: str) -> None:
+        os.write(master, text.encode())
+
+    try:
+        if process.poll() is None:
+            expect("What if ... ")
+            type_in("What if the harbour froze?\n")
+            expect("character [1]: ")
+            type_in("99\n")
+            expect("a number from 1 to")
+            type_in("1\n")
+            expect("Ctrl-D leaves")
+            expect("you: ")
+            type_in("Tell me a long story.\n")
+            expect("0")  # the scripted words are numbered
+            process.send_signal(signal.SIGINT)
+            expect("[stopped]")
+            expect("you: ")
+            type_in("\x04")
+            expect("gaji chat --conversation ")
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
+def test_status_shows_services_and_what_the_cache_saves(running_stack: RunningStack, tale: str, gaji: Gaji) -> None:
+    done = gaji("status", "--data-dir", str(running_stack.data_dir))
+    assert done.returncode == 0, done.stdout
+    for word in ("gateway", "generation", "library", "search", "cache", "postgres", "valkey", "SERVING", "hit rate"):
+        assert word in done.stdout
+    far = gaji("status", "--url", running_stack.url)
+    assert far.returncode == 0
+    assert "generation" in far.stdout
+
+
+def test_doctor_finds_all_well(running_stack: RunningStack, gaji: Gaji) -> None:
+    done = gaji("doctor", "--data-dir", str(running_stack.data_dir), "--url", running_stack.url)
+    assert done.returncode == 0, done.stdout
+    assert "PostgreSQL) 18" in done.stdout
+    assert "✗" not in done.stdout
+
+
+def test_doctor_names_what_is_wrong_with_a_remedy(running_stack: RunningStack, gaji: Gaji, tmp_path: Path) -> None:
+    database = running_stack.state["services"]["postgres"][0]["url"].replace("://", "://gaji:wrong@")
+    done = gaji("doctor", "--data-dir", str(tmp_path), "--port", running_stack.url.rpartition(":")[2],
+                GAJI_PROVIDER="gemini", GAJI_DATABASE_URL=database, GAJI_REDIS_URL="redis://127.0.0.1:1")  # fmt: skip
+    assert done.returncode == 1
+    for words in (
+        "set GEMINI_API_KEY",
+        "password authentication failed",
+        "check GAJI_REDIS_URL",
+        "gaji up --port PORT",
+    ):
+        assert words in done.stdout
+    assert "wrong" not in done.stdout
+
+
+def test_the_sample_is_shelved_once(tmp_path: Path, gaji: Gaji) -> None:
+    with start_stack(tmp_path / "data") as running:
+        running.wait_for("on the shelf: ")
+        novels = gaji("chat", "--novel", "?", "--message", "x", "--url", running.url).stderr
+        assert "no novel fits '?'; name one of: " in novels
+        assert novels.count(";") == 1
+        scenarios = gaji("chat", "--scenario", "?", "--message", "x", "--url", running.url).stderr
+        assert scenarios.count(";") == 2
+        assert EMAIL not in running.output
+    with start_stack(tmp_path / "data") as running:
+        again = gaji("chat", "--novel", "?", "--message", "x", "--url", running.url).stderr
+        assert again == novels
+
+
+def test_help_is_quick_to_load() -> None:
+    code = "import sys, stack.cli; print([m for m in ('grpc', 'httpx', 'rich', 'asyncpg') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
