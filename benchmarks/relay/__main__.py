@@ -81,7 +81,7 @@ def gateways(upstream: str, public_key: Path, work: Path) -> dict[str, tuple[int
     for name, value in {
         "PORT": ports[1],
         "UPSTREAM_PORT": upstream.rpartition(":")[2],
-        "DESCRIPTORS": ROOT / "generated" / "descriptors.binpb",
+        "DESCRIPTORS": ROOT / "generated" / "gaji" / "descriptors.binpb",
     }.items():
         config = config.replace(f"@{name}@", str(value))
     (work / "envoy.yaml").write_text(config)
