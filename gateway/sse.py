@@ -138,8 +138,8 @@ class _Reader:
 
     async def _begin(self) -> None:
         """Sends the headers, and with them when a browser should come back."""
-        await self._request.start(200, _HEADERS)
         SSE_CONNECTIONS.inc()
+        await self._request.start(200, _HEADERS)
         self._pending.insert(0, sse.retry(self._settings.sse_retry_ms))
         await self._flush()
         self._written_at -= self._window  # so that the first event goes out at once

@@ -115,7 +115,7 @@ async def direct_first_token(load: Load, upstream: str) -> tuple[float, float]:
         return seconds * 1000
 
     async with grpc.aio.insecure_channel(upstream) as channel:
-        stub: "rpc.GenerationServiceAsyncStub" = rpc.GenerationServiceStub(channel)
+        stub: rpc.GenerationServiceAsyncStub = rpc.GenerationServiceStub(channel)
         return _p50_p99(await asyncio.gather(*(first(stub) for _ in range(load.streams))))
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from mesh.config import MeshSettings
 from services.generation.domain.engine import Limits
@@ -36,9 +36,7 @@ class GenerationSettings(MeshSettings):
     openai_model: str = Field("", description="the model's name at that server")
     openai_context: int = Field(8192, ge=1024, description="its context window")
 
-    gemini_api_key: SecretStr = Field(
-        SecretStr(""), validation_alias=AliasChoices("GEMINI_API_KEY", "gemini_api_key"), description="from Google"
-    )
+    gemini_api_key: SecretStr = Field(SecretStr(""), validation_alias="GEMINI_API_KEY", description="from Google")
     gemini_model: str = "gemini-2.5-flash"
     gemini_context: int = Field(1_000_000, ge=1024, description="its context window")
     gemini_base_url: str = Field("", description="another HTTP endpoint than Google's")

@@ -64,18 +64,6 @@ class Room:
         return next(row for row in response.kinds if row.kind == kind)
 
 
-@pytest.fixture(scope="session", autouse=True)
-async def grpc_runtime() -> AsyncIterator[None]:
-    """Keeps gRPC's own thread up between tests.
-
-    Without any server or channel gRPC ends it, and waits for its end in whatever code collects the last channel: in
-    the event loop, where nothing may block.
-    """
-    grpc.aio.init_grpc_aio()
-    yield
-    grpc.aio.shutdown_grpc_aio()
-
-
 OpenRoom = Callable[..., AbstractAsyncContextManager[Room]]
 
 
@@ -91,6 +79,7 @@ def open_room() -> OpenRoom:
             "redis_url": redis_url,
             "drain_seconds": 1,
             "retries": False,
+            "redis_timeout": 5.0,  # a slow machine is not a store that is down
         }
         settings = CacheSettings(**(values | changes))
         async with (

@@ -191,7 +191,7 @@ async def test_traffic_goes_on_over_a_restart(open_room: OpenRoom, valkey: Valke
 
 async def test_an_invalidation_that_a_hung_store_missed_is_made_up_for(open_room: OpenRoom, valkey: Valkey) -> None:
     await valkey.start()
-    async with open_room(valkey.url, redis_timeout=0.1) as room, open_room(valkey.url, redis_timeout=0.1) as other:
+    async with open_room(valkey.url, redis_timeout=1) as room, open_room(valkey.url, redis_timeout=1) as other:
         novel_id = str(uuid.uuid4())
         keys = [f"novel:{novel_id}", passages_key(novel_id)]
         kept = novel_key()
@@ -212,7 +212,7 @@ async def test_an_invalidation_that_a_hung_store_missed_is_made_up_for(open_room
 
 async def test_owed_invalidations_are_made_up_for_without_being_asked(open_room: OpenRoom, valkey: Valkey) -> None:
     await valkey.start()
-    async with open_room(valkey.url, redis_timeout=0.1) as room, open_room(valkey.url) as other:
+    async with open_room(valkey.url, redis_timeout=1) as room, open_room(valkey.url) as other:
         key = novel_key()
         await room.put(key, b"before the write")
         async with valkey.hung():

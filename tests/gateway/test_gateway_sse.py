@@ -123,9 +123,7 @@ async def test_a_heartbeat_comes_before_any_event_too(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("path", ["/probe/count?to=1000&interval_ms=20", "/probe/count?to=9&wait_ms=15000"])
-async def test_a_reader_who_leaves_frees_the_call_at_once(
-    running: RunningGateway, probe: Probe, path: str
-) -> None:
+async def test_a_reader_who_leaves_frees_the_call_at_once(running: RunningGateway, probe: Probe, path: str) -> None:
     await until(lambda: probe.streams == 0, 5)
     host, _, port = running.address.rpartition(":")
     _, writer = await asyncio.open_connection(host, int(port))

@@ -77,9 +77,9 @@ async def ends_with(**environment: str) -> tuple[int | None, str]:
 
 
 async def test_it_says_what_it_lacks() -> None:
-    code, output = await ends_with(GAJI_PROVIDER="gemini")
+    code, output = await ends_with(GAJI_PROVIDER="openai")
     assert code
-    assert "GAJI_PROVIDER=gemini needs GEMINI_API_KEY" in output.splitlines()[-1]
+    assert "GAJI_PROVIDER=openai needs the model's name in GAJI_OPENAI_MODEL" in output.splitlines()[-1]
 
 
 async def test_it_gives_up_on_a_model_that_loads_too_long() -> None:

@@ -1,6 +1,6 @@
 """Reads through the real cache, and what happens without it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import grpc
 import pytest
@@ -13,16 +13,30 @@ from gaji.library.v1 import user_service_pb2 as users_pb
 from mesh.errors import NotFound
 from services.cache.__main__ import serving
 from services.cache.config import CacheSettings
+from tests.fixtures.servers import JwtKeys
 from tests.library.conftest import LibraryClient, OpenLibrary, Reader, eventually
 
-
-def cache_settings(redis_url: str, listen: str = "127.0.0.1:0") -> CacheSettings:
-    return CacheSettings(redis_url=redis_url, listen=listen, admin_listen="127.0.0.1:0", drain_seconds=0.1)
+MakeSettings = Callable[[str], CacheSettings]
+ANY = "127.0.0.1:0"
 
 
 @pytest.fixture
-async def cache_address(redis_url: str) -> AsyncIterator[str]:
-    async with serving(cache_settings(redis_url)) as server:
+def cache_settings(redis_url: str, jwt_keys: JwtKeys) -> MakeSettings:
+    def make(listen: str) -> CacheSettings:
+        return CacheSettings(
+            redis_url=redis_url,
+            listen=listen,
+            admin_listen=ANY,
+            jwt_public_key_file=jwt_keys.public,
+            drain_seconds=0.1,
+        )
+
+    return make
+
+
+@pytest.fixture
+async def cache_address(cache_settings: MakeSettings) -> AsyncIterator[str]:
+    async with serving(cache_settings(ANY)) as server:
         yield server.address
 
 
@@ -113,9 +127,9 @@ async def test_a_value_of_another_release_is_read_past(cached: LibraryClient, ca
 
 
 async def test_without_the_cache_everything_works_and_invalidations_arrive_later(
-    open_client: OpenLibrary, redis_url: str
+    open_client: OpenLibrary, cache_settings: MakeSettings
 ) -> None:
-    async with serving(cache_settings(redis_url)) as server:
+    async with serving(cache_settings(ANY)) as server:
         address = server.address
         async with open_client(cache_target=address) as library:
             ada = await library.guest()
@@ -125,7 +139,7 @@ async def test_without_the_cache_everything_works_and_invalidations_arrive_later
         await ada.call(library.users.UpdateProfile, request)
         profile = await ada.call(library.users.GetProfile, users_pb.GetProfileRequest())
         assert profile.user.display_name == "Ada"
-        async with serving(cache_settings(redis_url, address)):
+        async with serving(cache_settings(address)):
 
             async def gone() -> bool:
                 value = await held(address, f"user:{ada.user_id}")

@@ -227,8 +227,9 @@ def test_doctor_names_what_is_wrong_with_a_remedy(running_stack: RunningStack, g
     assert "wrong" not in done.stdout
 
 
-def test_the_sample_is_shelved_once(tmp_path: Path, gaji: Gaji) -> None:
-    with start_stack(tmp_path / "data") as running:
+@pytest.mark.timeout(300)
+def test_the_sample_is_shelved_once(server_folder: Path, gaji: Gaji) -> None:
+    with start_stack(server_folder / "data") as running:
         running.wait_for("on the shelf: ")
         novels = gaji("chat", "--novel", "?", "--message", "x", "--url", running.url).stderr
         assert "no novel fits '?'; name one of: " in novels
@@ -236,7 +237,7 @@ def test_the_sample_is_shelved_once(tmp_path: Path, gaji: Gaji) -> None:
         scenarios = gaji("chat", "--scenario", "?", "--message", "x", "--url", running.url).stderr
         assert scenarios.count(";") == 2
         assert EMAIL not in running.output
-    with start_stack(tmp_path / "data") as running:
+    with start_stack(server_folder / "data") as running:
         again = gaji("chat", "--novel", "?", "--message", "x", "--url", running.url).stderr
         assert again == novels
 

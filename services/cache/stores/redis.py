@@ -232,7 +232,7 @@ class RedisStore:
                         if self._run is run:
                             self._run = None
         except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailableError(f"the store does not answer: {error or type(error).__name__}") from error
+            raise StoreUnavailableError(f"the store does not answer: {str(error) or 'no answer in time'}") from error
 
     async def _start(self) -> _Run:
         async with self._starting:
