@@ -16,7 +16,8 @@ from mesh.telemetry import logs
 def run(main: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
     """Runs a process to its end with JSON logs on a uvloop event loop.
 
-    Exits with 2 and one sentence when a setting does not parse or a port is taken.
+    Exits with one sentence: with 2 when a setting does not parse, which no restart mends, with 1 when the system
+    refuses something (a port is taken, a file cannot be read).
 
     Args:
         main: composes the process and waits for `until_signal`.
@@ -27,7 +28,8 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
         uvloop.run(main())
     except ValidationError as error:
         problems = "; ".join(f"GAJI_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        sys.exit(f"gaji {name}: bad settings: {problems}")
+        print(f"gaji {name}: bad settings: {problems}", file=sys.stderr)  # noqa: T201 - there are no logs yet
+        sys.exit(2)
     except OSError as error:
         logs.get_logger(__name__).exception("cannot start")
         sys.exit(f"gaji {name}: {error}")

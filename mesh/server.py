@@ -114,13 +114,13 @@ async def open_server(settings: MeshSettings, services: Sequence[Service], *, na
         await server.start()
         try:
             await running.set_serving(True)
-            log.info("serving", extra={"name_": name, "address": running.address, "admin": admin_address})
+            log.info("serving", extra={"address": running.address, "admin": admin_address})
             yield running
         finally:
             await healthy.enter_graceful_shutdown()
             relay.drain()
             await server.stop(settings.drain_seconds)
-            log.info("stopped", extra={"name_": name})
+            log.info("stopped")
 
 
 def _stream_methods(services: Sequence[Service]) -> dict[str, StreamMethod]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -12,6 +13,7 @@ from mesh import deadlines
 from mesh.errors import DeadlineExceeded, Unavailable
 from mesh.telemetry.metrics import REGISTRY
 from services.library.config import LibrarySettings
+from services.library.stores import open_stores
 from services.library.stores.address import tls
 from services.library.stores.database import Database, open_database
 from services.library.stores.migrate import migrate
@@ -164,6 +166,13 @@ async def test_an_exhausted_pool_is_told_to_callers(open_client: OpenLibrary, po
         finally:
             await blocker.close()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def test_a_database_that_refuses_is_named(settings: Settings, postgres_url: str) -> None:
+    wrong = urlsplit(postgres_url)._replace(path="/nowhere").geturl()
+    with pytest.raises(OSError, match="GAJI_DATABASE_URL refuses"):
+        async with open_stores(settings(database_url=wrong)):
+            pass
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """PostgreSQL behind the library's ports."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+
+import asyncpg
 
 from services.library.config import LibrarySettings
 from services.library.stores.conversations import PostgresConversations
@@ -34,11 +36,15 @@ async def open_stores(settings: LibrarySettings) -> AsyncIterator[PostgresStores
     """All stores on one database, whose schema is brought up to date first.
 
     Raises:
-        OSError: nobody answers at the address.
-        asyncpg.PostgresError: the server refuses user, password, database or a migration.
+        OSError: nobody answers at the address, or the server refuses user, password, database or a migration.
     """
-    await migrate(settings.database_url)
-    async with open_database(settings) as database, open_notifications(settings.database_url) as notifications:
+    async with AsyncExitStack() as stack:
+        try:
+            await migrate(settings.database_url)
+            database = await stack.enter_async_context(open_database(settings))
+        except asyncpg.PostgresError as error:
+            raise OSError(f"PostgreSQL at GAJI_DATABASE_URL refuses: {error}") from error
+        notifications = await stack.enter_async_context(open_notifications(settings.database_url))
         yield PostgresStores(
             PostgresUsers(database),
             PostgresNovels(database),
