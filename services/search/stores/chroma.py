@@ -34,6 +34,8 @@ READERS = 4
 MAX_BATCH = 5_000
 """Rows in one call; Chroma takes 5,461."""
 MAX_DISTANCE = 2.0
+SERVER_SECONDS = 30.0
+"""The longest wait for a Chroma server."""
 
 _NO_VECTOR = np.ones(1, dtype=np.float32)  # Chroma has no rows without a vector
 
@@ -48,6 +50,9 @@ class ChromaStore:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._session: httpx.Client | None = getattr(client._server, "_session", None)
+        if self._session is not None:  # Chroma itself neither limits its waits for a server nor closes its connections
+            self._session.timeout = httpx.Timeout(SERVER_SECONDS)
         self._passages = _collection(client, PASSAGES)
         self._characters = _collection(client, CHARACTERS)
         self._novels = _collection(client, NOVELS)
@@ -59,6 +64,8 @@ class ChromaStore:
         self._readers.shutdown(cancel_futures=True)
         self._writer.shutdown(cancel_futures=True)
         self._client.close()
+        if self._session is not None:
+            self._session.close()
 
     async def novel(self, novel_id: str) -> Novel | None:
         """The record of a novel."""
