@@ -16,8 +16,8 @@ from mesh.telemetry import logs
 def run(main: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
     """Runs a process to its end with JSON logs on a uvloop event loop.
 
-    Exits with one sentence: with 2 when a setting does not parse, which no restart mends, with 1 when the system
-    refuses something (a port is taken, a file cannot be read).
+    Exits with one sentence: with 2 when a setting is wrong, which no restart mends, with 1 when the system refuses
+    something (a port is taken, a file cannot be read).
 
     Args:
         main: composes the process and waits for `until_signal`.
@@ -30,9 +30,10 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
         problems = "; ".join(f"GAJI_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         print(f"gaji {name}: bad settings: {problems}", file=sys.stderr)  # noqa: T201 - there are no logs yet
         sys.exit(2)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         logs.get_logger(__name__).exception("cannot start")
-        sys.exit(f"gaji {name}: {error}")
+        print(f"gaji {name}: {error}", file=sys.stderr)  # noqa: T201 - for whoever started it by hand
+        sys.exit(1 if isinstance(error, OSError) else 2)
 
 
 async def until_signal() -> signal.Signals:

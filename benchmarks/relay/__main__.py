@@ -28,7 +28,9 @@ from benchmarks.relay import load
 from benchmarks.relay.load import Load, Result
 from benchmarks.tokens import key_pair, sign
 
+DIRECT = "gRPC, no gateway"
 HERE = Path(__file__).parent
+SINGLES = 300
 LOADS = (Load("saturated", 50, 1000, 0), Load("paced", 200, 100, 20))
 ROOT = HERE.parent.parent
 
@@ -103,6 +105,7 @@ async def measure(rounds: int) -> dict[str, Any]:
     """All rounds: gateway -> load -> results, and the first token without a gateway."""
     results: dict[str, dict[str, list[Result]]] = {}
     direct: dict[str, list[tuple[float, float]]] = {}
+    singles: dict[str, list[tuple[float, float]]] = {}
     async with contextlib.AsyncExitStack() as stack:
         work = Path(stack.enter_context(TemporaryDirectory()))
         private, public = key_pair(work)
@@ -117,6 +120,10 @@ async def measure(rounds: int) -> dict[str, Any]:
             running[name] = (port, child.pid)
         await asyncio.sleep(1)
         for turn in range(rounds + 1):  # the first is the warm-up and does not count
+            if turn:
+                singles.setdefault(DIRECT, []).append(await load.direct_one_by_one(SINGLES, upstream))
+                for name, (port, _) in running.items():
+                    singles.setdefault(name, []).append(await load.one_by_one(SINGLES, port, token))
             for each in LOADS:
                 if turn:
                     direct.setdefault(each.name, []).append(await load.direct_first_token(each, upstream))
@@ -126,7 +133,7 @@ async def measure(rounds: int) -> dict[str, Any]:
                         results.setdefault(name, {}).setdefault(each.name, []).append(result)
                         print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    return {"results": results, "direct": direct}
+    return {"results": results, "direct": direct, "singles": singles}
 
 
 def median(rows: Sequence[Result], field: str) -> float:
@@ -169,6 +176,17 @@ def report(measured: dict[str, Any], rounds: int) -> None:
                 f"{median(results, 'memory_per_stream_kib'):.0f} KiB",
             )
         console.print(table)
+    table = Table(title=f"one reader after the other: the first token of {SINGLES} streams; medians of {rounds} rounds")
+    for heading in ("gateway", "p50", "added", "p99", "added"):
+        table.add_column(heading, justify="left" if heading == "gateway" else "right")
+    singles = {
+        name: tuple(statistics.median(pair[at] for pair in pairs) for at in (0, 1))
+        for name, pairs in measured["singles"].items()
+    }
+    p50, p99 = singles[DIRECT]
+    for name, (first, last) in singles.items():
+        table.add_row(name, f"{first:.2f} ms", f"{first - p50:+.2f} ms", f"{last:.2f} ms", f"{last - p99:+.2f} ms")
+    console.print(table)
     console.print(
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; "
         f"{time.strftime('%Y-%m-%d')}. CPU is the gateway process's, user and system; Envoy and sse-starlette check no "
@@ -188,7 +206,7 @@ def main() -> None:
     report(measured, arguments.rounds)
     if arguments.json:
         raw = {n: {k: [asdict(r) for r in v] for k, v in loads.items()} for n, loads in measured["results"].items()}
-        arguments.json.write_text(json.dumps({"results": raw, "direct": measured["direct"]}, indent=2))
+        arguments.json.write_text(json.dumps({**measured, "results": raw}, indent=2))
 
 
 if __name__ == "__main__":

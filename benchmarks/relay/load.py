@@ -44,8 +44,9 @@ class Result:
 class Reader(asyncio.Protocol):
     """One connection: counts events and notes when the first came."""
 
-    def __init__(self, request: bytes, done: asyncio.Future[None]) -> None:
-        self._request, self._done = request, done
+    def __init__(self, request: bytes) -> None:
+        self._request = request
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tail = b""
         self.events = 0
         self.first: float | None = None
@@ -68,8 +69,8 @@ class Reader(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells the run."""
-        if not self._done.done():
-            self._done.set_result(None)
+        if not self.ended.done():
+            self.ended.set_result(None)
 
 
 async def run(load: Load, port: int, pid: int, token: str) -> Result:
@@ -79,21 +80,11 @@ async def run(load: Load, port: int, pid: int, token: str) -> Result:
         RuntimeError: events are missing.
         TimeoutError: it did not end within a minute.
     """
-    path = f"/api/conversations/{CONVERSATION}/messages-stream?content={quote(load.content)}"
-    request = (
-        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nAuthorization: Bearer {token}\r\n\r\n"
-    ).encode()
-    loop = asyncio.get_running_loop()
+    request = _request(load, token)
     cpu, memory = cpu_seconds(pid), memory_kib(pid)
-    readers: list[Reader] = []
-    ends: list[asyncio.Future[None]] = []
-    for _ in range(load.streams):
-        end: asyncio.Future[None] = loop.create_future()
-        _, reader = await loop.create_connection(lambda end=end: Reader(request, end), "127.0.0.1", port)  # type: ignore[misc]  # the default argument binds this turn's future
-        readers.append(reader)
-        ends.append(end)
     async with asyncio.timeout(60):
-        await asyncio.gather(*ends)
+        readers = [await _connect(request, port) for _ in range(load.streams)]
+        await asyncio.gather(*(reader.ended for reader in readers))
     spent, grown = cpu_seconds(pid) - cpu, memory_kib(pid) - memory
     events = sum(reader.events for reader in readers)
     if events != load.streams * (load.tokens + 1):
@@ -102,21 +93,52 @@ async def run(load: Load, port: int, pid: int, token: str) -> Result:
     return Result(events, spent / events * 1e6, *_p50_p99(firsts), grown / load.streams)
 
 
-async def direct_first_token(load: Load, upstream: str) -> tuple[float, float]:
-    """The first token's p50 and p99 in milliseconds without any gateway."""
+async def one_by_one(count: int, port: int, token: str) -> tuple[float, float]:
+    """The first token's p50 and p99 in milliseconds when one reader comes after the other."""
+    request = _request(Load("single", 1, 1, 0), token)
+    firsts = []
+    async with asyncio.timeout(60):
+        for _ in range(count):
+            reader = await _connect(request, port)
+            await reader.ended
+            assert reader.first is not None
+            firsts.append(reader.first * 1000)
+    return _p50_p99(firsts)
 
-    async def first(stub: "rpc.GenerationServiceAsyncStub") -> float:
-        started = time.perf_counter()
-        call = stub.StreamReply(pb.StreamReplyRequest(conversation_id=CONVERSATION, content=load.content))
-        seconds = None
-        async for _ in call:
-            seconds = seconds or time.perf_counter() - started
-        assert seconds is not None
-        return seconds * 1000
 
+async def direct_one_by_one(count: int, upstream: str) -> tuple[float, float]:
+    """The same without any gateway."""
     async with grpc.aio.insecure_channel(upstream) as channel:
         stub: rpc.GenerationServiceAsyncStub = rpc.GenerationServiceStub(channel)
-        return _p50_p99(await asyncio.gather(*(first(stub) for _ in range(load.streams))))
+        return _p50_p99([await _first_token(stub, Load("single", 1, 1, 0)) for _ in range(count)])
+
+
+def _request(load: Load, token: str) -> bytes:
+    path = f"/api/conversations/{CONVERSATION}/messages-stream?content={quote(load.content)}"
+    headers = f"Host: localhost\r\nAccept: text/event-stream\r\nAuthorization: Bearer {token}\r\n"
+    return f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode()
+
+
+async def _connect(request: bytes, port: int) -> Reader:
+    _, reader = await asyncio.get_running_loop().create_connection(lambda: Reader(request), "127.0.0.1", port)
+    return reader
+
+
+async def direct_first_token(load: Load, upstream: str) -> tuple[float, float]:
+    """The first token's p50 and p99 in milliseconds without any gateway."""
+    async with grpc.aio.insecure_channel(upstream) as channel:
+        stub: rpc.GenerationServiceAsyncStub = rpc.GenerationServiceStub(channel)
+        return _p50_p99(await asyncio.gather(*(_first_token(stub, load) for _ in range(load.streams))))
+
+
+async def _first_token(stub: "rpc.GenerationServiceAsyncStub", load: Load) -> float:
+    started = time.perf_counter()
+    seconds = None
+    request = pb.StreamReplyRequest(conversation_id=CONVERSATION, content=load.content)
+    async for _ in stub.StreamReply(request, timeout=60):
+        seconds = seconds or time.perf_counter() - started
+    assert seconds is not None
+    return seconds * 1000
 
 
 def _p50_p99(values: list[float]) -> tuple[float, float]:
