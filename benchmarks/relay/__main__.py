@@ -154,7 +154,6 @@ def report(measured: dict[str, Any], rounds: int) -> None:
             "of Envoy",
             "first token p50 (added)",
             "p99 (added)",
-            "memory/stream",
         )
         for heading in headings:
             table.add_column(heading, justify="right")
@@ -173,7 +172,6 @@ def report(measured: dict[str, Any], rounds: int) -> None:
                 f"{against['Envoy']:.2f}",
                 f"{first:.0f} ms ({first - p50:+.0f})",
                 f"{last:.0f} ms ({last - p99:+.0f})",
-                f"{median(results, 'memory_per_stream_kib'):.0f} KiB",
             )
         console.print(table)
     table = Table(title=f"one reader after the other: the first token of {SINGLES} streams; medians of {rounds} rounds")

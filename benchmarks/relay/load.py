@@ -32,13 +32,12 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one run of a load on one gateway gave; times in milliseconds, CPU in microseconds, memory in KiB."""
+    """What one run of a load on one gateway gave; times in milliseconds, CPU in microseconds."""
 
     events: int
     cpu_per_event_us: float
     first_token_p50_ms: float
     first_token_p99_ms: float
-    memory_per_stream_kib: float
 
 
 class Reader(asyncio.Protocol):
@@ -81,16 +80,16 @@ async def run(load: Load, port: int, pid: int, token: str) -> Result:
         TimeoutError: it did not end within a minute.
     """
     request = _request(load, token)
-    cpu, memory = cpu_seconds(pid), memory_kib(pid)
+    cpu = cpu_seconds(pid)
     async with asyncio.timeout(60):
         readers = [await _connect(request, port) for _ in range(load.streams)]
         await asyncio.gather(*(reader.ended for reader in readers))
-    spent, grown = cpu_seconds(pid) - cpu, memory_kib(pid) - memory
+    spent = cpu_seconds(pid) - cpu
     events = sum(reader.events for reader in readers)
     if events != load.streams * (load.tokens + 1):
         raise RuntimeError(f"{events} events came, not {load.streams * (load.tokens + 1)}")
     firsts = [reader.first * 1000 for reader in readers if reader.first is not None]
-    return Result(events, spent / events * 1e6, *_p50_p99(firsts), grown / load.streams)
+    return Result(events, spent / events * 1e6, *_p50_p99(firsts))
 
 
 async def one_by_one(count: int, port: int, token: str) -> tuple[float, float]:
@@ -150,11 +149,3 @@ def cpu_seconds(pid: int) -> float:
     """User and system time of a process so far (proc(5), fields 14 and 15)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def memory_kib(pid: int) -> int:
-    """Resident memory of a process."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1])
-    return 0
