@@ -45,6 +45,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         trouble: an error that every call but IngestNovel is answered with.
         ingest_trouble: errors for the next ingestions, one each.
         gate: while it is unset, an ingestion waits after its first progress.
+        remark: what it says of its progress, instead of the stage's name.
         stored: novels whose passages it holds.
         address: where it serves.
     """
@@ -53,6 +54,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
     trouble: MeshError | None = None
     ingest_trouble: list[MeshError] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    remark: str = ""
     stored: set[str] = field(default_factory=set)
     ingested: list[str] = field(default_factory=list)
     running: int = 0
@@ -84,7 +86,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
             for sequence, (percent, stage) in enumerate([(5, "reading"), (50, "embedding"), (90, "characters")], 1):
                 yield search_pb.IngestNovelResponse(
                     sequence=sequence,
-                    progress=events_pb.Progress(progress=percent, stage=stage, message=stage.title()),
+                    progress=events_pb.Progress(progress=percent, stage=stage, message=self.remark or stage.title()),
                 )
                 await self.gate.wait()
                 if self.ingest_trouble and percent == 50:

@@ -46,6 +46,15 @@ async def test_register_login_and_profile(library: LibraryClient) -> None:
     assert (user.email, user.display_name, user.guest) == ("ada@example.com", "ada", False)
 
 
+@pytest.mark.parametrize(
+    ("registered", "given"),
+    [("jos\u00e9@example.com", "jose\u0301@example.com"), ("ada@b\u00fccher.example", "ada@xn--bcher-kva.example")],
+)
+async def test_an_address_may_be_encoded_in_any_way(library: LibraryClient, registered: str, given: str) -> None:
+    session = await register(library, email=registered)
+    assert (await login(library, email=given)).user_id == session.user_id
+
+
 async def test_access_token_claims(library: LibraryClient, jwt_keys: JwtKeys) -> None:
     session = await register(library)
     claims = jwt.decode(

@@ -10,7 +10,7 @@ import pytest
 from gaji.library.v1 import user_service_pb2 as users_pb
 
 from mesh import deadlines
-from mesh.errors import DeadlineExceeded, Unavailable
+from mesh.errors import Aborted, DeadlineExceeded, Unavailable
 from mesh.telemetry.metrics import REGISTRY
 from services.library.config import LibrarySettings
 from services.library.stores import open_stores
@@ -125,6 +125,26 @@ async def _write_and_fail(database: Database) -> None:
     async with database.transaction("failing") as connection:
         await connection.execute("INSERT INTO things VALUES ('one')")
         raise RuntimeError
+
+
+async def test_a_deadlock_may_be_tried_again(settings: Settings) -> None:
+    async with open_database(settings()) as database:
+        async with database.connection("table") as connection:
+            await connection.execute("CREATE TABLE things (name text)")
+            await connection.execute("INSERT INTO things VALUES ('one'), ('two')")
+        first_locks = asyncio.Barrier(2)
+
+        async def lock(*names: str) -> None:
+            async with database.transaction("locks") as connection:
+                for name in names:
+                    await connection.execute("SELECT FROM things WHERE name = $1 FOR UPDATE", name)
+                    if name == names[0]:
+                        await first_locks.wait()
+
+        ends = await asyncio.gather(lock("one", "two"), lock("two", "one"), return_exceptions=True)
+    (aborted,) = [end for end in ends if end is not None]
+    assert isinstance(aborted, Aborted)
+    assert (aborted.reason, aborted.retryable) == ("CONCURRENT_CHANGE", True)
 
 
 async def test_a_statement_that_is_cancelled_is_a_deadline(settings: Settings) -> None:

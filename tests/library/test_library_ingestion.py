@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+import asyncpg
 import grpc
 import pytest
 from gaji.library.v1 import novel_service_pb2 as pb
@@ -101,6 +102,34 @@ async def test_trouble_that_does_not_end_fails_in_the_end(open_client: OpenLibra
         events = await library.watch(ada, novel_id)
         assert (events[-1].failed.code, events[-1].failed.retryable) == ("UNAVAILABLE", True)
         assert search.ingested == [novel_id] * 3
+
+
+async def test_a_mistake_of_ours_fails_the_novel_and_not_the_driver(library: LibraryClient, search: FakeSearch) -> None:
+    ada = await library.guest()
+    search.remark = "\0"  # which the database refuses to keep
+    novel_id = await library.novel(ada)
+    events = await library.watch(ada, novel_id)
+    assert (events[-1].failed.code, events[-1].failed.reason) == ("INTERNAL", "INGESTION_BROKE")
+    assert search.ingested == [novel_id]
+    search.remark = ""
+    assert (await library.watch(ada, await library.novel(ada)))[-1].WhichOneof("event") == "complete"
+
+
+async def test_a_novel_that_ends_its_drivers_is_given_up(
+    open_client: OpenLibrary, search: FakeSearch, postgres_url: str
+) -> None:
+    search.gate.clear()
+    async with open_client() as library:
+        ada = await library.guest()
+        novel_id = await library.novel(ada)
+        await eventually(lambda: search.running == 1)
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("UPDATE novels SET status = 'running', lease_expires_at = now(), attempts = 3")
+    await connection.close()
+    async with open_client(ingestion_attempts=3) as library:
+        events = await library.watch(ada, novel_id)
+    assert (events[-1].failed.reason, events[-1].failed.retryable) == ("INGESTION_CUT", True)
+    assert search.ingested == [novel_id]
 
 
 async def test_search_may_start_later(open_client: OpenLibrary, jwt_keys: JwtKeys) -> None:

@@ -8,6 +8,7 @@ import pytest
 from gaji.library.v1 import novel_service_pb2 as pb
 
 from mesh.errors import InvalidArgument, MeshError, NotFound, PermissionDenied, Unauthenticated, Unavailable
+from mesh.pages import encode_token
 from tests.library.conftest import FakeSearch, LibraryClient, OpenLibrary, Reader, eventually
 
 UNKNOWN = "0b8f4a52-6c1d-4a7e-9b57-0d3c8a1f2e64"
@@ -174,7 +175,14 @@ async def test_pages_follow_each_other(library: LibraryClient) -> None:
 
 @pytest.mark.parametrize(
     ("fields", "named"),
-    [({"page_size": 101}, "page_size"), ({"page_size": -1}, "page_size"), ({"page_token": "nonsense"}, "page_token")],
+    [
+        ({"page_size": 101}, "page_size"),
+        ({"page_size": -1}, "page_size"),
+        ({"page_token": "nonsense"}, "page_token"),
+        ({"page_token": encode_token("0001-01-01T00:00:00+14:00", UNKNOWN)}, "page_token"),  # in UTC, before the year 1
+        ({"page_token": encode_token("9999-12-31T23:59:59-14:00", UNKNOWN)}, "page_token"),
+        ({"page_token": encode_token("2026-01-01T00:00:00", UNKNOWN)}, "page_token"),
+    ],
 )
 async def test_wrong_pages_are_named(library: LibraryClient, fields: dict[str, Any], named: str) -> None:
     ada = await library.guest()

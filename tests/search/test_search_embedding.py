@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -51,6 +52,41 @@ async def test_local_models(search_settings: Settings, name: str, query: str, pa
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
     assert int(np.argmax(vectors @ vector)) == best
     assert progress[-1] == len(passages)
+
+
+class Busy:
+    """A provider that takes its time, and must not be closed meanwhile."""
+
+    name, dimension, batch_size, parallel = "busy", 1, 1, 1
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        self.told: list[str] = []
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        self.begun.set()
+        self.go_on.wait(30)
+        self.told.append("embedded")
+        return np.ones((len(texts), 1), dtype=np.float32)
+
+    def embed_query(self, text: str) -> Vectors:
+        return np.ones(1, dtype=np.float32)
+
+    def close(self) -> None:
+        self.told.append("closed")
+
+
+async def test_a_provider_is_closed_after_its_last_call(search_settings: Settings) -> None:
+    busy = Busy()
+    embedder = EmbeddingPool(search_settings(embedder="minilm"), {"minilm": lambda _: busy})
+    work = asyncio.create_task(embedder.passages("minilm", ["a passage"], lambda _: None))
+    await asyncio.to_thread(busy.begun.wait)
+    work.cancel()
+    closing = asyncio.create_task(embedder.close())
+    await asyncio.sleep(0.1)  # enough for a close that does not wait
+    busy.go_on.set()
+    await closing
+    assert busy.told == ["embedded", "closed"]
 
 
 async def test_vectors_do_not_depend_on_the_batch(search_settings: Settings) -> None:

@@ -16,6 +16,7 @@ from services.library.models import User
 from services.library.ports import UserStore
 
 _NAME = 80
+_EMAIL = 320
 _PASSWORD = 256
 # Nothing is sent to an address, so those of intranets and test beds are as good as any.
 for _name in ("local", "test"):
@@ -87,11 +88,11 @@ class Accounts:
             Unauthenticated: the address is unknown or the password wrong; which of the two is not told.
         """
         check = Violations()
-        check.text("email", email, 1, 320)
+        check.text("email", email, 1, _EMAIL)
         if not password:
             check.add("password", "is empty; give the account's password")
         check.raise_if_any()
-        found = await self._users.credentials(_normal(email))
+        found = await self._users.credentials(_stored_form(email) or _lowered(email))
         right = await self._passwords.verify(found[1] if found else None, password[:_PASSWORD])
         if found is None or not right or len(password) > _PASSWORD:
             raise Unauthenticated("e-mail address or password is wrong", reason="WRONG_CREDENTIALS")
@@ -176,21 +177,27 @@ def _refused(what: str, reason: str) -> Unauthenticated:
     return Unauthenticated(f"refresh_token {what}", reason=reason, fields={"refresh_token": what})
 
 
-def _normal(email: str) -> str:
+def _lowered(email: str) -> str:
     return email.strip().lower()
 
 
-def _email(check: Violations, email: str) -> str:
-    """The address in the one form in which it is stored."""
-    if not email.strip():
-        check.add("email", "is missing; give an e-mail address")
+def _stored_form(email: str) -> str:
+    """The one form in which an address is stored, however its letters are encoded; empty: it is no address."""
+    if len(email) > _EMAIL:  # to look at more would keep the event loop busy
         return ""
     try:
-        found = email_validator.validate_email(email.strip(), check_deliverability=False)
+        return _lowered(email_validator.validate_email(email.strip(), check_deliverability=False).normalized)
     except email_validator.EmailNotValidError:
-        check.add("email", "is not an e-mail address, e.g. reader@example.com")
         return ""
-    return _normal(found.normalized)
+
+
+def _email(check: Violations, email: str) -> str:
+    address = _stored_form(email)
+    if not email.strip():
+        check.add("email", "is missing; give an e-mail address")
+    elif not address:
+        check.add("email", "is not an e-mail address, e.g. reader@example.com")
+    return address
 
 
 def _password(check: Violations, password: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter, Histogram
 
-from mesh.errors import Cancelled, MeshError, ResourceExhausted, Unavailable, Unknown
+from mesh.errors import Cancelled, Internal, MeshError, ResourceExhausted, Unavailable, Unknown
 from mesh.process import settle
 from mesh.telemetry.logs import get_logger
 from mesh.telemetry.metrics import REGISTRY
@@ -118,9 +118,9 @@ class Driver:
         job = await self._store.claim()
         if job is None:
             return False
-        await self._reads.novel_changed(job.novel.novel_id)
-        log.info("ingestion begins", extra=_facts(job))
         try:
+            await self._reads.novel_changed(job.novel.novel_id)
+            log.info("ingestion begins", extra=_facts(job))
             outcome = await self._attempt(job)
         except asyncio.CancelledError:
             with suppress(MeshError, TimeoutError):
@@ -132,6 +132,8 @@ class Driver:
         return True
 
     async def _attempt(self, job: IngestionJob) -> str:
+        if job.attempt > self._policy.attempts:  # its drivers died over it, each before it could say so
+            return await self._after(Unavailable("its ingestion was cut off too often", reason="INGESTION_CUT"), job)
         started = time.monotonic()
         try:
             summary = await self._while_leased(job)
@@ -140,6 +142,9 @@ class Driver:
             held = False
         except MeshError as error:
             return await self._after(error, job)
+        except Exception:  # else it would be taken up again each time that its lease ends, for ever
+            log.exception("an ingestion broke", extra=_facts(job))
+            return await self._after(Internal("something went wrong on our side", reason="INGESTION_BROKE"), job)
         if not held:
             await self._withdraw(job)
             return "lease_lost"

@@ -1,7 +1,7 @@
 """Pages of lists that are sorted by time, newest first."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -20,12 +20,12 @@ def read_key(check: Violations, token: str) -> Key | None:
         return None
     try:
         moment, row_id = datetime.fromisoformat(parts[0]), UUID(parts[1])
-    except ValueError:
-        moment, row_id = None, None
-    if moment is None or row_id is None or moment.tzinfo is None:
-        check.add("page_token", "is not a token of this list; leave it out to begin at the first page")
-        return None
-    return moment, row_id
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC), row_id
+    except (ValueError, OverflowError):  # the last: a moment that in UTC is before the year 1 or after 9999
+        pass
+    check.add("page_token", "is not a token of this list; leave it out to begin at the first page")
+    return None
 
 
 def page(found: Sequence[T], size: int, key: Callable[[T], Key]) -> Page[T]:

@@ -56,7 +56,7 @@ def load_private_key(path: Path) -> Ed25519PrivateKey:
         raise ValueError(f"GAJI_JWT_PRIVATE_KEY_FILE: {path} holds no unencrypted PEM private key") from error
     if not isinstance(key, Ed25519PrivateKey):
         # A wrong value of a setting, whatever its type in here.
-        raise ValueError(f"GAJI_JWT_PRIVATE_KEY_FILE: {path} holds no Ed25519 key")  # noqa: TRY004
+        raise ValueError(f"GAJI_JWT_PRIVATE_KEY_FILE: {path} holds no Ed25519 key")  # noqa: TRY004 - see above
     return key
 
 

@@ -12,7 +12,7 @@ from asyncpg.pool import PoolConnectionProxy
 from prometheus_client import Gauge, Histogram
 
 from mesh import deadlines
-from mesh.errors import DeadlineExceeded, Unavailable
+from mesh.errors import Aborted, DeadlineExceeded, Unavailable
 from mesh.telemetry.logs import get_logger
 from mesh.telemetry.metrics import REGISTRY
 from services.library.config import LibrarySettings
@@ -85,6 +85,8 @@ class Database:
 
         Raises:
             Unavailable: all connections stay in use (reason DATABASE_BUSY), or the database does not answer.
+            DeadlineExceeded: a statement took too long.
+            Aborted: the database gave way to another transaction (reason CONCURRENT_CHANGE).
         """
         with _translated():
             connection = await self._acquire(purpose)
@@ -102,7 +104,7 @@ class Database:
         """A connection with a transaction, committed unless an error leaves the block.
 
         Raises:
-            Unavailable: as `connection`.
+            MeshError: as `connection`.
         """
         async with self.connection(purpose) as connection, connection.transaction():
             yield connection
@@ -148,6 +150,8 @@ def _translated() -> Iterator[None]:
         yield
     except asyncpg.QueryCanceledError as error:
         raise DeadlineExceeded("the database took too long", reason="DATABASE_TOO_SLOW") from error
+    except asyncpg.TransactionRollbackError as error:  # e.g. a deadlock, of which the server ends one side
+        raise Aborted("the library was changed at the same moment; try again", reason="CONCURRENT_CHANGE") from error
     except _UNREACHABLE as error:
         if isinstance(error, ValueError):  # asyncpg's word for a parameter that does not fit: a mistake of ours
             raise

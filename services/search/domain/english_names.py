@@ -166,10 +166,6 @@ def _words_of_name(tokens: Sequence[_Token], at: int, known: frozenset[str], *, 
     return words, at
 
 
-def _is_known(token: _Token | None, known: frozenset[str]) -> bool:
-    return token is not None and token.text in known
-
-
 def _goes_on(token: _Token, following: _Token | None, known: frozenset[str], *, titled: bool, inside: bool) -> bool:
     if inside and token.initial:
         return False

@@ -181,7 +181,7 @@ class Ingestions:
             draft,
             language=language,
             embedder=self._embedder.choose(language),
-            words=len(text.split()),
+            words=await asyncio.to_thread(_words, text),
             chapters=count,
             passages=len(passages),
             characters=len(characters),
@@ -237,6 +237,10 @@ async def _ended(task: asyncio.Task[Novel]) -> None:
 def _cleaned(text: str) -> str:
     """Composed characters (NFC), LF line ends, no byte order mark."""
     return unicodedata.normalize("NFC", text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _words(text: str) -> int:
+    return len(text.split())
 
 
 def _character_vectors(passages: Sequence[Passage], characters: Sequence[Character], vectors: Vectors) -> Vectors:

@@ -87,12 +87,12 @@ class EmbeddingPool:
 
     async def close(self) -> None:
         """Waits for the calls under way and frees the models."""
+        for executor in (self._passages, self._queries):
+            await asyncio.to_thread(executor.shutdown, cancel_futures=True)
         for loading in self._loading.values():
             await asyncio.wait({loading})
             if loading.exception() is None:
                 await asyncio.to_thread(loading.result().close)
-        for executor in (self._passages, self._queries):
-            await asyncio.to_thread(executor.shutdown, cancel_futures=True)
 
     async def _run(self, executor: ThreadPoolExecutor, embedder: str, kind: str, call: Callable[[], T]) -> T:
         def timed() -> T:

@@ -1,8 +1,8 @@
 """Novels in ChromaDB: the only module that imports it.
 
 Three collections: ``novel_passages`` and ``characters`` hold rows with vectors, ``novels`` one record a novel. All
-novels share them. A collection per novel would answer faster (1.6 ms against 10 ms without a spoiler limit, 8 ms against
-10 to 23 ms with one, 30,000 passages stored), but costs files and memory for each novel.
+novels share them. A collection per novel would answer faster (1.6 ms against 10 ms without a spoiler limit, 8 ms
+against 10 to 23 ms with one, 30,000 passages stored), but costs files and memory for each novel.
 Within the shared collection one condition on one key is twice as fast as two joined by ``$and``; so rows carry their
 novel, generation and chapter together in ``place``, and a spoiler limit is a list of places.
 """
