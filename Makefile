@@ -22,13 +22,13 @@ setup-dev: .venv/.dev ## the same with the tools of test, check and bench
 
 .venv/.run: .venv/bin/uv requirements.lock pyproject.toml
 	@echo "Installing what runs (once) ..."
-	@$(BIN)/uv pip install --quiet --no-deps --require-hashes -r requirements.lock
-	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.dev: .venv/.run requirements-dev.lock
 	@echo "Installing what tests and checks (once) ..."
-	@$(BIN)/uv pip install --quiet --no-deps --require-hashes -r requirements-dev.lock
+	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
 run: setup ## start everything on this machine; Ctrl-C stops it

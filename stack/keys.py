@@ -19,8 +19,8 @@ def key_files(folder: Path) -> KeyFiles:
     files = KeyFiles(folder / "jwt-private.pem", folder / "jwt-public.pem")
     if not (files.private.exists() and files.public.exists()):
         # Loaded when needed: most starts find the files.
-        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - see above
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - likewise
 
         key = Ed25519PrivateKey.generate()
         encoding = serialization.Encoding.PEM

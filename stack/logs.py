@@ -3,8 +3,8 @@
 import os
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 MAX_BYTES = 4 * 1024 * 1024
 TAIL_LINES = 20
@@ -47,22 +47,21 @@ class LogFile:
 
     def _pump(self, descriptor: int) -> None:
         with os.fdopen(descriptor, "rb", buffering=0) as source:
-            target: BinaryIO = self.path.open("ab")
-            try:
-                while chunk := source.read(_TAIL_BYTES):
-                    target = self._write(target, chunk)
-            finally:
-                target.close()
+            while chunk := source.read(_TAIL_BYTES):
+                self._remember(chunk)
+                # A full disk costs these lines; were nobody to read on, the child's next line would end it.
+                with suppress(OSError):
+                    self._write(chunk)
 
-    def _write(self, target: BinaryIO, chunk: bytes) -> BinaryIO:
-        if target.tell() + len(chunk) > self._max_bytes:
-            target.close()
-            self.path.replace(self.path.with_name(self.path.name + ".1"))
-            target = self.path.open("ab")
-        target.write(chunk)
-        target.flush()
+    def _remember(self, chunk: bytes) -> None:
         self._tail.append(chunk)
         self._tail_size += len(chunk)
         while self._tail_size > _TAIL_BYTES and len(self._tail) > 1:
             self._tail_size -= len(self._tail.popleft())
-        return target
+
+    def _write(self, chunk: bytes) -> None:
+        with suppress(FileNotFoundError):
+            if self.path.stat().st_size + len(chunk) > self._max_bytes:
+                self.path.replace(self.path.with_name(self.path.name + ".1"))
+        with self.path.open("ab") as target:
+            target.write(chunk)

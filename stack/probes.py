@@ -30,8 +30,8 @@ def http_ok(address: str, path: str) -> Probe:
 async def grpc_health(address: str) -> str:
     """What a gRPC server says of itself: SERVING, NOT_SERVING or, when it says nothing, UNREACHABLE."""
     # Loaded when first used: most commands do without.
-    import grpc  # noqa: PLC0415
-    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
+    import grpc  # noqa: PLC0415 - see above
+    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415 - likewise
 
     try:
         # A channel that was refused backs off for a second; a bare connection finds out at once.

@@ -64,7 +64,7 @@ def shelve_sample(url: str, data_dir: Path) -> str | None:
         StackError: it is refused.
     """
     # Loaded when needed: it is a whole story.
-    from stack import sample  # noqa: PLC0415
+    from stack import sample  # noqa: PLC0415 - see above
 
     story = sample.load()
     text_hash = hashlib.sha256(story.text.encode()).hexdigest()[:16]

@@ -169,6 +169,11 @@ class _Keeper:
                 if hopeless and not self.ready.is_set():
                     raise
                 why = error.message
+            except OSError as error:  # the system is short of processes, files or disk
+                if not self.ready.is_set() and tries >= self._policy.first_tries:
+                    what = f"{self.child.program.name} cannot be started: {error}"
+                    raise StartFailedError(what, "free what the system is short of", None) from error
+                why = f"{self.child.program.name} cannot be started: {error}"
             if time.monotonic() - began >= self._policy.steady_seconds:
                 pause = self._policy.first_pause
             self._reporter.died(self.child, why, self.child.program.log.tail(), pause)

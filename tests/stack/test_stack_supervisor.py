@@ -124,6 +124,17 @@ async def test_bad_settings_are_not_tried_again(tmp_path: Path) -> None:
     assert (reports.order, reports.deaths) == (["started wrong"], [])
 
 
+async def test_a_child_that_the_system_refuses_is_tried_and_told_of(tmp_path: Path) -> None:
+    reports = Reports()
+    too_long = "#" * 4_000_000  # for a command line
+    supervisor = Supervisor([make(tmp_path, "fat", too_long)], reports, policy=FAST)
+    with pytest.raises(StartFailedError, match=r"fat cannot be started: .*too long"):
+        await supervisor.start()
+    await supervisor.stop()
+    assert len(reports.deaths) == FAST.first_tries - 1
+    assert all("too long" in why for _, why, *_ in reports.deaths)
+
+
 async def test_a_child_that_is_not_ready_in_time_is_stopped(tmp_path: Path) -> None:
     program = make(tmp_path, "slow", "import time; time.sleep(600)", seconds=0.3).program
     with pytest.raises(StackError, match="was not ready within"):
@@ -203,6 +214,15 @@ async def test_a_second_signal_hurries(tmp_path: Path) -> None:
 
 def test_a_stop_takes_less_than_ten_seconds_by_default() -> None:
     assert Policy().stop_seconds < 10
+
+
+async def test_a_full_disk_does_not_end_a_child(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    script = f"for n in range(5): print(n, flush=True)\nimport pathlib; pathlib.Path({str(mark)!r}).touch()"
+    log = LogFile(Path("/dev/full"))
+    async with running(Program("wordy", [sys.executable, "-c", script], log, touched(mark))):
+        pass
+    assert log.tail()[-1] == "4"
 
 
 def test_logs_have_a_bounded_size(tmp_path: Path) -> None:
