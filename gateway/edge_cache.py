@@ -8,7 +8,7 @@ from typing import Any
 from cachetools import TLRUCache
 
 Key = tuple[str, bytes, str]
-"""Method path, canonical request, user id: readers never see each other's answers."""
+"""Method path, digest of the canonical request, user id: readers never see each other's answers."""
 
 
 class EdgeCache:

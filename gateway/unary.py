@@ -1,5 +1,6 @@
 """Unary calls: one request, one JSON answer."""
 
+import hashlib
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -39,7 +40,7 @@ class UnaryCalls:
         headers: list[Header] = [NO_STORE]
         if route.cache_seconds and self._settings.edge_cache_bytes:
             payload = message.SerializeToString(deterministic=True)
-            key = (route.path, payload, request.user_id)
+            key = (route.path, hashlib.sha256(payload).digest(), request.user_id)
             raw, hit = await self._cache.get(key, route.cache_seconds, lambda: self._call(route, upstream, payload))
             headers.append((b"x-cache", b"hit" if hit else b"miss"))
         else:

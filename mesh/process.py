@@ -58,14 +58,18 @@ async def settle(awaitable: Awaitable[Any], seconds: float) -> None:
     """Waits for something that must be done even though the caller has gone, but no longer than so many seconds.
 
     Raises:
-        TimeoutError: it took longer.
+        TimeoutError: it took longer and was cancelled.
         asyncio.CancelledError: after it has ended, when the waiter was cancelled meanwhile.
     """
+    loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(awaitable)
+    until = loop.time() + seconds
     try:
         await asyncio.wait_for(asyncio.shield(task), seconds)
     except asyncio.CancelledError:
-        await asyncio.wait([task], timeout=seconds)
+        await asyncio.wait([task], timeout=max(0.0, until - loop.time()))
+        if task.done() and not task.cancelled():
+            task.exception()  # the waiter is gone; asyncio would complain that nobody looked
         raise
     finally:
         if not task.done():

@@ -31,7 +31,7 @@ class Violations:
             self.add(field, "is not a UUID, e.g. 0b8f4a52-6c1d-4a7e-9b57-0d3c8a1f2e64")
 
     def text(self, field: str, value: str, minimum: int, maximum: int) -> None:
-        """The value has so many characters, outer white space apart, and no NUL."""
+        """The value has no NUL, at most ``maximum`` characters, and at least ``minimum`` beside outer white space."""
         length = len(value.strip())
         if "\0" in value:
             self.add(field, "holds a NUL character; remove it")

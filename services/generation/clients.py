@@ -65,7 +65,7 @@ class LibraryClient:
             message_id=begun.message_id, lease_id=begun.lease_id, content=content, record=_record_pb(record)
         )
         with _ending():
-            await self._stub.CompleteReply(request)
+            await self._stub.CompleteReply(request, wait_for_ready=True)
 
     async def fail_reply(self, begun: BegunReply, content: str, record: Record, failure: MeshError) -> None:
         """See `services.generation.ports.Library`."""
@@ -75,7 +75,7 @@ class LibraryClient:
             message_id=begun.message_id, lease_id=begun.lease_id, content=content, record=kept
         )
         with _ending():
-            await self._stub.FailReply(request)
+            await self._stub.FailReply(request, wait_for_ready=True)
 
 
 class SearchClient:
@@ -112,7 +112,10 @@ def failure_pb(error: MeshError) -> events_pb.Failure:
 
 @contextmanager
 def _ending() -> Iterator[None]:
-    """A reply's end is stored by the right of its lease: its reader's token and deadline may have ended before it."""
+    """A reply's end is stored by the right of its lease: its reader's token and deadline may have ended before it.
+
+    The calls wait for a library that is just restarting: nobody else knows the text.
+    """
     caller = identity.current()
     identity.enter(None)
     try:

@@ -122,12 +122,13 @@ class Cache:
     async def invalidate(self, keys: Sequence[Key], prefixes: Sequence[Prefix]) -> Counter[str]:
         """Removes values, voids leases, tells every watcher; returns how many values went, by kind.
 
-        When the store is down, the invalidation is made up for before this replica reads another value.
+        When the store is down or the caller leaves, the invalidation is made up for before this replica reads another
+        value.
         """
         names, groups = [key.text for key in keys], [prefix.in_group for prefix in prefixes]
         try:
             counts = await self._store.invalidate(names, groups)
-        except StoreUnavailableError:
+        except BaseException:  # whatever cut it off, it may not have happened; doing it twice does no harm
             self._owe(names, groups)
             raise
         removed: Counter[str] = Counter()

@@ -30,6 +30,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 import xllamacpp
 
 log = get_logger(__name__)
+
+_STOP_SECONDS = 30.0
 _BATCH = 64
 """Tokens of a prompt between two chances to stop: 0.3 s on a slow core, and no slower than larger batches."""
 _PROMPT_CACHE_MIB = 256
@@ -105,8 +107,9 @@ class LocalModel:
             reading = True
             run = _Run()
             self._runs.add(run)
-            done = asyncio.get_running_loop().run_in_executor(self._threads, run.execute, self._server, request)
+            done: asyncio.Future[None] | None = None
             try:
+                done = asyncio.get_running_loop().run_in_executor(self._threads, run.execute, self._server, request)
                 while (event := await run.next()) is not None:
                     if (chunk := _chunk(event)) is None:
                         continue
@@ -116,12 +119,12 @@ class LocalModel:
                     yield chunk
             finally:
                 run.stop()
-                await asyncio.wait([done])
-                if not done.cancelled() and (error := done.exception()) is not None:
-                    log.error("the model failed", exc_info=error)
-                self._runs.discard(run)
-                if reading:
-                    self._prompts.release()
+                try:
+                    await _ended(done)
+                finally:  # also when this wait is cut off in its turn: the next prompt must not wait for ever
+                    self._runs.discard(run)
+                    if reading:
+                        self._prompts.release()
 
     async def aclose(self) -> None:
         """Stops all answers and unloads the model."""
@@ -132,6 +135,16 @@ class LocalModel:
     def _unload(self) -> None:
         self._threads.shutdown()
         self._server = None
+
+
+async def _ended(done: asyncio.Future[None] | None) -> None:
+    if done is None:
+        return
+    await asyncio.wait([done], timeout=_STOP_SECONDS)
+    if not done.done():
+        log.error("the model did not stop", extra={"seconds": _STOP_SECONDS})
+    elif not done.cancelled() and (error := done.exception()) is not None:
+        log.error("the model failed", exc_info=error)
 
 
 def _request(prompt: Prompt, max_tokens: int, temperature: float, stop: Sequence[str]) -> dict[str, Any]:
