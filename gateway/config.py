@@ -26,6 +26,7 @@ class GatewaySettings(MeshSettings):
     )
     cookie_secure: bool = Field(False, description="mark cookies Secure: set it wherever browsers come through TLS")
     max_body_bytes: int = Field(MIB, gt=0, description="largest request body of an RPC whose policy names none")
+    head_seconds: float = Field(30.0, gt=0, description="how long a client may take to send a request's headers")
     body_seconds: float = Field(60.0, gt=0, description="how long a client may take to send its body")
     stream_timeout: float = Field(300.0, gt=0, description="deadline of a stream whose policy names none")
     first_event_seconds: float = Field(

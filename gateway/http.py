@@ -19,7 +19,7 @@ JSON = b"application/json"
 NO_STORE: Header = (b"cache-control", b"no-store")
 MAX_QUERY_BYTES = 60 * 1024  # httptools cannot parse a URL of 64 KiB, and uvicorn then answers 400 without our words
 MAX_PARAMETERS = 200
-_LINGER_SECONDS = 2.0
+LINGER_SECONDS = 2.0
 
 
 class Request:
@@ -156,7 +156,7 @@ class Request:
         await self.start(status, [(b"content-type", JSON), length, closing, *headers])
         await self.send({"type": "http.response.body", "body": body, "more_body": True})
         # A client that asked whether to send its body has its answer, and sends nothing.
-        patience = 0.0 if b"expect" in self.headers else _LINGER_SECONDS
+        patience = 0.0 if b"expect" in self.headers else LINGER_SECONDS
         try:
             async with asyncio.timeout(patience):
                 while True:

@@ -74,6 +74,8 @@ class Router:
         end[route.verb] = route
 
     def _ends(self, raw_path: str) -> Iterator[tuple[dict[str, Route], list[str]]]:
+        if not raw_path.startswith("/"):  # "*", which is for OPTIONS, or an absolute URI without a path
+            return
         *inner, last = raw_path.split("/")[1:]
         segments = [_decoded(segment) for segment in inner]
         head, colon, verb = last.rpartition(":")

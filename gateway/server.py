@@ -20,6 +20,7 @@ from gateway.health import Readiness, alive
 from gateway.http import JSON, App
 from gateway.middleware import Observed, cors
 from gateway.openapi import openapi_document
+from gateway.protocol import bounded_protocol
 from gateway.schemas import Json
 from gateway.upstreams import open_upstreams
 from mesh.identity import TokenVerifier
@@ -103,7 +104,7 @@ async def _start(app: App, settings: GatewaySettings) -> tuple[_Server, "asyncio
     config = uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=bounded_protocol(settings.head_seconds),  # type: ignore[arg-type]  # called, never asked for its class
         ws="none",
         lifespan="off",
         log_config=None,

@@ -24,6 +24,7 @@ On the wire it is a gRPC status with ``google.rpc.ErrorInfo`` (reason, domain ``
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import ClassVar
 
 import grpc
@@ -32,6 +33,9 @@ from google.rpc import error_details_pb2, status_pb2
 
 DOMAIN = "gaji"
 _DETAILS_KEY = "grpc-status-details-bin"
+# Together below 8 KiB on the wire, where the details are in base64 and the message is percent-encoded.
+_MAX_DETAILS = 3 * 1024
+_MAX_MESSAGE = 1024
 
 
 class MeshError(Exception):
@@ -71,24 +75,39 @@ class MeshError(Exception):
 
     def to_status(self) -> status_pb2.Status:
         """The error as ``google.rpc.Status`` with its details."""
-        details: list[Any] = [
-            _packed(error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=self.metadata))
-        ]
-        if self.fields:
+        return self._status(self.message, self.fields)
+
+    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
+        """The trailing metadata that carries the details of a gRPC status; of many fields the first ones.
+
+        A peer refuses metadata above some 8 KiB, and would make RESOURCE_EXHAUSTED of whatever the error was.
+        """
+        status, fields = self.to_status(), self.fields
+        while status.ByteSize() > _MAX_DETAILS and (fields or status.message != self.short_message):
+            status = self._status(self.short_message, fields)
+            fields = dict(islice(fields.items(), len(fields) // 2))
+        return ((_DETAILS_KEY, status.SerializeToString()),)
+
+    def _status(self, message: str, fields: Mapping[str, str]) -> status_pb2.Status:
+        info = error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=self.metadata)
+        details: list[Any] = [_packed(info)]
+        if fields:
             violations = [
                 error_details_pb2.BadRequest.FieldViolation(field=field, description=text)
-                for field, text in self.fields.items()
+                for field, text in fields.items()
             ]
             details.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
         if self.retry_after is not None:
-            info = error_details_pb2.RetryInfo()
-            info.retry_delay.FromMilliseconds(round(self.retry_after * 1000))
-            details.append(_packed(info))
-        return status_pb2.Status(code=self.code.value[0], message=self.message, details=details)
+            retry = error_details_pb2.RetryInfo()
+            retry.retry_delay.FromMilliseconds(round(self.retry_after * 1000))
+            details.append(_packed(retry))
+        return status_pb2.Status(code=self.code.value[0], message=message, details=details)
 
-    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
-        """The trailing metadata that carries the details of a gRPC status."""
-        return ((_DETAILS_KEY, self.to_status().SerializeToString()),)
+    @property
+    def short_message(self) -> str:
+        """The message, or the beginning of one that is too long for a gRPC status."""
+        text = self.message.encode()
+        return self.message if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE].decode(errors="ignore") + " ..."
 
 
 class InvalidArgument(MeshError):
@@ -210,6 +229,11 @@ def from_status(status: status_pb2.Status) -> MeshError:
         retry_after=retry_after,
         metadata=info.metadata,
     )
+
+
+def from_code(code: int, message: str) -> MeshError:
+    """The error of a bare status code (its number)."""
+    return BY_CODE.get(_CODES.get(code, grpc.StatusCode.UNKNOWN), Unknown)(message)
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> MeshError:

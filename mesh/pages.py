@@ -29,7 +29,7 @@ def decode_token(check: Violations, token: str, length: int) -> tuple[str, ...] 
         return None
     try:
         parts = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except (ValueError, binascii.Error):
+    except (ValueError, binascii.Error, RecursionError):  # the last: brackets in brackets, thousands deep
         parts = None
     if isinstance(parts, list) and len(parts) == length and all(isinstance(part, str) for part in parts):
         return tuple(parts)

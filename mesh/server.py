@@ -92,7 +92,8 @@ async def open_server(settings: MeshSettings, services: Sequence[Service], *, na
             ("grpc.so_reuseport", 0),  # a second process on the same port is a mistake, not a replica
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+            # Channels ping every 30 s, over silent streams as well; the default (300 s) would cut them off for it.
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ("grpc.keepalive_permit_without_calls", 1),
         ],
     )

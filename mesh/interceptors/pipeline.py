@@ -141,4 +141,4 @@ def _call(method: str, context: Context, *, streaming: bool) -> Call:
 
 
 async def _abort(context: Context, error: MeshError) -> None:
-    await context.abort(error.code, error.message, error.trailing_metadata())
+    await context.abort(error.code, error.short_message, error.trailing_metadata())

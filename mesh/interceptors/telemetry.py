@@ -33,7 +33,9 @@ def telemetry(call: Call) -> Iterator[None]:
         code, reason = error.code, error.reason
         raise
     except asyncio.CancelledError:
-        code = grpc.StatusCode.CANCELLED
+        # gRPC and the relay end a late call by cancelling it; its caller sees DEADLINE_EXCEEDED.
+        late = call.seconds_left is not None and time.perf_counter() - call.started >= call.seconds_left
+        code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
         raise
     except BaseException:
         code = grpc.StatusCode.UNKNOWN

@@ -11,14 +11,13 @@ from gaji.mesh.v1 import relay_service_pb2 as pb
 from gaji.mesh.v1 import relay_service_pb2_grpc as rpc
 from google.rpc import status_pb2
 
-from mesh.errors import BY_CODE, MeshError, Unavailable, from_rpc_error, from_status
+from mesh.errors import MeshError, Unavailable, from_code, from_rpc_error, from_status
 from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
 WINDOW = 256 * 1024
-STREAM_SECONDS = 24 * 3600.0
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
+STREAM_SECONDS = 30 * 24 * 3600.0  # no call lacks a deadline; at this one its readers have to come back
 
 
 class RelayCall:
@@ -90,7 +89,7 @@ class RelayClient:
         self._stub: Any = rpc.RelayServiceStub(channel)
         self._calls: dict[int, RelayCall] = {}
         self._numbers = itertools.count(1)
-        self._outgoing: asyncio.Queue[pb.RelayRequest] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[pb.RelayRequest | None] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
         self.draining = False
         self.offered = True
@@ -152,8 +151,9 @@ class RelayClient:
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
+        self._end_all(Unavailable("the relay is closed", reason="RELAY_CLOSED"))  # calls of a stream never begun
 
-    async def _run(self, outgoing: asyncio.Queue[pb.RelayRequest]) -> None:
+    async def _run(self, outgoing: asyncio.Queue[pb.RelayRequest | None]) -> None:
         error: MeshError = Unavailable("the connection to the service has ended; try again", reason="RELAY_CLOSED")
         call = self._stub.Relay(_drained(outgoing), timeout=STREAM_SECONDS)
         try:
@@ -163,13 +163,22 @@ class RelayClient:
                     self._deliver(frame)
         except grpc.aio.AioRpcError as failed:
             self.offered = failed.code() is not grpc.StatusCode.UNIMPLEMENTED
-            log.warning("a relay stream broke", extra={"code": failed.code().name, "calls": len(self._calls)})
-            error = from_rpc_error(failed)
+            log.warning(
+                "a relay stream broke",
+                extra={"code": failed.code().name, "error": failed.details(), "calls": len(self._calls)},
+            )
+            told = from_rpc_error(failed)
+            if not (isinstance(told, Unavailable) and told.reason == failed.code().name):
+                error = told  # otherwise it is the transport's own words, which are for logs
         finally:
             call.cancel()
-            calls, self._calls = self._calls, {}
-            for waiting in calls.values():
-                waiting.end(error)
+            outgoing.put_nowait(None)  # of a call that its peer has ended, gRPC would wait for requests for ever
+            self._end_all(error)
+
+    def _end_all(self, error: MeshError) -> None:
+        calls, self._calls = self._calls, {}
+        for waiting in calls.values():
+            waiting.end(error)
 
     def _deliver(self, frame: pb.Frame) -> None:
         call = self._calls.get(frame.call_id)
@@ -182,9 +191,9 @@ class RelayClient:
             call.end(_error(frame.status))
 
 
-async def _drained(outgoing: asyncio.Queue[pb.RelayRequest]) -> AsyncIterator[pb.RelayRequest]:
-    while True:
-        yield await outgoing.get()
+async def _drained(outgoing: asyncio.Queue[pb.RelayRequest | None]) -> AsyncIterator[pb.RelayRequest]:
+    while (request := await outgoing.get()) is not None:
+        yield request
 
 
 def _error(status: pb.CallStatus) -> MeshError | None:
@@ -192,4 +201,4 @@ def _error(status: pb.CallStatus) -> MeshError | None:
         return None
     if status.details:
         return from_status(status_pb2.Status.FromString(status.details))
-    return BY_CODE[_CODES.get(status.code, grpc.StatusCode.UNKNOWN)](f"status {status.code}")
+    return from_code(status.code, f"status {status.code}")

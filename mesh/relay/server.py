@@ -10,6 +10,7 @@ import grpc
 from gaji.mesh.v1 import relay_service_pb2 as pb
 from gaji.mesh.v1 import relay_service_pb2_grpc as rpc
 from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import DecodeError
 
 from mesh import sse
 from mesh.errors import Aborted, DeadlineExceeded, Internal, InvalidArgument, MeshError, Unavailable, Unimplemented
@@ -57,6 +58,7 @@ class RelayServicer(rpc.RelayServiceServicer):
         session = _Session(self._start)
         self._sessions.add(session)
         reading = asyncio.create_task(session.read(request_iterator))
+        reading.add_done_callback(session.input_over)
         try:
             if self._draining:
                 session.drain()
@@ -138,7 +140,7 @@ class _Outlet:
     def __init__(self, session: "_Session", call_id: int, window: int) -> None:
         self._session = session
         self._call_id = call_id
-        self._window = window
+        self._size = self._window = window
         self._room = asyncio.Event()
         self._room.set()
         self._begun = False
@@ -153,7 +155,7 @@ class _Outlet:
             await self._room.wait()
 
     def credit(self, count: int) -> None:
-        self._window += count
+        self._window = min(self._window + count, self._size)  # nobody has read more than was sent
         if self._window > 0:
             self._room.set()
 
@@ -179,9 +181,28 @@ class _Session:
         self._draining = False
         self._told = False
         self._input_over = False
+        self._refusal: BaseException | None = None
 
     async def read(self, requests: AsyncIterator[pb.RelayRequest]) -> None:
-        """Does what the relay asks for until it asks no more."""
+        """Does what the relay asks for until it asks no more.
+
+        Raises:
+            InvalidArgument: what it sends is no request.
+            Aborted: it opens a call anew while that is running.
+        """
+        try:
+            await self._read(requests)
+        except DecodeError as error:
+            raise InvalidArgument("what was sent is no RelayRequest", reason="MALFORMED_MESSAGE") from error
+
+    def input_over(self, reading: "asyncio.Task[None]") -> None:
+        """Ends the stream: when the last call has ended or, if what was asked cannot be done, at once."""
+        if not reading.cancelled():
+            self._refusal = reading.exception()
+        self._input_over = True
+        self._wake()
+
+    async def _read(self, requests: AsyncIterator[pb.RelayRequest]) -> None:
         async for request in requests:
             action = request.WhichOneof("action")
             running = self._calls.get(request.call_id)
@@ -197,8 +218,6 @@ class _Session:
                 self._cancel(running[0])
                 self._pending.pop(request.call_id, None)
                 self._ended.pop(request.call_id, None)
-        self._input_over = True
-        self._wake()
 
     def put(self, call_id: int, data: bytes, *, urgent: bool) -> None:
         """Adds output of a call to the next batch."""
@@ -225,10 +244,16 @@ class _Session:
         self._urgent.set()
 
     async def batches(self) -> AsyncGenerator[pb.RelayResponse, None]:
-        """Batches, at most one in `BATCH_SECONDS` unless something urgent is in it."""
+        """Batches, at most one in `BATCH_SECONDS` unless something urgent is in it.
+
+        Raises:
+            MeshError: what `read` raises.
+        """
         next_at = 0.0
-        while not ((self._told or self._input_over) and self._idle()):
+        while self._refusal or not ((self._told or self._input_over) and self._idle()):
             await self._ready.wait()
+            if self._refusal is not None:
+                raise self._refusal
             pause = next_at - time.monotonic()
             if pause > 0 and not self._urgent.is_set():
                 try:

@@ -4,8 +4,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from typing import Any
 
+import grpc
 import pytest
 from gaji.cache.v1 import cache_service_pb2 as pb
+from gaji.mesh.v1 import relay_service_pb2 as relay_pb
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from mesh.relay import RelayCall, RelayClient
 from mesh.relay.client import WINDOW
 from mesh.server import MeshServer
 from mesh.telemetry import trace
+from mesh.telemetry.metrics import REGISTRY
 from tests.mesh.conftest import Serve, Watch
 
 WATCH = "/gaji.cache.v1.CacheService/WatchInvalidations"
@@ -240,6 +243,102 @@ async def test_a_dead_peer_is_unavailable_and_not_a_hang(settings: MeshSettings)
         await client.close()
 
 
+async def test_a_connection_that_breaks_is_told_of_in_our_words(
+    serve: Serve, settings: MeshSettings, unused_tcp_port: int
+) -> None:
+    async def watch(request: Any) -> AsyncIterator[pb.WatchInvalidationsResponse]:
+        yield numbered(1)
+        await asyncio.sleep(60)
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+        finally:
+            writer.close()
+
+    known = asyncio.all_tasks()
+    async with serve(watch=watch) as (server, _), asyncio.TaskGroup() as pipes:
+        host, _, port = server.address.rpartition(":")
+        cut: list[asyncio.Task[None]] = []
+
+        async def joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            peer_reader, peer_writer = await asyncio.open_connection(host, int(port))
+            for ends in ((reader, peer_writer), (peer_reader, writer)):
+                cut.append(pipes.create_task(pipe(*ends)))
+
+        async with (
+            await asyncio.start_server(joined, "127.0.0.1", unused_tcp_port) as between,
+            open_channel(f"127.0.0.1:{unused_tcp_port}", settings) as channel,
+        ):
+            client = RelayClient(channel)
+            call = opened(client)
+            await anext(call)
+            between.close()
+            for task in cut:
+                task.cancel()
+            with pytest.raises(errors.Unavailable) as caught:
+                await asyncio.wait_for(anext(call), 10)
+            await asyncio.wait_for(
+                _until(lambda: not any("_consume_request" in repr(t) for t in asyncio.all_tasks() - known)), 5
+            )
+            await client.close()
+    assert caught.value.reason == "RELAY_CLOSED"
+    assert "ocket" not in caught.value.message
+
+
+async def raw_relay(address: str, *requests: bytes) -> grpc.StatusCode:
+    """The status of a relay stream on which these bytes are sent and nothing more is."""
+
+    async def sending() -> AsyncIterator[bytes]:
+        for request in requests:
+            yield request
+        await asyncio.sleep(60)
+
+    async with grpc.aio.insecure_channel(address) as channel:
+        relay: Any = channel.stream_stream("/gaji.mesh.v1.RelayService/Relay")
+        call = relay(sending(), timeout=10)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in call:
+                pass
+    return caught.value.code()
+
+
+async def test_a_relay_that_breaks_the_rules_is_told_at_once_and_its_calls_end(relay: Any) -> None:
+    closed = asyncio.Event()
+
+    async def watch(request: Any) -> AsyncIterator[pb.WatchInvalidationsResponse]:
+        yield numbered(1)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            closed.set()
+
+    opening = relay_pb.OpenCall(method=WATCH, format=relay_pb.FRAME_FORMAT_SSE, window_bytes=WINDOW)
+    twice = relay_pb.RelayRequest(call_id=1, open=opening).SerializeToString()
+    async with relay(watch) as (_, server):
+        assert await raw_relay(server.address, twice, twice) is grpc.StatusCode.ABORTED
+        await asyncio.wait_for(closed.wait(), 5)
+        assert await raw_relay(server.address, b"\xff\xff") is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_credit_for_what_was_never_sent_widens_no_window(relay: Any) -> None:
+    made = 0
+
+    async def watch(request: Any) -> AsyncIterator[pb.WatchInvalidationsResponse]:
+        nonlocal made
+        for made in range(1, 201):
+            yield numbered(made, "x" * 10_000)
+
+    async with relay(watch) as (client, _):
+        call = opened(client)
+        client.send(relay_pb.RelayRequest(call_id=1, credit=relay_pb.Credit(bytes=2**32 - 1)))
+        await asyncio.wait_for(_until(lambda: made * 10_000 >= WINDOW), 5)
+        await asyncio.sleep(0.05)  # it would run on if it could
+        assert made * 10_000 <= 2 * WINDOW + 20_000  # what was sent before the credit came, and a window
+        assert (await text_of(call)).count(b"event:") == 200
+
+
 async def test_draining_lets_calls_end_and_takes_no_new_ones(serve: Serve, settings: MeshSettings) -> None:
     release = asyncio.Event()
 
@@ -293,3 +392,34 @@ async def test_whatever_the_sizes_and_pauses_every_reader_gets_its_own_text(
 async def _until(condition: Any) -> None:
     while not condition():
         await asyncio.sleep(0.01)
+
+
+async def test_closing_before_the_stream_began_ends_its_calls(relay: Any) -> None:
+    async def watch(request: Any) -> AsyncIterator[pb.WatchInvalidationsResponse]:
+        yield numbered(1)
+
+    async with relay(watch) as (client, _):
+        call = opened(client)
+        await client.close()
+        with pytest.raises(errors.Unavailable):
+            await asyncio.wait_for(text_of(call), 5)
+
+
+async def test_a_late_call_is_counted_as_late(relay: Any) -> None:
+    async def watch(request: Any) -> AsyncIterator[pb.WatchInvalidationsResponse]:
+        yield numbered(1)
+        await asyncio.sleep(60)
+
+    def late() -> float:
+        labels = {
+            "grpc_service": "gaji.cache.v1.CacheService",
+            "grpc_method": "WatchInvalidations",
+            "grpc_code": "DEADLINE_EXCEEDED",
+        }
+        return REGISTRY.get_sample_value("grpc_server_handled_total", labels) or 0.0
+
+    before = late()
+    async with relay(watch) as (client, _):
+        with pytest.raises(errors.DeadlineExceeded):
+            await text_of(opened(client, timeout=0.1))
+        await asyncio.wait_for(_until(lambda: late() == before + 1), 5)

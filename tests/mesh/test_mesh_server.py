@@ -1,7 +1,9 @@
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,7 +14,7 @@ from gaji.cache.v1 import cache_service_pb2_grpc as rpc
 from google.protobuf import empty_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from mesh import deadlines, errors, identity, streams
+from mesh import client, deadlines, errors, identity, server, streams
 from mesh.client import grpc_target, open_channel, service_config
 from mesh.config import MeshSettings
 from mesh.telemetry import trace
@@ -344,3 +346,28 @@ async def test_a_request_that_does_not_parse_is_the_callers_mistake(serve: Serve
             error = errors.from_rpc_error(caught.value)
             assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
             assert set(error.fields) == fields
+
+
+@pytest.mark.parametrize("text", ["is odd", "is 이상하다"])
+async def test_an_error_with_more_than_fits_into_metadata_arrives_shortened(serve: Serve, text: str) -> None:
+    async def refuse(request: pb.LookupRequest) -> pb.LookupResponse:
+        fields = {f"keys[{i}]": text for i in range(1000)}
+        message = "; ".join(f"{field} {text}" for field in fields)
+        raise errors.InvalidArgument(message, reason="BAD_KEYS", fields=fields, retry_after=1.5)
+
+    async with serve(lookup=refuse) as (_, stub):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Lookup(pb.LookupRequest(key="k"))
+    error = errors.from_rpc_error(caught.value)
+    assert isinstance(error, errors.InvalidArgument)
+    assert (error.reason, error.fields["keys[0]"], error.retry_after) == ("BAD_KEYS", text, 1.5)
+    assert error.message.endswith(" ...")
+
+
+def test_grpc_knows_every_option_that_is_set() -> None:
+    # It ignores others without a word: with the ping interval misspelt, silent streams were cut after 90 s.
+    core = b"".join(path.read_bytes() for path in Path(grpc.__file__).parent.glob("_cython/cygrpc*"))
+    sources = [Path(module.__file__ or "").read_text() for module in (client, server)]
+    names = {name for source in sources for name in re.findall(r'"(grpc\.[a-z0-9_.]+)"', source)}
+    assert len(names) > 8
+    assert {name for name in names if name.encode() + b"\0" not in core} == set()

@@ -1,3 +1,5 @@
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,3 +73,10 @@ def test_a_token_that_is_none_of_ours_is_a_violation(token: str) -> None:
     check = Violations()
     if pages.decode_token(check, token, 2) is None:
         assert "page_token" in fields_of(check)
+
+
+@pytest.mark.parametrize("text", [b"[" * 20_000, b"[" * 20_000 + b"]" * 20_000, b'{"a":' * 20_000, b"1" * 20_000])
+def test_a_page_token_of_any_depth_is_refused(text: bytes) -> None:
+    check = Violations()
+    assert pages.decode_token(check, base64.urlsafe_b64encode(text).decode(), 2) is None
+    assert "is not a token" in fields_of(check)["page_token"]

@@ -1,0 +1,118 @@
+"""HTTP/1.1 on a connection: uvicorn's protocol, with bounds on what comes before a request is one."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from gateway.errors import EdgeError, bad_request, error_body
+from gateway.http import LINGER_SECONDS
+from gateway.middleware import API_POLICY, SECURITY_HEADERS
+from mesh.errors import InvalidArgument
+
+MAX_HEAD_BYTES = 128 * 1024
+"""More than the 64 KiB that a URL may have; no browser and no proxy sends half as much."""
+
+
+def bounded_protocol(head_seconds: float) -> partial["BoundedProtocol"]:
+    """What uvicorn makes a protocol of for each connection.
+
+    Args:
+        head_seconds: how long a client may take from the connection, or from a request's first byte, to the end of the
+            request's headers.
+    """
+    return partial(BoundedProtocol, head_seconds=head_seconds)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Closes connections that never say what they want, and refuses headers without end.
+
+    uvicorn bounds neither, and its refusals are plain text: a client that sends a byte now and then would hold its
+    connection, and one that sends a header of gigabytes the memory, for ever.
+    """
+
+    def __init__(self, *args: Any, head_seconds: float, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._head_seconds = head_seconds
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._received = self._head_began_at = 0
+        self._in_head = self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """A client is there."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client, or we, have closed."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Something has come."""
+        if self._refused:
+            return
+        self._received += len(data)
+        super().data_received(data)
+        if self._in_head and self._received - self._head_began_at > MAX_HEAD_BYTES and not self._refused:
+            self._refuse(_HEAD_TOO_LARGE)
+        if self._refused:
+            return
+        if self._idle():
+            self._expect_head()
+        else:
+            self._stop_timer()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._in_head, self._head_began_at = True, self._received
+
+    def on_headers_complete(self) -> None:
+        """All of a request but its body is there."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is not HTTP, in the shape of all errors."""
+        self._refuse(_MALFORMED)
+
+    def _refuse(self, refusal: EdgeError) -> None:
+        """Answers and closes; reads on for a moment, since closing at once would make the kernel drop the answer."""
+        self._refused = True
+        self._stop_timer()
+        if not self._idle():  # in the middle of another request's answer
+            self.transport.close()
+            return
+        body = error_body(refusal.error)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+            *SECURITY_HEADERS,
+            API_POLICY,
+        ]
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        self.transport.write(STATUS_LINE[refusal.status] + head + b"\r\n" + body)
+        self.transport.write_eof()
+        self._head_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _expect_head(self) -> None:
+        if self._head_timer is None and not self.transport.is_closing():
+            self._head_timer = self.loop.call_later(self._head_seconds, self.transport.close)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+_MALFORMED = EdgeError(400, bad_request("what was sent is not an HTTP/1.1 request", "MALFORMED_REQUEST"))
+_HEAD_TOO_LARGE = EdgeError(
+    431,
+    InvalidArgument(f"the request's line and headers have more than {MAX_HEAD_BYTES:,} bytes", reason="HEAD_TOO_LARGE"),
+)
