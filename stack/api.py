@@ -202,12 +202,10 @@ def _refusal(response: httpx.Response) -> ApiError:
         error = dict(response.json()["error"])
     except (ValueError, KeyError, TypeError):
         error = {"message": f"{response.request.url} answered {response.status_code}"}
-    fields = error.get("fields") or {}
-    details = "; ".join(f"{name}: {text}" for name, text in fields.items()) if isinstance(fields, dict) else ""
     remedy = "try again in a moment" if response.status_code in {429, 503, 504} else "check what was asked for"
     return ApiError(
         str(error.get("message", "refused")),
-        details or remedy,
+        "" if error.get("fields") else remedy,  # the message names the fields, each with its remedy
         status=response.status_code,
         code=str(error.get("code", "")),
         reason=str(error.get("reason", "")),

@@ -6,10 +6,10 @@ class StackError(Exception):
 
     Args:
         message: what is wrong, one sentence.
-        remedy: what to do about it, one sentence.
+        remedy: what to do about it, one sentence; empty: the message says it.
     """
 
     def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(f"{message}; {remedy}")
+        super().__init__(f"{message}; {remedy}" if remedy else message)
         self.message = message
         self.remedy = remedy

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from stack.api import Gateway, Json
-from stack.commands.text import printable
+from stack.commands.text import counted, printable
 from stack.errors import StackError
 from stack.sessions import GuestSession
 from stack.shelf import Told
@@ -44,18 +44,27 @@ def read_novel(file: IO[bytes], title: str | None, author: str, language: str, v
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if b"\0" in data:
+            raise _no_text(name) from None
         raise StackError(
-            f"{name} is not UTF-8 (byte {error.start})", "convert it, e.g. iconv -f cp949 -t utf-8 FILE > NEW"
+            f"{name} is not UTF-8 (byte {error.start})",
+            "convert it: iconv -f ENCODING -t utf-8 FILE > NEW (ENCODING e.g. cp949 for Korean, cp1252 for English)",
         ) from None
+    if "\0" in text:
+        raise _no_text(name)
     if not text.strip():
         raise StackError(f"{name} holds no text", "give a novel as plain text")
     novel = {"title": title or title_of(Path(name)), "author": author, "language": language, "text": text}
     return {**novel, "visibility": f"VISIBILITY_{visibility.upper()}"} if visibility else novel
 
 
+def _no_text(name: str) -> StackError:
+    return StackError(f"{name} is not plain text (it holds NUL bytes)", "save it as plain text in UTF-8")
+
+
 def title_of(path: Path) -> str:
-    """A title made of a file's name: ``pride-and-prejudice.txt`` is "Pride and Prejudice"."""
-    words = re.split(r"[\s_-]+", path.stem.strip("<>")) if path.stem else []
+    """A title made of a file's name: ``pride-and-prejudice.txt`` is "Pride and Prejudice"; a stream has none."""
+    words = [] if path.name.startswith("<") else re.split(r"[\s_-]+", path.stem)
     titled = [w if i and w in _SMALL_WORDS else w[:1].upper() + w[1:] for i, w in enumerate(filter(None, words))]
     return " ".join(titled) or "Untitled"
 
@@ -106,8 +115,8 @@ def ingest(url: str, novel: Json, *, as_json: bool) -> None:
     console.print(
         Text(
             f"“{printable(str(stored.get('title', novel['title'])))}” is on the shelf after {seconds} s: "
-            f"{stored.get('chapters', 0)} chapters, {stored.get('passages', 0)} passages, "
-            f"{stored.get('characters', 0)} characters\nnovel_id: {stored['novel_id']}"
+            + ", ".join(counted(int(stored.get(f"{noun}s", 0)), noun) for noun in ("chapter", "passage", "character"))
+            + f"\nnovel_id: {stored['novel_id']}"
         ),
         soft_wrap=True,
     )
