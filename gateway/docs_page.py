@@ -1,5 +1,6 @@
 """/docs: the OpenAPI document as one page that loads nothing from anywhere."""
 
+import re
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -8,6 +9,7 @@ from gateway.app import Answer
 from gateway.middleware import page_policy
 
 Json = dict[str, Any]
+_CODE = re.compile(r"`([^`]+)`")
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1d2329;--soft:#5d6873;--line:#dfe3e8;--paper:#fff;--card:#f7f8fa;--link:#2456a6}
@@ -32,7 +34,9 @@ h4{margin:1rem 0 .25rem;font-size:.85rem;color:var(--soft)}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
 td{border-top:1px solid var(--line);padding:.35rem .6rem .35rem 0;vertical-align:top}
 td:first-child{white-space:nowrap}
-@media(max-width:48rem){.page{grid-template-columns:1fr}nav{position:static;max-height:none}}
+details>div{scroll-margin-top:5rem}
+@media(max-width:48rem){.page{grid-template-columns:minmax(0,1fr)}
+nav{position:static;max-height:none}nav ul{display:none}nav a{display:inline-block;margin-right:1rem}}
 """
 
 
@@ -54,28 +58,33 @@ def _page(document: Json) -> Iterator[str]:
     yield '<div class="page"><nav>'
     for tag, operations in by_tag.items():
         yield f'<a href="#{tag}"><b>{escape(tag)}</b></a><ul>'
-        yield from (f'<li><a href="#{op["operationId"]}">{escape(op["summary"])}</a></li>' for _, _, op in operations)
+        # One call may be bound to several routes: the first stands for them.
+        firsts = {op["summary"]: op["operationId"] for _, _, op in reversed(operations)}
+        yield from (f'<li><a href="#{firsts[summary]}">{escape(summary)}</a></li>' for summary in reversed(firsts))
         yield "</ul>"
-    yield f'<a href="#schemas"><b>Messages</b></a></nav><main><h1>{title}</h1><p>{escape(info["description"])}</p>'
+    yield f'<a href="#schemas"><b>Messages</b></a></nav><main><h1>{title}</h1><p>{_prose(info["description"])}</p>'
     yield f'<p class="soft">Version {escape(info["version"])} · <a href="/openapi.json">openapi.json</a></p>'
+    yield "<p>Calls take <code>Authorization: Bearer</code> with an access token, which a guest gets by "
+    yield '<code>POST /api/auth/guest</code>, except those marked <span class="tag">no token needed</span>.</p>'
     for tag in document["tags"]:
-        yield f'<h2 id="{tag["name"]}">{escape(tag["name"])}</h2><p class="soft">{escape(tag["description"])}</p>'
+        yield f'<h2 id="{tag["name"]}">{escape(tag["name"])}</h2><p class="soft">{_prose(tag["description"])}</p>'
         for path, verb, operation in by_tag[tag["name"]]:
             yield from _operation(path, verb, operation)
     yield '<h2 id="schemas">Messages</h2>'
     for name, schema in schemas.items():
-        yield f'<details id="schema-{name}"><summary>{escape(name)}</summary>'
-        yield f"<p>{escape(schema.get('description', ''))}</p>{_fields(schema)}</details>"
+        yield f'<details><summary>{escape(name)}</summary><div id="schema-{name}">'
+        yield f"<p>{_prose(schema.get('description', ''))}</p>{_fields(schema)}</div></details>"
     yield "</main></div></html>"
 
 
 def _operation(path: str, verb: str, operation: Json) -> Iterator[str]:
-    yield f'<details id="{operation["operationId"]}"><summary>'
+    yield "<details><summary>"
     yield f'<b class="{verb}">{verb.upper()}</b><code>{escape(path)}</code> '
     yield f'<span class="soft">{escape(operation["summary"])}</span>'
     yield "</summary>" if operation["security"] else ' <span class="tag">no token needed</span></summary>'
+    yield f'<div id="{operation["operationId"]}">'  # a link into a closed box opens it
     if "description" in operation:
-        yield f"<p>{escape(operation['description'])}</p>"
+        yield f"<p>{_prose(operation['description'])}</p>"
     if "parameters" in operation:
         rows = "".join(
             _row(f"{p['name']} ({p['in']})", _type(p["schema"]), p.get("description", ""))
@@ -88,7 +97,7 @@ def _operation(path: str, verb: str, operation: Json) -> Iterator[str]:
     yield "<h4>Answers</h4><table>"
     for status, response in operation["responses"].items():
         yield from _response(status, response)
-    yield "</table></details>"
+    yield "</table></div></details>"
 
 
 def _response(status: str, response: Json) -> Iterator[str]:
@@ -108,7 +117,12 @@ def _fields(schema: Json) -> str:
 
 
 def _row(name: str, kind: str, text: str) -> str:
-    return f'<tr><td><code>{escape(name)}</code></td><td class="soft">{kind}</td><td>{escape(text)}</td></tr>'
+    return f'<tr><td><code>{escape(name)}</code></td><td class="soft">{kind}</td><td>{_prose(text)}</td></tr>'
+
+
+def _prose(text: str) -> str:
+    """A comment as HTML; what stands between backticks is code."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
 
 
 def _type(schema: Json) -> str:

@@ -115,7 +115,7 @@ def parse_replicas(text: str) -> dict[str, int]:
     return replicas
 
 
-def place(ports: Ports, port: int, replicas: Mapping[str, int]) -> tuple[list[Replica], list[str]]:
+def place(ports: Ports, port: int, replicas: Mapping[str, int]) -> tuple[list[Replica], list[int]]:
     """Decides where everything listens.
 
     Args:
@@ -124,20 +124,20 @@ def place(ports: Ports, port: int, replicas: Mapping[str, int]) -> tuple[list[Re
         replicas: how many of each service; 1 when not named.
 
     Returns:
-        The replicas in order of need, and words on ports that were taken.
+        The replicas in order of need, and the usual ports that were taken, whose place others have.
 
     Raises:
         StackError: a gateway's port is taken.
     """
     placed: list[Replica] = []
-    notes: list[str] = []
+    taken: list[int] = []
 
-    def pick(wanted: int, name: str, *, first: bool) -> str:
+    def pick(wanted: int, *, first: bool) -> str:
         if port == 0 or not first:
             return f"{HOST}:{ports.free()}"
         given = ports.preferred(wanted)
         if given != wanted:
-            notes.append(f"port {wanted} is taken: {name} listens on {given}")
+            taken.append(wanted)
         return f"{HOST}:{given}"
 
     for room in ROOMS:
@@ -151,9 +151,9 @@ def place(ports: Ports, port: int, replicas: Mapping[str, int]) -> tuple[list[Re
                     )
                 listen = f"{HOST}:{port + index}"
             else:
-                listen = pick(room.port, name, first=index == 0)
-            placed.append(Replica(room, name, listen, pick(room.admin_port, f"{name}'s admin", first=index == 0)))
-    return placed, notes
+                listen = pick(room.port, first=index == 0)
+            placed.append(Replica(room, name, listen, pick(room.admin_port, first=index == 0)))
+    return placed, taken
 
 
 def children_of(placed: Sequence[Replica], variables: Mapping[str, str], data_dir: Path) -> list[Child]:
@@ -186,7 +186,8 @@ def children_of(placed: Sequence[Replica], variables: Mapping[str, str], data_di
         }
         program = Program(
             name=replica.name,
-            argv=[sys.executable, "-m", room.module],
+            # -P: what lies in the folder that people happen to stand in, e.g. a clone named gaji, is no package.
+            argv=[sys.executable, "-P", "-m", room.module],
             log=LogFile(data_dir / "logs" / f"{replica.name}.log"),
             ready=http_ok(replica.listen, "/ready") if room.name == GATEWAY else grpc_serving(replica.listen),
             env={name: value for name, value in env.items() if name not in private or name in room.private},

@@ -13,15 +13,20 @@ import click
 
 from stack.errors import StackError
 
+
+def usual_data_dir() -> Path:
+    """The data folder when none is named."""
+    return Path(os.environ.get("GAJI_DATA_DIR") or ".data")
+
+
 _URL_HELP = "The gateway; else GAJI_URL, else the stack that runs on --data-dir, else http://127.0.0.1:8080."
 _url = click.option("--url", metavar="URL", help=_URL_HELP)
 _data_dir = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    default=lambda: Path(os.environ.get("GAJI_DATA_DIR") or ".data"),
-    show_default=".data",
+    default=usual_data_dir,
     metavar="DIR",
-    help="The stack's data folder.",
+    help="The stack's data folder; else GAJI_DATA_DIR, else .data.",
 )
 _DEFAULT_URL = "http://127.0.0.1:8080"
 
@@ -72,13 +77,14 @@ def up(data_dir: Path, port: int, replicas: str, sample: bool) -> None:
 
     from stack.commands.up import UpOptions, up
 
-    asyncio.run(up(UpOptions(data_dir, port, replicas, sample), Console(highlight=False)))
+    where = () if data_dir == usual_data_dir() else ("--data-dir", str(data_dir))
+    asyncio.run(up(UpOptions(data_dir, port, replicas, sample, where), Console(highlight=False)))
 
 
 @main.command()
 @click.argument("file", type=click.File("rb"))
 @click.option("--title", help="Else made of the file's name.")
-@click.option("--author", default="")
+@click.option("--author", default="", help="Who wrote it.")
 @click.option("--language", default="", metavar="TAG", help="BCP 47, e.g. en or ko; else found from the text.")
 @click.option(
     "--visibility", type=click.Choice(["public", "private"]), help="Who may see it; else as the library is set."
@@ -97,7 +103,10 @@ def ingest(
     url: str | None,
     data_dir: Path,
 ) -> None:
-    """Put a novel, a file of plain text (- for standard input), on the shelf."""
+    """Put a novel on the shelf.
+
+    FILE is plain text in UTF-8; - is standard input.
+    """
     from stack.commands.ingest import ingest, read_novel
 
     novel = read_novel(file, title, author, language, visibility)
@@ -105,8 +114,8 @@ def ingest(
 
 
 @main.command()
-@click.option("--novel", metavar="NOVEL", help="Its id or the beginning of its title.")
-@click.option("--scenario", metavar="SCENARIO", help="Its id or the beginning of its title.")
+@click.option("--novel", metavar="NOVEL", help="Its id or a part of its title.")
+@click.option("--scenario", metavar="SCENARIO", help="Its id or a part of its title.")
 @click.option("--what-if", metavar="TEXT", help="A new scenario instead.")
 @click.option("--character", metavar="NAME", help="Their id or a part of their name.")
 @click.option("--conversation", metavar="ID", help="Go on with a conversation.")
@@ -127,7 +136,8 @@ def chat(
     """Talk with a character. Ctrl-C stops a reply, Ctrl-D leaves."""
     from stack.commands.chat import ChatOptions, chat
 
-    chat(gateway_url(url, data_dir), ChatOptions(novel, scenario, what_if, character, conversation, messages))
+    where = ("--url", url) if url else () if data_dir == usual_data_dir() else ("--data-dir", str(data_dir))
+    chat(gateway_url(url, data_dir), ChatOptions(novel, scenario, what_if, character, conversation, messages, where))
 
 
 @main.command()
@@ -150,7 +160,7 @@ def status(url: str | None, data_dir: Path) -> None:
 @_url
 @_data_dir
 def doctor(port: int, url: str | None, data_dir: Path) -> None:
-    """Check what a stack needs here, and say what to do about what is missing."""
+    """Check what a stack needs here, with remedies."""
     from stack.commands.doctor import doctor
 
     if not doctor(data_dir, port, gateway_url(url, data_dir) if url or os.environ.get("GAJI_URL") else None):

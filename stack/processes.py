@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -20,6 +21,7 @@ STOP_SECONDS = 8.0
 _POLL_SECONDS = 0.02
 _POLL_MAX_SECONDS = 0.2
 _LOG_SECONDS = 1.0
+_LAST_WORDS = re.compile(r"gaji [a-z]+: ")  # how mesh.process begins its sentence on why it ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +157,13 @@ class Process:
             os.killpg(self.pid, signum)
 
     def _failed(self, how: str) -> StartFailedError:
-        lines = self.program.log.tail()
-        last = f" (it said: {lines[-1]})" if lines else ""
-        return StartFailedError(f"{self.program.name} {how}{last}", f"see {self.program.log.path}", self.returncode)
+        name, lines = self.program.name, self.program.log.tail()
+        last = lines[-1] if lines else ""
+        if words := _LAST_WORDS.match(last):
+            message = f"{name} cannot start: {last[words.end() :]}"
+        else:
+            message = f"{name} {how} (it said: {last})" if last else f"{name} {how}"
+        return StartFailedError(message, f"see {self.program.log.path}", self.returncode)
 
 
 @asynccontextmanager

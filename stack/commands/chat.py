@@ -1,8 +1,9 @@
 """``gaji chat``: a talk with a character."""
 
+import shutil
 import sys
 import uuid
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from stack.api import ApiError, Event, Gateway, Json
-from stack.commands.text import printable
+from stack.commands.choice import ask, choose
+from stack.commands.text import Flow, command, printable
 from stack.errors import StackError
 from stack.sessions import GuestSession
 
@@ -33,6 +35,7 @@ class ChatOptions:
         character: id or a part of the name.
         conversation: the id of a conversation to go on with.
         messages: what to say; empty: it is asked for.
+        where: the options that lead another command to the same gateway.
     """
 
     novel: str | None = None
@@ -41,6 +44,7 @@ class ChatOptions:
     character: str | None = None
     conversation: str | None = None
     messages: Sequence[str] = ()
+    where: Sequence[str] = ()
 
 
 def chat(url: str, options: ChatOptions) -> None:
@@ -50,6 +54,8 @@ def chat(url: str, options: ChatOptions) -> None:
         StackError: the gateway refuses, or nothing fits what was chosen.
         click.UsageError: something must be chosen and nobody can be asked.
     """
+    if not all(message.strip() for message in options.messages):
+        raise click.BadParameter("is empty; say something, or leave it away to be asked", param_hint="--message")
     with Gateway(url, GuestSession(url)) as gateway:
         if options.conversation:
             conversation = gateway.get(f"/api/conversations/{options.conversation}")
@@ -60,19 +66,22 @@ def chat(url: str, options: ChatOptions) -> None:
             novel = _choose_novel(gateway, options)
             scenario = _choose_scenario(gateway, novel, options)
             character = _choose_character(gateway, novel, options)
+            if "scenario_id" not in scenario:  # written only now: a name that fits nobody leaves nothing behind
+                scenario = gateway.post("/api/scenarios", scenario)
             name = printable(str(character["name"]))
             conversation_id = _open(gateway, scenario, character, name)
         for message in options.messages or _asked(name):
             _say(gateway, conversation_id, name, message)
         if not options.messages:
-            _err.print(Text(f"go on later: gaji chat --conversation {conversation_id}", "dim"), soft_wrap=True)
+            again = command("chat", *options.where, "--conversation", conversation_id)
+            _err.print(Text(f"go on later: {again}", "dim"), soft_wrap=True)
 
 
 def _choose_novel(gateway: Gateway, options: ChatOptions) -> Json:
     novels = [n for n in gateway.all("/api/novels", "novels") if n.get("status") == "INGESTION_STATUS_COMPLETE"]
     if not novels:
         raise StackError("there is no novel on the shelf yet", "put one there: gaji ingest FILE")
-    return _choose(
+    return choose(
         "novel",
         novels,
         options.novel,
@@ -85,67 +94,26 @@ def _choose_novel(gateway: Gateway, options: ChatOptions) -> Json:
 def _choose_scenario(gateway: Gateway, novel: Json, options: ChatOptions) -> Json:
     novel_id = str(novel["novel_id"])
     if options.what_if:
-        return _what_if(gateway, novel_id, options.what_if)
+        return _what_if(novel_id, options.what_if)
     scenarios = list(gateway.all(f"/api/novels/{novel_id}/scenarios", "scenarios"))
     own = {"scenario_id": "", "title": "write your own what-if"}
     if options.scenario or (not sys.stdin.isatty() and scenarios):
-        return _choose("scenario", scenarios, options.scenario, key="scenario_id", label="title")
+        return choose("scenario", scenarios, options.scenario, key="scenario_id", label="title")
     if not sys.stdin.isatty():
         raise click.UsageError("the novel has no scenario yet: write one with --what-if TEXT")
-    chosen = _choose("scenario", [*scenarios, own], None, key="scenario_id", label="title")
-    return chosen if chosen["scenario_id"] else _what_if(gateway, novel_id, _ask("What if ... "))
+    chosen = choose("scenario", [*scenarios, own], None, key="scenario_id", label="title")
+    return chosen if chosen["scenario_id"] else _what_if(novel_id, ask("What if ... "))
 
 
-def _what_if(gateway: Gateway, novel_id: str, text: str) -> Json:
+def _what_if(novel_id: str, text: str) -> Json:
+    """A scenario that is yet to be stored."""
     title = text if len(text) <= _TITLE_CHARACTERS else text[: _TITLE_CHARACTERS - 1] + "…"
-    return gateway.post("/api/scenarios", {"novel_id": novel_id, "title": title, "description": text})
+    return {"novel_id": novel_id, "title": title, "description": text}
 
 
 def _choose_character(gateway: Gateway, novel: Json, options: ChatOptions) -> Json:
     characters = list(gateway.all(f"/api/novels/{novel['novel_id']}/characters", "characters"))
-    return _choose("character", characters, options.character, key="character_id", label="name")
-
-
-def _choose(
-    what: str,
-    items: Sequence[Json],
-    wanted: str | None,
-    *,
-    key: str,
-    label: str,
-    line: Callable[[Json], str] | None = None,
-) -> Json:
-    """By id, else by the one label that is, begins with or contains what is wanted; asks where nothing is."""
-    if wanted is not None:
-        sought = wanted.casefold()
-        labels = [(item, str(item[label]).casefold()) for item in items]
-        for fits in (
-            [item for item in items if item[key] == wanted],
-            [item for item, name in labels if name == sought],
-            [item for item, name in labels if name.startswith(sought)],
-            [item for item, name in labels if sought in name],
-        ):
-            if len(fits) == 1:
-                return fits[0]
-            if fits:
-                break
-        names = "; ".join(printable(str(item[label])) for item in (fits or items)[:10]) or "none"
-        kind = "more than one" if fits else "no"
-        raise StackError(f"{kind} {what} fits {wanted!r}", f"name one of: {names}")
-    if not items:
-        raise StackError(f"the novel has no {what}", "choose another novel")
-    if len(items) == 1:
-        return items[0]
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"there is more than one {what}: choose with --{what}")
-    _out.print(Text(f"\nChoose a {what}:", "bold"))
-    for number, item in enumerate(items, 1):
-        _out.print(Text(f"{number:4d}  {printable(line(item) if line else str(item[label]))}"))
-    while True:
-        answer = _ask(f"{what} [1]: ") or "1"
-        if answer.isdecimal() and 1 <= int(answer) <= len(items):
-            return items[int(answer) - 1]
-        _out.print(f"a number from 1 to {len(items)}")
+    return choose("character", characters, options.character, key="character_id", label="name")
 
 
 def _open(gateway: Gateway, scenario: Json, character: Json, name: str) -> str:
@@ -173,29 +141,38 @@ def _say(gateway: Gateway, conversation_id: str, name: str, message: str) -> Non
 
 def _show_reply(name: str, events: Generator[Event, None, None]) -> Json | None:
     """Shows a reply as it comes; returns its end, None when Ctrl-C stopped it."""
-    progress = Progress(TextColumn("{task.description}"), BarColumn(), console=_err, transient=True)
-    task = progress.add_task("...", total=100)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), console=_err, transient=True, disable=not _err.is_terminal
+    )
+    task = bar.add_task("...", total=100)
+    flow = Flow(_write, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
     begun = False
     # Closing the generator closes the connection, and that stops the reply.
-    with closing(events) as reply, progress:
+    with closing(events) as reply, bar:
         try:
             for event in reply:
                 match event.name:
                     case "progress":
                         description = printable(str(event.data.get("message") or event.data.get("stage", "")))
-                        progress.update(task, completed=event.data.get("progress", 0), description=description)
+                        bar.update(task, completed=event.data.get("progress", 0), description=description)
                     case "token":
                         if not begun:
-                            progress.stop()
-                            _write(f"\n{name}: ")
+                            bar.stop()
+                            _write("\n")
+                            flow.add(f"{name}: ")
                             begun = True
-                        _write(printable(str(event.data.get("content", ""))))
+                        flow.add(printable(str(event.data.get("content", ""))))
                     case "complete":
-                        progress.stop()
-                        _write("\n" if begun else f"\n{name}: {printable(str(event.data.get('content', '')))}\n")
+                        bar.stop()
+                        if not begun:
+                            _write("\n")
+                            flow.add(f"{name}: {printable(str(event.data.get('content', '')))}")
+                        flow.end_word()
+                        _write("\n")
                         return event.data
         except KeyboardInterrupt:
-            progress.stop()
+            bar.stop()
+            flow.end_word()
             _write(" [stopped]\n")
             if not sys.stdin.isatty():
                 raise
@@ -215,7 +192,7 @@ def _asked(name: str) -> Iterator[str]:
         _err.print(Text(f"\nSay something to {name}. Ctrl-C stops a reply, Ctrl-D leaves.", "dim"))
     while True:
         try:
-            message = _ask("\nyou: " if sys.stdin.isatty() else "")
+            message = ask("\nyou: " if sys.stdin.isatty() else "")
         except EOFError:
             _write("\n" if sys.stdin.isatty() else "")
             return
@@ -224,10 +201,6 @@ def _asked(name: str) -> Iterator[str]:
             continue
         if message:
             yield message
-
-
-def _ask(prompt: str) -> str:
-    return input(prompt).strip()
 
 
 def _write(text: str) -> None:

@@ -3,13 +3,12 @@
 import asyncio
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from rich.console import Console
 from rich.text import Text
@@ -21,11 +20,14 @@ from stack.errors import StackError
 from stack.ports import is_free
 from stack.probes import redis_answers
 from stack.providers import GEMINI_KEY, chosen_model
+from stack.settings import parsed_url, settings_amiss
 from stack.state import read_state
+from stack.tools import said, version_of
 
 _GIB = 1024**3
-_SECONDS = 10
 _PROVIDERS = ("local", "gemini", "gemini-grpc", "openai", "scripted")
+_DATABASE_URL = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+_REDIS_URL = "redis://:PASSWORD@HOST:PORT/0"
 _INSTALL = "install the extra `local`: pip install 'gaji[local]'"
 _WHEELS = {
     "vectors": ("chromadb",),
@@ -79,6 +81,7 @@ def findings(data_dir: Path, port: int, url: str | None) -> Iterator[Finding]:
     yield from _disk(data_dir)
     yield from _ports(data_dir, port)
     yield from _wheels()
+    yield _settings()
     yield _provider()
     yield _database()
     yield _redis()
@@ -124,7 +127,7 @@ def _wheels() -> Iterator[Finding]:
         if os.environ.get(variable):
             continue
         try:
-            yield Finding(f"{name} (embedded)", _said([str(program()), "--version"]))
+            yield Finding(f"{name} (embedded)", version_of(program()))
         except StackError as error:
             yield Finding(f"{name} (embedded)", error.message, error.remedy)
     for name, modules in _WHEELS.items():
@@ -135,6 +138,15 @@ def _wheels() -> Iterator[Finding]:
             _INSTALL if missing else "",
             fatal=name == "vectors",
         )
+
+
+def _settings() -> Finding:
+    wrong, unknown = settings_amiss(os.environ)
+    if wrong:
+        return Finding("settings", "; ".join(wrong), "mend or unset what is named")
+    if unknown:
+        return Finding("settings", f"unknown: {', '.join(unknown)}", "look for a slip of the pen", fatal=False)
+    return Finding("settings", "in order")
 
 
 def _provider() -> Finding:
@@ -155,9 +167,11 @@ def _database() -> Finding:
     url = os.environ.get("GAJI_DATABASE_URL", "")
     if not url:
         return Finding("database", "embedded, started with the stack")
-    parts = urlsplit(url)
-    where = f"{parts.hostname}:{parts.port or 5432}{parts.path}"
-    remedy = "check GAJI_DATABASE_URL (postgresql://USER:PASSWORD@HOST:PORT/DATABASE) and that the server runs"
+    parts = parsed_url(url, "postgres", "postgresql")
+    if parts is None:
+        return Finding("database", "GAJI_DATABASE_URL is not a PostgreSQL URL", f"write {_DATABASE_URL}")
+    where = f"{parts.hostname or 'its socket'}:{parts.port or 5432}{parts.path}"
+    remedy = f"check GAJI_DATABASE_URL ({_DATABASE_URL}) and that the server runs"
     try:
         command = [
             str(postgres.binaries() / "psql"),
@@ -176,7 +190,7 @@ def _database() -> Finding:
         ]
         # The password goes by the environment: command lines can be read by everybody.
         env = {**os.environ, "PGPASSWORD": unquote(parts.password or ""), "PGCONNECT_TIMEOUT": "5"}
-        return Finding("database", f"{where}, PostgreSQL {_said(command, env)}")
+        return Finding("database", f"{where}, PostgreSQL {said(command, env)}")
     except StackError as error:
         return Finding("database", f"{where}: {error.message}", remedy)
 
@@ -185,11 +199,13 @@ def _redis() -> Finding:
     url = os.environ.get("GAJI_REDIS_URL", "")
     if not url:
         return Finding("redis", "embedded, started with the stack")
-    parts = urlsplit(url)
-    where = f"{parts.hostname}:{parts.port or 6379}"
+    parts = parsed_url(url, "redis", "rediss")
+    if parts is None:
+        return Finding("redis", "GAJI_REDIS_URL is not a Redis URL", f"write {_REDIS_URL}")
+    where = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
     if asyncio.run(
         redis_answers(
-            parts.hostname or "",
+            parts.hostname or "localhost",
             parts.port or 6379,
             unquote(parts.username or ""),
             unquote(parts.password or ""),
@@ -197,7 +213,7 @@ def _redis() -> Finding:
         )
     ):
         return Finding("redis", f"{where} answers")
-    remedy = "check GAJI_REDIS_URL (redis://:PASSWORD@HOST:PORT/0) and that the server runs"
+    remedy = f"check GAJI_REDIS_URL ({_REDIS_URL}) and that the server runs"
     # The cache can be missing: everything is slower, nothing is wrong.
     return Finding("redis", f"{where} does not answer", remedy, fatal=False)
 
@@ -212,14 +228,3 @@ def _gateway(url: str) -> Finding:
     return Finding(
         "gateway", f"{url}: {answer['status']}", f"look at the logs of {', '.join(lacking)}" if lacking else ""
     )
-
-
-def _said(command: list[str], env: dict[str, str] | None = None) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, env=env, check=False)  # noqa: S603 - our own command
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise StackError(f"{Path(command[0]).name} does not run: {error}", "reinstall the package") from None
-    if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[0]
-        raise StackError(said.removeprefix("psql: error: "), "see what it says")
-    return done.stdout.strip()

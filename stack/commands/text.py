@@ -1,6 +1,6 @@
 """Words on a terminal."""
 
-import os
+import re
 import shlex
 import shutil
 import sys
@@ -10,6 +10,8 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
+_SPACES = re.compile(r"(\s+)")
+
 
 def printable(text: str) -> str:
     """Text without control characters, so that nobody's novel moves the reader's cursor; line breaks and tabs stay."""
@@ -17,45 +19,59 @@ def printable(text: str) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: "1 chapter", "1,008 passages"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """A number of things: ``1 chapter``, ``61 chapters``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def command(*arguments: str) -> str:
-    """A ``gaji`` command to be typed here: by the path that this one was called by where the shell knows no other."""
+    """A ``gaji`` command to be typed: by the path that this one was called by where the shell finds none or another."""
     called = Path(sys.argv[0])
-    found = shutil.which(called.name)
-    known = called.name != "gaji" or (found is not None and os.path.samefile(found, called))
-    return shlex.join(["gaji" if known else str(called), *arguments])
+    found = shutil.which("gaji")
+    by_name = called.name != "gaji" or (found is not None and Path(found).resolve() == called.resolve())
+    return shlex.join(["gaji" if by_name else str(called), *arguments])
 
 
 class Flow:
-    """Writes text that comes in pieces, breaking lines between words where they fit.
-
-    Words longer than a line, and scripts without spaces, are left to the terminal.
+    """Shows text that comes in pieces, word by word, and breaks lines between words.
 
     Args:
         write: takes what is to be shown.
-        width: columns of a line; 0: lines are not broken.
+        width: columns of a line; None: lines are left as they are.
     """
 
-    def __init__(self, write: Callable[[str], object], width: int) -> None:
+    def __init__(self, write: Callable[[str], object], width: int | None) -> None:
         self._write = write
         self._width = width
         self._column = 0
-        self._held = ""
+        self._gap = ""
+        self._word = ""
 
     def add(self, text: str) -> None:
-        """Shows a piece; spaces at its end wait for the word behind them."""
-        if not self._width:
+        """Takes a piece; its last word is shown when it is whole, or half a line long, as without spaces."""
+        if self._width is None:
             self._write(text)
             return
-        for character in text:
-            if character == "\n":
-                self._write("\n")
-                self._column, self._held = 0, ""
-            elif character.isspace():
-                self._held += " "
-            else:
-                self._held += character
-        raise NotImplementedError
+        for part in _SPACES.split(text):
+            if not part.isspace():
+                self._word += part
+                if cell_len(self._word) > self._width // 2:
+                    self.end_word()
+                continue
+            self.end_word()
+            self._gap += part
+            if "\n" in self._gap:
+                self._write("\n" * self._gap.count("\n"))
+                self._column, self._gap = 0, ""
+
+    def end_word(self) -> None:
+        """Shows what was held back."""
+        if self._width is None or not self._word:
+            return
+        cells = cell_len(self._word)
+        if self._gap and self._column + len(self._gap) + cells > self._width:
+            self._column, self._gap = 0, "\n"
+        self._write(self._gap + self._word)
+        self._column += len(self._gap.strip("\n")) + cells
+        if self._column > self._width:  # the terminal has broken a long word
+            self._column %= self._width
+        self._gap = self._word = ""

@@ -6,16 +6,16 @@ import signal
 import threading
 import time
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from stack.children import GATEWAY, Replica, children_of, parse_replicas, place
+from stack.commands.teller import Teller
+from stack.commands.text import command
 from stack.embedded.postgres import prepare_postgres
 from stack.embedded.valkey import prepare_valkey
 from stack.errors import StackError
@@ -29,7 +29,6 @@ from stack.supervisor import Child, Supervisor
 
 POSTGRES_PORT = 50432
 VALKEY_PORT = 50379
-_DEATH_LINES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,71 +40,14 @@ class UpOptions:
         port: the gateway's; 0: free ports for everything.
         replicas: e.g. ``generation=2,gateway=2``.
         sample: whether the sample story is put on the shelf.
+        where: the options that lead other commands to this stack.
     """
 
     data_dir: Path
     port: int = 8080
     replicas: str = ""
     sample: bool = True
-
-
-class Teller:
-    """Tells people what happens, one line each; a terminal that has gone is no reason to stop.
-
-    Args:
-        console: where people read.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._seen: set[str] = set()
-        self._starting: dict[str, None] = {}
-        self._status = console.status("")
-
-    def say(self, text: str, style: str = "") -> None:
-        """One line."""
-        with suppress(OSError):
-            self._console.print(Text(text, style), soft_wrap=True)
-
-    def rest(self) -> None:
-        """Nothing is being started any more."""
-        self._starting.clear()
-        self._show_starting()
-
-    def started(self, child: Child) -> None:
-        """Where somebody watches, names it among what is being started."""
-        self._starting[child.program.name] = None
-        self._show_starting()
-
-    def ready(self, child: Child, seconds: float) -> None:
-        """A line for a child that does its work."""
-        name = child.program.name
-        self._done(name)
-        again = " again" if name in self._seen else ""
-        self._seen.add(name)
-        where = child.facts.get("url") or child.facts.get("grpc", "")
-        with suppress(OSError):
-            line = Text.assemble(("  ✓ ", "green"), f"{name:<14}", (f"{seconds:5.1f} s{again}  {where}", "dim"))
-            self._console.print(line, soft_wrap=True)
-
-    def died(self, child: Child, why: str, lines: Sequence[str], pause: float) -> None:
-        """A line for a child that ended, its last words, and when it is started again."""
-        self._done(child.program.name)
-        self.say(f"  ✗ {why}; starting it again in {pause:g} s ({child.program.log.path})", "red")
-        for line in lines[-_DEATH_LINES:]:
-            self.say(f"      {line[:300]}", "dim")
-
-    def _done(self, name: str) -> None:
-        self._starting.pop(name, None)
-        self._show_starting()
-
-    def _show_starting(self) -> None:
-        with suppress(OSError):
-            if self._starting:
-                self._status.update(f"starting {', '.join(self._starting)} ...")
-                self._status.start()
-            else:
-                self._status.stop()
+    where: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -147,11 +89,11 @@ async def up(options: UpOptions, console: Console) -> None:
     data_dir = options.data_dir.resolve()
     with sole_stack(data_dir):
         began = time.monotonic()
-        placed, notes = place(ports := Ports(), options.port, replicas)
+        placed, taken = place(ports := Ports(), options.port, replicas)
         provider, model = chosen_model(os.environ)
         teller.say(f"Gaji {_version()}  data: {data_dir}  model: {model} ({provider})", "bold")
-        for note in notes:
-            teller.say(note, "yellow")
+        if taken:
+            teller.say(f"others listen on {', '.join(map(str, sorted(taken)))}: free ports are used instead", "yellow")
         gateway = next(f"http://{replica.listen}" for replica in placed if replica.room.name == GATEWAY)
         children = await _children(options, data_dir, placed, ports)
         ready = False
@@ -167,6 +109,7 @@ async def up(options: UpOptions, console: Console) -> None:
                 changed()
                 teller.say(f"ready: {gateway}", "bold green")
                 teller.say(f"  in {time.monotonic() - began:.1f} s; Ctrl-C stops it; logs: {data_dir / 'logs'}", "dim")
+                teller.say(f"  talk: {command('chat', *options.where)}; the API: {gateway}/docs", "dim")
                 if options.sample:
                     _shelve_meanwhile(gateway, data_dir, teller, signals.stopping)
                 await signals.stopping.wait()
@@ -234,7 +177,7 @@ def _shelve_meanwhile(gateway: str, data_dir: Path, teller: Teller, stopping: as
                 teller.say(f"  the sample story could not be put on the shelf: {error}", "yellow")
         else:
             if title:
-                teller.say(f"  on the shelf: “{title}”; talk with its characters: gaji chat", "dim")
+                teller.say(f"  on the shelf: “{title}”", "dim")
 
     threading.Thread(target=shelve, name="sample", daemon=True).start()
 

@@ -6,6 +6,7 @@
 import json
 import os
 import pty
+import re
 import select
 import signal
 import stat
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from stack.commands.ingest import title_of
 from stack.shelf import EMAIL
 from tests.fixtures.stack import RunningStack, clean_environment, start_stack
 
@@ -92,8 +94,10 @@ def test_ingest_tells_how_it_goes(running_stack: RunningStack, gaji: Gaji, tmp_p
         (b" \n\n ", "holds no text; give a novel"),
         (b"\xb0\xa1\xc1\xf6 caf\xe9", "is not UTF-8 (byte 0); convert it"),
         (b"a" * (8 * 1024 * 1024 + 1), "is larger than 8 MiB; split it"),
+        (b"Chapter 1\0", "is not plain text (it holds NUL bytes); save it as plain text"),
+        (b"\x7fELF\x02\0\xff", "is not plain text (it holds NUL bytes); save it as plain text"),
     ],
-    ids=["empty", "blank", "encoding", "size"],
+    ids=["empty", "blank", "encoding", "size", "nul", "binary"],
 )
 def test_ingest_refuses_what_is_no_novel(gaji: Gaji, tmp_path: Path, content: bytes, words: str) -> None:
     file = tmp_path / "bad.txt"
@@ -105,7 +109,12 @@ def test_ingest_passes_the_gateways_word_on(running_stack: RunningStack, gaji: G
     file = tmp_path / "tale.txt"
     file.write_text(TALE)
     words = refused(gaji("ingest", str(file), "--title", "t" * 301, "--url", running_stack.url))
-    assert "title" in words
+    assert words == "gaji: title has 301 characters; give at most 300"
+
+
+def test_a_title_is_made_of_the_files_name() -> None:
+    assert title_of(Path("pride-and-prejudice.txt")) == "Pride and Prejudice"
+    assert title_of(Path("<stdin>")) == "Untitled"
 
 
 def test_a_missing_file_is_a_usage_error(gaji: Gaji) -> None:
@@ -144,6 +153,14 @@ def test_chat_says_what_does_not_fit(
     chosen = ["--what-if", "x", *(["--novel", tale] if "--novel" not in options else [])]
     done = gaji("chat", *chosen, *options, "--message", "x", "--url", running_stack.url)
     assert words in refused(done)
+    if "--character" in options:  # and the scenario was not written for nobody
+        again = gaji("chat", "--novel", tale, "--message", "x", "--url", running_stack.url)
+        assert "no scenario yet" in refused(again, code=2)
+
+
+def test_chat_does_not_begin_with_nothing_to_say(gaji: Gaji) -> None:
+    words = refused(gaji("chat", "--message", " ", "--url", "http://127.0.0.1:1"), code=2)
+    assert words == "Error: Invalid value for --message: is empty; say something, or leave it away to be asked"
 
 
 def test_chat_asks_when_a_person_is_there(running_stack: RunningStack, tale: str, tmp_path: Path) -> None:
@@ -187,7 +204,7 @@ def test_chat_asks_when_a_person_is_there(running_stack: RunningStack, tale: str
             expect("[stopped]")
             expect("you: ")
             type_in("\x04")
-            expect("gaji chat --conversation ")
+            expect(f"gaji chat --url {running_stack.url} --conversation ")
         assert process.wait(30) == 0
     finally:
         process.kill()
@@ -208,7 +225,8 @@ def test_status_shows_services_and_what_the_cache_saves(running_stack: RunningSt
 def test_doctor_finds_all_well(running_stack: RunningStack, gaji: Gaji) -> None:
     done = gaji("doctor", "--data-dir", str(running_stack.data_dir), "--url", running_stack.url)
     assert done.returncode == 0, done.stdout
-    assert "PostgreSQL) 18" in done.stdout
+    assert re.search(r"PostgreSQL \(embedded\) +18\.\d+\n", done.stdout)
+    assert re.search(r"settings +in order\n", done.stdout)
     assert "✗" not in done.stdout
 
 
@@ -225,6 +243,21 @@ def test_doctor_names_what_is_wrong_with_a_remedy(running_stack: RunningStack, g
     ):
         assert words in done.stdout
     assert "wrong" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("GAJI_DRAIN_SECONDS", "soon", "GAJI_DRAIN_SECONDS: Input should be a valid number"),
+        ("GAJI_PROVDER", "openai", "unknown: GAJI_PROVDER"),
+        ("GAJI_DATABASE_URL", "here", "GAJI_DATABASE_URL is not a PostgreSQL URL"),
+        ("GAJI_REDIS_URL", "redis://127.0.0.1:99999", "GAJI_REDIS_URL is not a Redis URL"),
+    ],
+)
+def test_doctor_reads_the_settings(gaji: Gaji, tmp_path: Path, name: str, value: str, words: str) -> None:
+    done = gaji("doctor", "--data-dir", str(tmp_path), "--port", "0", **{name: value})
+    assert words in done.stdout
+    assert done.returncode == (0 if name == "GAJI_PROVDER" else 1)
 
 
 @pytest.mark.timeout(300)
