@@ -7,7 +7,7 @@ from gaji.generation.v1 import generation_service_pb2 as pb
 from gaji.generation.v1 import generation_service_pb2_grpc as rpc
 
 from mesh.client import open_channel
-from mesh.errors import MeshError
+from mesh.errors import FailedPrecondition, InvalidArgument, MeshError
 from mesh.process import run, until_signal
 from mesh.server import Service, open_server
 from services.generation.clients import LIBRARY, SEARCH, LibraryClient, SearchClient
@@ -24,7 +24,8 @@ async def main() -> None:
     """Loads the model, then serves until told to stop.
 
     Raises:
-        OSError: the model can't be used; the message says what to do.
+        ValueError: the model is not set up; the message says what to do.
+        OSError: it cannot be reached or loaded.
     """
     settings = GenerationSettings()
     async with AsyncExitStack() as stack:
@@ -34,7 +35,9 @@ async def main() -> None:
         except TimeoutError:
             raise OSError(f"the model took longer to load than GAJI_LOAD_SECONDS={settings.load_seconds:g}") from None
         except MeshError as error:
-            raise OSError(error.message) from error
+            # What no restart mends (an unknown provider, a missing key) must not be tried again and again.
+            kind = ValueError if isinstance(error, FailedPrecondition | InvalidArgument) else OSError
+            raise kind(error.message) from error
         await stack.enter_async_context(aclosing(provider))
         library = await stack.enter_async_context(open_channel(settings.library_target, settings, [LIBRARY]))
         search = await stack.enter_async_context(open_channel(settings.search_target, settings, [SEARCH]))
