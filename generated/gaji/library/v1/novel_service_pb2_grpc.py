@@ -93,7 +93,7 @@ class NovelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateNovel(self, request, context):
-        """Changes the fields that are present.
+        """Changes the fields of a novel that are present.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

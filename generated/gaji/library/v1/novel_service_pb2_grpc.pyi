@@ -40,7 +40,7 @@ class NovelServiceStub:
     ListNovels: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.ListNovelsRequest, _novel_service_pb2.ListNovelsResponse]
     """The caller's and the public novels, newest first."""
     UpdateNovel: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.UpdateNovelRequest, _novel_service_pb2.UpdateNovelResponse]
-    """Changes the fields that are present."""
+    """Changes the fields of a novel that are present."""
     DeleteNovel: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.DeleteNovelRequest, _novel_service_pb2.DeleteNovelResponse]
     """Deletes a novel with its scenarios, conversations, passages and characters."""
     WatchIngestion: _grpc.UnaryStreamMultiCallable[_novel_service_pb2.WatchIngestionRequest, _novel_service_pb2.WatchIngestionResponse]
@@ -58,7 +58,7 @@ class NovelServiceAsyncStub(NovelServiceStub):
     ListNovels: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.ListNovelsRequest, _novel_service_pb2.ListNovelsResponse]  # type: ignore[assignment]
     """The caller's and the public novels, newest first."""
     UpdateNovel: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.UpdateNovelRequest, _novel_service_pb2.UpdateNovelResponse]  # type: ignore[assignment]
-    """Changes the fields that are present."""
+    """Changes the fields of a novel that are present."""
     DeleteNovel: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.DeleteNovelRequest, _novel_service_pb2.DeleteNovelResponse]  # type: ignore[assignment]
     """Deletes a novel with its scenarios, conversations, passages and characters."""
     WatchIngestion: _aio.UnaryStreamMultiCallable[_novel_service_pb2.WatchIngestionRequest, _novel_service_pb2.WatchIngestionResponse]  # type: ignore[assignment]
@@ -97,7 +97,7 @@ class NovelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _novel_service_pb2.UpdateNovelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_novel_service_pb2.UpdateNovelResponse, _abc.Awaitable[_novel_service_pb2.UpdateNovelResponse]]:
-        """Changes the fields that are present."""
+        """Changes the fields of a novel that are present."""
 
     @_abc_1.abstractmethod
     def DeleteNovel(

@@ -88,7 +88,7 @@ class ScenarioServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateScenario(self, request, context):
-        """Changes the fields that are present.
+        """Changes the fields of a scenario that are present.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,7 @@ class ScenarioServiceStub:
     ListScenarios: _grpc.UnaryUnaryMultiCallable[_scenario_service_pb2.ListScenariosRequest, _scenario_service_pb2.ListScenariosResponse]
     """The caller's and the public scenarios of a novel, newest first."""
     UpdateScenario: _grpc.UnaryUnaryMultiCallable[_scenario_service_pb2.UpdateScenarioRequest, _scenario_service_pb2.UpdateScenarioResponse]
-    """Changes the fields that are present."""
+    """Changes the fields of a scenario that are present."""
     DeleteScenario: _grpc.UnaryUnaryMultiCallable[_scenario_service_pb2.DeleteScenarioRequest, _scenario_service_pb2.DeleteScenarioResponse]
     """Deletes a scenario with its conversations."""
 
@@ -56,7 +56,7 @@ class ScenarioServiceAsyncStub(ScenarioServiceStub):
     ListScenarios: _aio.UnaryUnaryMultiCallable[_scenario_service_pb2.ListScenariosRequest, _scenario_service_pb2.ListScenariosResponse]  # type: ignore[assignment]
     """The caller's and the public scenarios of a novel, newest first."""
     UpdateScenario: _aio.UnaryUnaryMultiCallable[_scenario_service_pb2.UpdateScenarioRequest, _scenario_service_pb2.UpdateScenarioResponse]  # type: ignore[assignment]
-    """Changes the fields that are present."""
+    """Changes the fields of a scenario that are present."""
     DeleteScenario: _aio.UnaryUnaryMultiCallable[_scenario_service_pb2.DeleteScenarioRequest, _scenario_service_pb2.DeleteScenarioResponse]  # type: ignore[assignment]
     """Deletes a scenario with its conversations."""
 
@@ -93,7 +93,7 @@ class ScenarioServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scenario_service_pb2.UpdateScenarioRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scenario_service_pb2.UpdateScenarioResponse, _abc.Awaitable[_scenario_service_pb2.UpdateScenarioResponse]]:
-        """Changes the fields that are present."""
+        """Changes the fields of a scenario that are present."""
 
     @_abc_1.abstractmethod
     def DeleteScenario(

@@ -52,14 +52,14 @@ class UserServiceServicer:
     """
 
     def GetProfile(self, request, context):
-        """Reads it.
+        """Reads the caller's account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateProfile(self, request, context):
-        """Changes the fields that are present.
+        """Changes the fields of the account that are present.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

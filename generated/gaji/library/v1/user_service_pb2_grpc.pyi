@@ -34,9 +34,9 @@ class UserServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> UserServiceAsyncStub: ...
     GetProfile: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.GetProfileRequest, _user_service_pb2.GetProfileResponse]
-    """Reads it."""
+    """Reads the caller's account."""
     UpdateProfile: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.UpdateProfileRequest, _user_service_pb2.UpdateProfileResponse]
-    """Changes the fields that are present."""
+    """Changes the fields of the account that are present."""
 
 @_typing.type_check_only
 class UserServiceAsyncStub(UserServiceStub):
@@ -44,9 +44,9 @@ class UserServiceAsyncStub(UserServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetProfile: _aio.UnaryUnaryMultiCallable[_user_service_pb2.GetProfileRequest, _user_service_pb2.GetProfileResponse]  # type: ignore[assignment]
-    """Reads it."""
+    """Reads the caller's account."""
     UpdateProfile: _aio.UnaryUnaryMultiCallable[_user_service_pb2.UpdateProfileRequest, _user_service_pb2.UpdateProfileResponse]  # type: ignore[assignment]
-    """Changes the fields that are present."""
+    """Changes the fields of the account that are present."""
 
 class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     """The caller's own account."""
@@ -57,7 +57,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_service_pb2.GetProfileRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_service_pb2.GetProfileResponse, _abc.Awaitable[_user_service_pb2.GetProfileResponse]]:
-        """Reads it."""
+        """Reads the caller's account."""
 
     @_abc_1.abstractmethod
     def UpdateProfile(
@@ -65,6 +65,6 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_service_pb2.UpdateProfileRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_service_pb2.UpdateProfileResponse, _abc.Awaitable[_user_service_pb2.UpdateProfileResponse]]:
-        """Changes the fields that are present."""
+        """Changes the fields of the account that are present."""
 
 def add_UserServiceServicer_to_server(servicer: UserServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
