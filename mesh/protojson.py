@@ -10,18 +10,12 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-import orjson
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.internal import type_checkers
 from google.protobuf.message import Message
 
 ToObject = Callable[[Any], Any]
-
-
-def to_json(message: Message) -> bytes:
-    """A message as JSON."""
-    return orjson.dumps(to_object(message.DESCRIPTOR)(message), option=orjson.OPT_NON_STR_KEYS)
 
 
 @cache

@@ -2,6 +2,7 @@ import json
 import math
 from typing import Any
 
+import orjson
 import pytest
 from gaji.library.v1 import conversation_service_pb2, novel_service_pb2, scenario_service_pb2
 from gaji.search.v1 import search_service_pb2
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh import sse
-from mesh.protojson import to_json
+from mesh.protojson import to_object
 
 
 def every_kind_of_field() -> Any:
@@ -92,6 +93,11 @@ def messages(draw: st.DrawFn, depth: int = 0) -> Any:
         else:
             setattr(message, field.name, values[0])
     return message
+
+
+def to_json(message: Any) -> bytes:
+    """As the gateway and the relay write it."""
+    return orjson.dumps(to_object(message.DESCRIPTOR)(message))
 
 
 def canonical(message: Any) -> Any:
