@@ -5,7 +5,7 @@ PROTOS := $(shell find protos -name '*.proto' | LC_ALL=C sort)
 SERVICES := $(filter %_service.proto,$(PROTOS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check protos lock bench clean
+.PHONY: help setup setup-dev run test check protos lock bench faults clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,7 +47,7 @@ check: setup-dev protos ## lint, types, contract, import rules, a clean tree aft
 
 protos: setup-dev ## regenerate generated/ from protos/
 	@mkdir -p .build/googleapis/google/api generated
-	@cd "$$($(BIN)/python -c 'import google.api; print(list(google.api.__path__)[0])')" && cp annotations.proto http.proto $(CURDIR)/.build/googleapis/google/api/
+	@cd "$$($(BIN)/python -c 'import google.api; print(list(google.api.__path__)[0])')" && cp annotations.proto http.proto httpbody.proto $(CURDIR)/.build/googleapis/google/api/
 	@rm -rf generated/gaji && mkdir generated/gaji
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos -I.build/googleapis --python_out=generated --pyi_out=generated --descriptor_set_out=generated/gaji/descriptors.binpb --include_imports --include_source_info $(PROTOS)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos -I.build/googleapis --grpc_python_out=generated --mypy_grpc_out=quiet:generated $(SERVICES)
@@ -59,6 +59,9 @@ LOCK := --quiet --universal --generate-hashes --no-emit-index-url --custom-compi
 
 bench: setup-dev ## measure the relay against its peers
 	@$(BIN)/python -m benchmarks.relay
+
+faults: setup-dev ## kill processes while replies are written, check every reply
+	@$(BIN)/python -m benchmarks.faults
 
 clean: ## remove what was installed and built (data stays)
 	@rm -rf .venv .build

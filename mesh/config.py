@@ -26,6 +26,7 @@ class MeshSettings(BaseSettings):
     search_target: str = Field("127.0.0.1:50052", description="gRPC target of search")
     generation_target: str = Field("127.0.0.1:50053", description="gRPC target of generation")
     cache_target: str = Field("127.0.0.1:50054", description="gRPC target of cache")
+    jobs_target: str = Field("127.0.0.1:50055", description="gRPC target of jobs")
     jwt_public_key_file: Path | None = Field(None, description="PEM of the EdDSA key that signs access tokens")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     drain_seconds: float = Field(5.0, ge=0, description="how long running calls may go on after SIGTERM")

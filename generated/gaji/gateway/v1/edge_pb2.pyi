@@ -20,6 +20,10 @@ EDGE_FIELD_NUMBER: _ClassVar[int]
 edge: _descriptor.FieldDescriptor
 COOKIE_FIELD_NUMBER: _ClassVar[int]
 cookie: _descriptor.FieldDescriptor
+LAST_EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+last_event_id: _descriptor.FieldDescriptor
+IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+idempotency_key: _descriptor.FieldDescriptor
 
 class EdgePolicy(_message.Message):
     __slots__ = ("access", "cache_seconds", "rate_cost", "timeout_seconds", "success_status", "clear_cookies", "max_body_bytes")

@@ -27,6 +27,9 @@ if _version_not_supported:
 
 class GenerationServiceStub:
     """Writes what characters say. The reader's message is stored before the first token, the reply when it is complete.
+
+    A reply lives by itself, not by the call that began it: its events are kept in a log that any number of callers can
+    read, from the start or after a cursor, at any replica. An ended call changes nothing; StopReply does.
     """
 
     def __init__(self, channel):
@@ -45,14 +48,47 @@ class GenerationServiceStub:
                 request_serializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.StreamOpeningRequest.SerializeToString,
                 response_deserializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.StreamOpeningResponse.FromString,
                 _registered_method=True)
+        self.WatchReply = channel.unary_stream(
+                '/gaji.generation.v1.GenerationService/WatchReply',
+                request_serializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.WatchReplyRequest.SerializeToString,
+                response_deserializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.WatchReplyResponse.FromString,
+                _registered_method=True)
+        self.RegenerateReply = channel.unary_stream(
+                '/gaji.generation.v1.GenerationService/RegenerateReply',
+                request_serializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.RegenerateReplyRequest.SerializeToString,
+                response_deserializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.RegenerateReplyResponse.FromString,
+                _registered_method=True)
+        self.EditMessage = channel.unary_stream(
+                '/gaji.generation.v1.GenerationService/EditMessage',
+                request_serializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.EditMessageRequest.SerializeToString,
+                response_deserializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.EditMessageResponse.FromString,
+                _registered_method=True)
+        self.StopReply = channel.unary_unary(
+                '/gaji.generation.v1.GenerationService/StopReply',
+                request_serializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.StopReplyRequest.SerializeToString,
+                response_deserializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.StopReplyResponse.FromString,
+                _registered_method=True)
+        self.FinishReply = channel.unary_unary(
+                '/gaji.generation.v1.GenerationService/FinishReply',
+                request_serializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.FinishReplyRequest.SerializeToString,
+                response_deserializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.FinishReplyResponse.FromString,
+                _registered_method=True)
+        self.ListOrphans = channel.unary_unary(
+                '/gaji.generation.v1.GenerationService/ListOrphans',
+                request_serializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.ListOrphansRequest.SerializeToString,
+                response_deserializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.ListOrphansResponse.FromString,
+                _registered_method=True)
 
 
 class GenerationServiceServicer:
     """Writes what characters say. The reader's message is stored before the first token, the reply when it is complete.
+
+    A reply lives by itself, not by the call that began it: its events are kept in a log that any number of callers can
+    read, from the start or after a cursor, at any replica. An ended call changes nothing; StopReply does.
     """
 
     def StreamReply(self, request, context):
-        """Answers a reader's message. The same request_id again gives the same reply.
+        """Answers a reader's message. The same request_id again, or a cursor, gives the same reply.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -60,6 +96,48 @@ class GenerationServiceServicer:
 
     def StreamOpening(self, request, context):
         """Begins a conversation, once per request_id, and writes the character's opening message.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchReply(self, request, context):
+        """A reply as it is written, or as it was: from the start, or after a cursor. Nothing comes after a cursor at its end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegenerateReply(self, request, context):
+        """Writes another reply in the place of one that has ended; the others are kept as its alternatives.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditMessage(self, request, context):
+        """Says one of the reader's own messages in another way and answers it: a new branch; the old one is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopReply(self, request, context):
+        """Stops a reply, for all who watch it; what was written of it is kept. One that has ended stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FinishReply(self, request, context):
+        """For jobs: sees to it that a reply is written, by whichever replica, and returns when it has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOrphans(self, request, context):
+        """For jobs: the replies that nobody is writing though they have not ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +156,36 @@ def add_GenerationServiceServicer_to_server(servicer, server):
                     request_deserializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.StreamOpeningRequest.FromString,
                     response_serializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.StreamOpeningResponse.SerializeToString,
             ),
+            'WatchReply': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchReply,
+                    request_deserializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.WatchReplyRequest.FromString,
+                    response_serializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.WatchReplyResponse.SerializeToString,
+            ),
+            'RegenerateReply': grpc.unary_stream_rpc_method_handler(
+                    servicer.RegenerateReply,
+                    request_deserializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.RegenerateReplyRequest.FromString,
+                    response_serializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.RegenerateReplyResponse.SerializeToString,
+            ),
+            'EditMessage': grpc.unary_stream_rpc_method_handler(
+                    servicer.EditMessage,
+                    request_deserializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.EditMessageRequest.FromString,
+                    response_serializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.EditMessageResponse.SerializeToString,
+            ),
+            'StopReply': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopReply,
+                    request_deserializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.StopReplyRequest.FromString,
+                    response_serializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.StopReplyResponse.SerializeToString,
+            ),
+            'FinishReply': grpc.unary_unary_rpc_method_handler(
+                    servicer.FinishReply,
+                    request_deserializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.FinishReplyRequest.FromString,
+                    response_serializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.FinishReplyResponse.SerializeToString,
+            ),
+            'ListOrphans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrphans,
+                    request_deserializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.ListOrphansRequest.FromString,
+                    response_serializer=gaji_dot_generation_dot_v1_dot_generation__service__pb2.ListOrphansResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'gaji.generation.v1.GenerationService', rpc_method_handlers)
@@ -88,6 +196,9 @@ def add_GenerationServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class GenerationService:
     """Writes what characters say. The reader's message is stored before the first token, the reply when it is complete.
+
+    A reply lives by itself, not by the call that began it: its events are kept in a log that any number of callers can
+    read, from the start or after a cursor, at any replica. An ended call changes nothing; StopReply does.
     """
 
     @staticmethod
@@ -134,6 +245,168 @@ class GenerationService:
             '/gaji.generation.v1.GenerationService/StreamOpening',
             gaji_dot_generation_dot_v1_dot_generation__service__pb2.StreamOpeningRequest.SerializeToString,
             gaji_dot_generation_dot_v1_dot_generation__service__pb2.StreamOpeningResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchReply(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gaji.generation.v1.GenerationService/WatchReply',
+            gaji_dot_generation_dot_v1_dot_generation__service__pb2.WatchReplyRequest.SerializeToString,
+            gaji_dot_generation_dot_v1_dot_generation__service__pb2.WatchReplyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegenerateReply(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gaji.generation.v1.GenerationService/RegenerateReply',
+            gaji_dot_generation_dot_v1_dot_generation__service__pb2.RegenerateReplyRequest.SerializeToString,
+            gaji_dot_generation_dot_v1_dot_generation__service__pb2.RegenerateReplyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gaji.generation.v1.GenerationService/EditMessage',
+            gaji_dot_generation_dot_v1_dot_generation__service__pb2.EditMessageRequest.SerializeToString,
+            gaji_dot_generation_dot_v1_dot_generation__service__pb2.EditMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopReply(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.generation.v1.GenerationService/StopReply',
+            gaji_dot_generation_dot_v1_dot_generation__service__pb2.StopReplyRequest.SerializeToString,
+            gaji_dot_generation_dot_v1_dot_generation__service__pb2.StopReplyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishReply(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.generation.v1.GenerationService/FinishReply',
+            gaji_dot_generation_dot_v1_dot_generation__service__pb2.FinishReplyRequest.SerializeToString,
+            gaji_dot_generation_dot_v1_dot_generation__service__pb2.FinishReplyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOrphans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.generation.v1.GenerationService/ListOrphans',
+            gaji_dot_generation_dot_v1_dot_generation__service__pb2.ListOrphansRequest.SerializeToString,
+            gaji_dot_generation_dot_v1_dot_generation__service__pb2.ListOrphansResponse.FromString,
             options,
             channel_credentials,
             insecure,

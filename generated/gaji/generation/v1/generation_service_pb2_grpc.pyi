@@ -27,29 +27,65 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class GenerationServiceStub:
-    """Writes what characters say. The reader's message is stored before the first token, the reply when it is complete."""
+    """Writes what characters say. The reader's message is stored before the first token, the reply when it is complete.
+
+    A reply lives by itself, not by the call that began it: its events are kept in a log that any number of callers can
+    read, from the start or after a cursor, at any replica. An ended call changes nothing; StopReply does.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> GenerationServiceAsyncStub: ...
     StreamReply: _grpc.UnaryStreamMultiCallable[_generation_service_pb2.StreamReplyRequest, _generation_service_pb2.StreamReplyResponse]
-    """Answers a reader's message. The same request_id again gives the same reply."""
+    """Answers a reader's message. The same request_id again, or a cursor, gives the same reply."""
     StreamOpening: _grpc.UnaryStreamMultiCallable[_generation_service_pb2.StreamOpeningRequest, _generation_service_pb2.StreamOpeningResponse]
     """Begins a conversation, once per request_id, and writes the character's opening message."""
+    WatchReply: _grpc.UnaryStreamMultiCallable[_generation_service_pb2.WatchReplyRequest, _generation_service_pb2.WatchReplyResponse]
+    """A reply as it is written, or as it was: from the start, or after a cursor. Nothing comes after a cursor at its end."""
+    RegenerateReply: _grpc.UnaryStreamMultiCallable[_generation_service_pb2.RegenerateReplyRequest, _generation_service_pb2.RegenerateReplyResponse]
+    """Writes another reply in the place of one that has ended; the others are kept as its alternatives."""
+    EditMessage: _grpc.UnaryStreamMultiCallable[_generation_service_pb2.EditMessageRequest, _generation_service_pb2.EditMessageResponse]
+    """Says one of the reader's own messages in another way and answers it: a new branch; the old one is kept."""
+    StopReply: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.StopReplyRequest, _generation_service_pb2.StopReplyResponse]
+    """Stops a reply, for all who watch it; what was written of it is kept. One that has ended stays as it is."""
+    FinishReply: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.FinishReplyRequest, _generation_service_pb2.FinishReplyResponse]
+    """For jobs: sees to it that a reply is written, by whichever replica, and returns when it has ended."""
+    ListOrphans: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.ListOrphansRequest, _generation_service_pb2.ListOrphansResponse]
+    """For jobs: the replies that nobody is writing though they have not ended."""
 
 @_typing.type_check_only
 class GenerationServiceAsyncStub(GenerationServiceStub):
-    """Writes what characters say. The reader's message is stored before the first token, the reply when it is complete."""
+    """Writes what characters say. The reader's message is stored before the first token, the reply when it is complete.
+
+    A reply lives by itself, not by the call that began it: its events are kept in a log that any number of callers can
+    read, from the start or after a cursor, at any replica. An ended call changes nothing; StopReply does.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     StreamReply: _aio.UnaryStreamMultiCallable[_generation_service_pb2.StreamReplyRequest, _generation_service_pb2.StreamReplyResponse]  # type: ignore[assignment]
-    """Answers a reader's message. The same request_id again gives the same reply."""
+    """Answers a reader's message. The same request_id again, or a cursor, gives the same reply."""
     StreamOpening: _aio.UnaryStreamMultiCallable[_generation_service_pb2.StreamOpeningRequest, _generation_service_pb2.StreamOpeningResponse]  # type: ignore[assignment]
     """Begins a conversation, once per request_id, and writes the character's opening message."""
+    WatchReply: _aio.UnaryStreamMultiCallable[_generation_service_pb2.WatchReplyRequest, _generation_service_pb2.WatchReplyResponse]  # type: ignore[assignment]
+    """A reply as it is written, or as it was: from the start, or after a cursor. Nothing comes after a cursor at its end."""
+    RegenerateReply: _aio.UnaryStreamMultiCallable[_generation_service_pb2.RegenerateReplyRequest, _generation_service_pb2.RegenerateReplyResponse]  # type: ignore[assignment]
+    """Writes another reply in the place of one that has ended; the others are kept as its alternatives."""
+    EditMessage: _aio.UnaryStreamMultiCallable[_generation_service_pb2.EditMessageRequest, _generation_service_pb2.EditMessageResponse]  # type: ignore[assignment]
+    """Says one of the reader's own messages in another way and answers it: a new branch; the old one is kept."""
+    StopReply: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.StopReplyRequest, _generation_service_pb2.StopReplyResponse]  # type: ignore[assignment]
+    """Stops a reply, for all who watch it; what was written of it is kept. One that has ended stays as it is."""
+    FinishReply: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.FinishReplyRequest, _generation_service_pb2.FinishReplyResponse]  # type: ignore[assignment]
+    """For jobs: sees to it that a reply is written, by whichever replica, and returns when it has ended."""
+    ListOrphans: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ListOrphansRequest, _generation_service_pb2.ListOrphansResponse]  # type: ignore[assignment]
+    """For jobs: the replies that nobody is writing though they have not ended."""
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Writes what characters say. The reader's message is stored before the first token, the reply when it is complete."""
+    """Writes what characters say. The reader's message is stored before the first token, the reply when it is complete.
+
+    A reply lives by itself, not by the call that began it: its events are kept in a log that any number of callers can
+    read, from the start or after a cursor, at any replica. An ended call changes nothing; StopReply does.
+    """
 
     @_abc_1.abstractmethod
     def StreamReply(
@@ -57,7 +93,7 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.StreamReplyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_generation_service_pb2.StreamReplyResponse], _abc.AsyncIterator[_generation_service_pb2.StreamReplyResponse]]:
-        """Answers a reader's message. The same request_id again gives the same reply."""
+        """Answers a reader's message. The same request_id again, or a cursor, gives the same reply."""
 
     @_abc_1.abstractmethod
     def StreamOpening(
@@ -66,5 +102,53 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_generation_service_pb2.StreamOpeningResponse], _abc.AsyncIterator[_generation_service_pb2.StreamOpeningResponse]]:
         """Begins a conversation, once per request_id, and writes the character's opening message."""
+
+    @_abc_1.abstractmethod
+    def WatchReply(
+        self,
+        request: _generation_service_pb2.WatchReplyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_generation_service_pb2.WatchReplyResponse], _abc.AsyncIterator[_generation_service_pb2.WatchReplyResponse]]:
+        """A reply as it is written, or as it was: from the start, or after a cursor. Nothing comes after a cursor at its end."""
+
+    @_abc_1.abstractmethod
+    def RegenerateReply(
+        self,
+        request: _generation_service_pb2.RegenerateReplyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_generation_service_pb2.RegenerateReplyResponse], _abc.AsyncIterator[_generation_service_pb2.RegenerateReplyResponse]]:
+        """Writes another reply in the place of one that has ended; the others are kept as its alternatives."""
+
+    @_abc_1.abstractmethod
+    def EditMessage(
+        self,
+        request: _generation_service_pb2.EditMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_generation_service_pb2.EditMessageResponse], _abc.AsyncIterator[_generation_service_pb2.EditMessageResponse]]:
+        """Says one of the reader's own messages in another way and answers it: a new branch; the old one is kept."""
+
+    @_abc_1.abstractmethod
+    def StopReply(
+        self,
+        request: _generation_service_pb2.StopReplyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_service_pb2.StopReplyResponse, _abc.Awaitable[_generation_service_pb2.StopReplyResponse]]:
+        """Stops a reply, for all who watch it; what was written of it is kept. One that has ended stays as it is."""
+
+    @_abc_1.abstractmethod
+    def FinishReply(
+        self,
+        request: _generation_service_pb2.FinishReplyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_service_pb2.FinishReplyResponse, _abc.Awaitable[_generation_service_pb2.FinishReplyResponse]]:
+        """For jobs: sees to it that a reply is written, by whichever replica, and returns when it has ended."""
+
+    @_abc_1.abstractmethod
+    def ListOrphans(
+        self,
+        request: _generation_service_pb2.ListOrphansRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_service_pb2.ListOrphansResponse, _abc.Awaitable[_generation_service_pb2.ListOrphansResponse]]:
+        """For jobs: the replies that nobody is writing though they have not ended."""
 
 def add_GenerationServiceServicer_to_server(servicer: GenerationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

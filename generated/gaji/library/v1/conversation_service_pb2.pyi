@@ -5,6 +5,7 @@ from gaji.gateway.v1 import stream_events_pb2 as _stream_events_pb2
 from gaji.library.v1 import novel_service_pb2 as _novel_service_pb2
 from gaji.library.v1 import scenario_service_pb2 as _scenario_service_pb2
 from google.api import annotations_pb2 as _annotations_pb2
+from google.api import httpbody_pb2 as _httpbody_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -33,6 +34,7 @@ class MessageStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MESSAGE_STATUS_PENDING: _ClassVar[MessageStatus]
     MESSAGE_STATUS_COMPLETE: _ClassVar[MessageStatus]
     MESSAGE_STATUS_FAILED: _ClassVar[MessageStatus]
+    MESSAGE_STATUS_STOPPED: _ClassVar[MessageStatus]
 CONVERSATION_STATUS_UNSPECIFIED: ConversationStatus
 CONVERSATION_STATUS_PENDING: ConversationStatus
 CONVERSATION_STATUS_OPEN: ConversationStatus
@@ -43,9 +45,10 @@ MESSAGE_STATUS_UNSPECIFIED: MessageStatus
 MESSAGE_STATUS_PENDING: MessageStatus
 MESSAGE_STATUS_COMPLETE: MessageStatus
 MESSAGE_STATUS_FAILED: MessageStatus
+MESSAGE_STATUS_STOPPED: MessageStatus
 
 class Conversation(_message.Message):
-    __slots__ = ("conversation_id", "scenario_id", "novel_id", "character_id", "character_name", "title", "status", "message_count", "last_message", "created_at", "updated_at")
+    __slots__ = ("conversation_id", "scenario_id", "novel_id", "character_id", "character_name", "title", "status", "message_count", "last_message", "created_at", "updated_at", "head_message_id", "forked_from_id")
     CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
     SCENARIO_ID_FIELD_NUMBER: _ClassVar[int]
     NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +60,8 @@ class Conversation(_message.Message):
     LAST_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    HEAD_MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    FORKED_FROM_ID_FIELD_NUMBER: _ClassVar[int]
     conversation_id: str
     scenario_id: str
     novel_id: str
@@ -68,10 +73,12 @@ class Conversation(_message.Message):
     last_message: str
     created_at: _timestamp_pb2.Timestamp
     updated_at: _timestamp_pb2.Timestamp
-    def __init__(self, conversation_id: _Optional[str] = ..., scenario_id: _Optional[str] = ..., novel_id: _Optional[str] = ..., character_id: _Optional[str] = ..., character_name: _Optional[str] = ..., title: _Optional[str] = ..., status: _Optional[_Union[ConversationStatus, str]] = ..., message_count: _Optional[int] = ..., last_message: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    head_message_id: str
+    forked_from_id: str
+    def __init__(self, conversation_id: _Optional[str] = ..., scenario_id: _Optional[str] = ..., novel_id: _Optional[str] = ..., character_id: _Optional[str] = ..., character_name: _Optional[str] = ..., title: _Optional[str] = ..., status: _Optional[_Union[ConversationStatus, str]] = ..., message_count: _Optional[int] = ..., last_message: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., head_message_id: _Optional[str] = ..., forked_from_id: _Optional[str] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("message_id", "conversation_id", "role", "content", "status", "record", "created_at")
+    __slots__ = ("message_id", "conversation_id", "role", "content", "status", "record", "created_at", "parent_id", "alternatives", "alternative")
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +86,9 @@ class Message(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     RECORD_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    PARENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVE_FIELD_NUMBER: _ClassVar[int]
     message_id: str
     conversation_id: str
     role: MessageRole
@@ -86,10 +96,13 @@ class Message(_message.Message):
     status: MessageStatus
     record: ReplyRecord
     created_at: _timestamp_pb2.Timestamp
-    def __init__(self, message_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., role: _Optional[_Union[MessageRole, str]] = ..., content: _Optional[str] = ..., status: _Optional[_Union[MessageStatus, str]] = ..., record: _Optional[_Union[ReplyRecord, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    parent_id: str
+    alternatives: int
+    alternative: int
+    def __init__(self, message_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., role: _Optional[_Union[MessageRole, str]] = ..., content: _Optional[str] = ..., status: _Optional[_Union[MessageStatus, str]] = ..., record: _Optional[_Union[ReplyRecord, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent_id: _Optional[str] = ..., alternatives: _Optional[int] = ..., alternative: _Optional[int] = ...) -> None: ...
 
 class ReplyRecord(_message.Message):
-    __slots__ = ("provider", "model", "prompt_tokens", "completion_tokens", "first_token_ms", "total_ms", "passage_ids", "failure")
+    __slots__ = ("provider", "model", "prompt_tokens", "completion_tokens", "first_token_ms", "total_ms", "passage_ids", "failure", "last_sequence")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +111,7 @@ class ReplyRecord(_message.Message):
     TOTAL_MS_FIELD_NUMBER: _ClassVar[int]
     PASSAGE_IDS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     provider: str
     model: str
     prompt_tokens: int
@@ -106,7 +120,8 @@ class ReplyRecord(_message.Message):
     total_ms: int
     passage_ids: _containers.RepeatedScalarFieldContainer[str]
     failure: _stream_events_pb2.Failure
-    def __init__(self, provider: _Optional[str] = ..., model: _Optional[str] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., first_token_ms: _Optional[int] = ..., total_ms: _Optional[int] = ..., passage_ids: _Optional[_Iterable[str]] = ..., failure: _Optional[_Union[_stream_events_pb2.Failure, _Mapping]] = ...) -> None: ...
+    last_sequence: int
+    def __init__(self, provider: _Optional[str] = ..., model: _Optional[str] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., first_token_ms: _Optional[int] = ..., total_ms: _Optional[int] = ..., passage_ids: _Optional[_Iterable[str]] = ..., failure: _Optional[_Union[_stream_events_pb2.Failure, _Mapping]] = ..., last_sequence: _Optional[int] = ...) -> None: ...
 
 class CreateConversationRequest(_message.Message):
     __slots__ = ("scenario_id", "character_id", "request_id")
@@ -119,12 +134,14 @@ class CreateConversationRequest(_message.Message):
     def __init__(self, scenario_id: _Optional[str] = ..., character_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class CreateConversationResponse(_message.Message):
-    __slots__ = ("conversation_id", "status")
+    __slots__ = ("conversation_id", "status", "message_id")
     CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     conversation_id: str
     status: ConversationStatus
-    def __init__(self, conversation_id: _Optional[str] = ..., status: _Optional[_Union[ConversationStatus, str]] = ...) -> None: ...
+    message_id: str
+    def __init__(self, conversation_id: _Optional[str] = ..., status: _Optional[_Union[ConversationStatus, str]] = ..., message_id: _Optional[str] = ...) -> None: ...
 
 class GetConversationRequest(_message.Message):
     __slots__ = ("conversation_id",)
@@ -183,14 +200,18 @@ class ListMessagesResponse(_message.Message):
     def __init__(self, messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class BeginReplyRequest(_message.Message):
-    __slots__ = ("request_id", "reply", "opening")
+    __slots__ = ("request_id", "reply", "opening", "regenerate", "edit")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REPLY_FIELD_NUMBER: _ClassVar[int]
     OPENING_FIELD_NUMBER: _ClassVar[int]
+    REGENERATE_FIELD_NUMBER: _ClassVar[int]
+    EDIT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     reply: ReplyTarget
     opening: OpeningTarget
-    def __init__(self, request_id: _Optional[str] = ..., reply: _Optional[_Union[ReplyTarget, _Mapping]] = ..., opening: _Optional[_Union[OpeningTarget, _Mapping]] = ...) -> None: ...
+    regenerate: RegenerateTarget
+    edit: EditTarget
+    def __init__(self, request_id: _Optional[str] = ..., reply: _Optional[_Union[ReplyTarget, _Mapping]] = ..., opening: _Optional[_Union[OpeningTarget, _Mapping]] = ..., regenerate: _Optional[_Union[RegenerateTarget, _Mapping]] = ..., edit: _Optional[_Union[EditTarget, _Mapping]] = ...) -> None: ...
 
 class ReplyTarget(_message.Message):
     __slots__ = ("conversation_id", "content")
@@ -208,15 +229,79 @@ class OpeningTarget(_message.Message):
     character_id: str
     def __init__(self, scenario_id: _Optional[str] = ..., character_id: _Optional[str] = ...) -> None: ...
 
+class RegenerateTarget(_message.Message):
+    __slots__ = ("conversation_id", "message_id")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    message_id: str
+    def __init__(self, conversation_id: _Optional[str] = ..., message_id: _Optional[str] = ...) -> None: ...
+
+class EditTarget(_message.Message):
+    __slots__ = ("conversation_id", "message_id", "content")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    message_id: str
+    content: str
+    def __init__(self, conversation_id: _Optional[str] = ..., message_id: _Optional[str] = ..., content: _Optional[str] = ...) -> None: ...
+
 class BeginReplyResponse(_message.Message):
-    __slots__ = ("reply", "lease_id", "context")
+    __slots__ = ("reply", "lease_id", "context", "epoch", "lease_age_seconds")
     REPLY_FIELD_NUMBER: _ClassVar[int]
     LEASE_ID_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LEASE_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     reply: Message
     lease_id: str
     context: ReplyContext
-    def __init__(self, reply: _Optional[_Union[Message, _Mapping]] = ..., lease_id: _Optional[str] = ..., context: _Optional[_Union[ReplyContext, _Mapping]] = ...) -> None: ...
+    epoch: int
+    lease_age_seconds: float
+    def __init__(self, reply: _Optional[_Union[Message, _Mapping]] = ..., lease_id: _Optional[str] = ..., context: _Optional[_Union[ReplyContext, _Mapping]] = ..., epoch: _Optional[int] = ..., lease_age_seconds: _Optional[float] = ...) -> None: ...
+
+class GetReplyRequest(_message.Message):
+    __slots__ = ("conversation_id", "message_id")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    message_id: str
+    def __init__(self, conversation_id: _Optional[str] = ..., message_id: _Optional[str] = ...) -> None: ...
+
+class GetReplyResponse(_message.Message):
+    __slots__ = ("reply", "epoch", "lease_age_seconds")
+    REPLY_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LEASE_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    reply: Message
+    epoch: int
+    lease_age_seconds: float
+    def __init__(self, reply: _Optional[_Union[Message, _Mapping]] = ..., epoch: _Optional[int] = ..., lease_age_seconds: _Optional[float] = ...) -> None: ...
+
+class TakeReplyRequest(_message.Message):
+    __slots__ = ("message_id", "epoch", "dead_after_seconds")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    DEAD_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    epoch: int
+    dead_after_seconds: float
+    def __init__(self, message_id: _Optional[str] = ..., epoch: _Optional[int] = ..., dead_after_seconds: _Optional[float] = ...) -> None: ...
+
+class TakeReplyResponse(_message.Message):
+    __slots__ = ("reply", "lease_id", "context", "epoch", "access_token")
+    REPLY_FIELD_NUMBER: _ClassVar[int]
+    LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    reply: Message
+    lease_id: str
+    context: ReplyContext
+    epoch: int
+    access_token: str
+    def __init__(self, reply: _Optional[_Union[Message, _Mapping]] = ..., lease_id: _Optional[str] = ..., context: _Optional[_Union[ReplyContext, _Mapping]] = ..., epoch: _Optional[int] = ..., access_token: _Optional[str] = ...) -> None: ...
 
 class ReplyContext(_message.Message):
     __slots__ = ("novel", "scenario", "character_id", "character_name", "character_description", "history")
@@ -269,3 +354,127 @@ class FailReplyResponse(_message.Message):
     REPLY_FIELD_NUMBER: _ClassVar[int]
     reply: Message
     def __init__(self, reply: _Optional[_Union[Message, _Mapping]] = ...) -> None: ...
+
+class KeepStoppedReplyRequest(_message.Message):
+    __slots__ = ("message_id", "lease_id", "content", "record")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    lease_id: str
+    content: str
+    record: ReplyRecord
+    def __init__(self, message_id: _Optional[str] = ..., lease_id: _Optional[str] = ..., content: _Optional[str] = ..., record: _Optional[_Union[ReplyRecord, _Mapping]] = ...) -> None: ...
+
+class KeepStoppedReplyResponse(_message.Message):
+    __slots__ = ("reply",)
+    REPLY_FIELD_NUMBER: _ClassVar[int]
+    reply: Message
+    def __init__(self, reply: _Optional[_Union[Message, _Mapping]] = ...) -> None: ...
+
+class ListPendingRepliesRequest(_message.Message):
+    __slots__ = ("min_age_seconds", "limit")
+    MIN_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    min_age_seconds: float
+    limit: int
+    def __init__(self, min_age_seconds: _Optional[float] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListPendingRepliesResponse(_message.Message):
+    __slots__ = ("replies",)
+    REPLIES_FIELD_NUMBER: _ClassVar[int]
+    replies: _containers.RepeatedCompositeFieldContainer[PendingReply]
+    def __init__(self, replies: _Optional[_Iterable[_Union[PendingReply, _Mapping]]] = ...) -> None: ...
+
+class PendingReply(_message.Message):
+    __slots__ = ("message_id", "epoch", "lease_age_seconds")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LEASE_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    epoch: int
+    lease_age_seconds: float
+    def __init__(self, message_id: _Optional[str] = ..., epoch: _Optional[int] = ..., lease_age_seconds: _Optional[float] = ...) -> None: ...
+
+class AbandonReplyRequest(_message.Message):
+    __slots__ = ("message_id", "failure")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    failure: _stream_events_pb2.Failure
+    def __init__(self, message_id: _Optional[str] = ..., failure: _Optional[_Union[_stream_events_pb2.Failure, _Mapping]] = ...) -> None: ...
+
+class AbandonReplyResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListAlternativesRequest(_message.Message):
+    __slots__ = ("conversation_id", "message_id")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    message_id: str
+    def __init__(self, conversation_id: _Optional[str] = ..., message_id: _Optional[str] = ...) -> None: ...
+
+class ListAlternativesResponse(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[Message]
+    def __init__(self, messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ...) -> None: ...
+
+class ChooseMessageRequest(_message.Message):
+    __slots__ = ("conversation_id", "message_id")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    message_id: str
+    def __init__(self, conversation_id: _Optional[str] = ..., message_id: _Optional[str] = ...) -> None: ...
+
+class ChooseMessageResponse(_message.Message):
+    __slots__ = ("conversation",)
+    CONVERSATION_FIELD_NUMBER: _ClassVar[int]
+    conversation: Conversation
+    def __init__(self, conversation: _Optional[_Union[Conversation, _Mapping]] = ...) -> None: ...
+
+class DeleteMessageRequest(_message.Message):
+    __slots__ = ("conversation_id", "message_id")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    message_id: str
+    def __init__(self, conversation_id: _Optional[str] = ..., message_id: _Optional[str] = ...) -> None: ...
+
+class DeleteMessageResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ForkConversationRequest(_message.Message):
+    __slots__ = ("conversation_id", "message_id", "request_id")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    message_id: str
+    request_id: str
+    def __init__(self, conversation_id: _Optional[str] = ..., message_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ForkConversationResponse(_message.Message):
+    __slots__ = ("conversation",)
+    CONVERSATION_FIELD_NUMBER: _ClassVar[int]
+    conversation: Conversation
+    def __init__(self, conversation: _Optional[_Union[Conversation, _Mapping]] = ...) -> None: ...
+
+class ExportConversationRequest(_message.Message):
+    __slots__ = ("conversation_id", "format")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    format: str
+    def __init__(self, conversation_id: _Optional[str] = ..., format: _Optional[str] = ...) -> None: ...
+
+class ExportConversationResponse(_message.Message):
+    __slots__ = ("file",)
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    file: _httpbody_pb2.HttpBody
+    def __init__(self, file: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...

@@ -60,10 +60,45 @@ class ConversationServiceStub:
                 request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListMessagesRequest.SerializeToString,
                 response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListMessagesResponse.FromString,
                 _registered_method=True)
+        self.ListAlternatives = channel.unary_unary(
+                '/gaji.library.v1.ConversationService/ListAlternatives',
+                request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListAlternativesRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListAlternativesResponse.FromString,
+                _registered_method=True)
+        self.ChooseMessage = channel.unary_unary(
+                '/gaji.library.v1.ConversationService/ChooseMessage',
+                request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ChooseMessageRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ChooseMessageResponse.FromString,
+                _registered_method=True)
+        self.DeleteMessage = channel.unary_unary(
+                '/gaji.library.v1.ConversationService/DeleteMessage',
+                request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.DeleteMessageRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.DeleteMessageResponse.FromString,
+                _registered_method=True)
+        self.ForkConversation = channel.unary_unary(
+                '/gaji.library.v1.ConversationService/ForkConversation',
+                request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ForkConversationRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ForkConversationResponse.FromString,
+                _registered_method=True)
+        self.ExportConversation = channel.unary_unary(
+                '/gaji.library.v1.ConversationService/ExportConversation',
+                request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ExportConversationRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ExportConversationResponse.FromString,
+                _registered_method=True)
         self.BeginReply = channel.unary_unary(
                 '/gaji.library.v1.ConversationService/BeginReply',
                 request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.BeginReplyRequest.SerializeToString,
                 response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.BeginReplyResponse.FromString,
+                _registered_method=True)
+        self.GetReply = channel.unary_unary(
+                '/gaji.library.v1.ConversationService/GetReply',
+                request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.GetReplyRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.GetReplyResponse.FromString,
+                _registered_method=True)
+        self.TakeReply = channel.unary_unary(
+                '/gaji.library.v1.ConversationService/TakeReply',
+                request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.TakeReplyRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.TakeReplyResponse.FromString,
                 _registered_method=True)
         self.CompleteReply = channel.unary_unary(
                 '/gaji.library.v1.ConversationService/CompleteReply',
@@ -75,6 +110,21 @@ class ConversationServiceStub:
                 request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.FailReplyRequest.SerializeToString,
                 response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.FailReplyResponse.FromString,
                 _registered_method=True)
+        self.KeepStoppedReply = channel.unary_unary(
+                '/gaji.library.v1.ConversationService/KeepStoppedReply',
+                request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.KeepStoppedReplyRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.KeepStoppedReplyResponse.FromString,
+                _registered_method=True)
+        self.ListPendingReplies = channel.unary_unary(
+                '/gaji.library.v1.ConversationService/ListPendingReplies',
+                request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListPendingRepliesRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListPendingRepliesResponse.FromString,
+                _registered_method=True)
+        self.AbandonReply = channel.unary_unary(
+                '/gaji.library.v1.ConversationService/AbandonReply',
+                request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.AbandonReplyRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.AbandonReplyResponse.FromString,
+                _registered_method=True)
 
 
 class ConversationServiceServicer:
@@ -82,7 +132,7 @@ class ConversationServiceServicer:
     """
 
     def CreateConversation(self, request, context):
-        """Begins a conversation, once per request_id. Its opening message is written by generation.
+        """Begins a conversation, once per request_id, and sees to it that its opening is written.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,7 +160,43 @@ class ConversationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMessages(self, request, context):
-        """The messages of a conversation, oldest first.
+        """The messages of a conversation's chosen branch, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAlternatives(self, request, context):
+        """A message and those that stand in its place on other branches, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChooseMessage(self, request, context):
+        """Makes the branch with a message the conversation's chosen one: the conversation goes on after the last message of
+        that branch.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteMessage(self, request, context):
+        """Deletes a message with all that follows it on any branch.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForkConversation(self, request, context):
+        """Begins another conversation, once per request_id, with copies of a message and of all before it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportConversation(self, request, context):
+        """The chosen branch of a conversation as a file.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,7 +204,23 @@ class ConversationServiceServicer:
 
     def BeginReply(self, request, context):
         """For generation: stores the reader's message, reserves the reply and returns all that the prompt needs. The same
-        request_id again returns the same reply: whole when it is whole; ABORTED while it is being written.
+        request_id again returns the same reply, without a lease while another is writing it or when it has ended; one that
+        has failed is begun anew.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReply(self, request, context):
+        """For generation: a reply of the caller's as it stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TakeReply(self, request, context):
+        """For generation: takes a reply whose writer has died, or whose log must be mended, under the next epoch. ABORTED
+        when another has taken it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,6 +236,28 @@ class ConversationServiceServicer:
     def FailReply(self, request, context):
         """For generation: gives the reply up, with what was written of it. Only the holder of the reply's lease may;
         idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def KeepStoppedReply(self, request, context):
+        """For generation: ends the reply where its reader stopped it, and keeps what was written. Only the holder of the
+        reply's lease may; idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPendingReplies(self, request, context):
+        """For generation: replies that have not ended, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbandonReply(self, request, context):
+        """For jobs: ends a reply that nobody could write, unless somebody is at it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,10 +291,45 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListMessagesRequest.FromString,
                     response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListMessagesResponse.SerializeToString,
             ),
+            'ListAlternatives': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlternatives,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListAlternativesRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListAlternativesResponse.SerializeToString,
+            ),
+            'ChooseMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChooseMessage,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ChooseMessageRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ChooseMessageResponse.SerializeToString,
+            ),
+            'DeleteMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteMessage,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.DeleteMessageRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.DeleteMessageResponse.SerializeToString,
+            ),
+            'ForkConversation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkConversation,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ForkConversationRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ForkConversationResponse.SerializeToString,
+            ),
+            'ExportConversation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportConversation,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ExportConversationRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ExportConversationResponse.SerializeToString,
+            ),
             'BeginReply': grpc.unary_unary_rpc_method_handler(
                     servicer.BeginReply,
                     request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.BeginReplyRequest.FromString,
                     response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.BeginReplyResponse.SerializeToString,
+            ),
+            'GetReply': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReply,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.GetReplyRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.GetReplyResponse.SerializeToString,
+            ),
+            'TakeReply': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeReply,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.TakeReplyRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.TakeReplyResponse.SerializeToString,
             ),
             'CompleteReply': grpc.unary_unary_rpc_method_handler(
                     servicer.CompleteReply,
@@ -181,6 +340,21 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.FailReply,
                     request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.FailReplyRequest.FromString,
                     response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.FailReplyResponse.SerializeToString,
+            ),
+            'KeepStoppedReply': grpc.unary_unary_rpc_method_handler(
+                    servicer.KeepStoppedReply,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.KeepStoppedReplyRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.KeepStoppedReplyResponse.SerializeToString,
+            ),
+            'ListPendingReplies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPendingReplies,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListPendingRepliesRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListPendingRepliesResponse.SerializeToString,
+            ),
+            'AbandonReply': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbandonReply,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.AbandonReplyRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.AbandonReplyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -330,6 +504,141 @@ class ConversationService:
             _registered_method=True)
 
     @staticmethod
+    def ListAlternatives(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.ConversationService/ListAlternatives',
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListAlternativesRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListAlternativesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChooseMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.ConversationService/ChooseMessage',
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.ChooseMessageRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.ChooseMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.ConversationService/DeleteMessage',
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.DeleteMessageRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.DeleteMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkConversation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.ConversationService/ForkConversation',
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.ForkConversationRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.ForkConversationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportConversation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.ConversationService/ExportConversation',
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.ExportConversationRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.ExportConversationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def BeginReply(request,
             target,
             options=(),
@@ -346,6 +655,60 @@ class ConversationService:
             '/gaji.library.v1.ConversationService/BeginReply',
             gaji_dot_library_dot_v1_dot_conversation__service__pb2.BeginReplyRequest.SerializeToString,
             gaji_dot_library_dot_v1_dot_conversation__service__pb2.BeginReplyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReply(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.ConversationService/GetReply',
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.GetReplyRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.GetReplyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeReply(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.ConversationService/TakeReply',
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.TakeReplyRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.TakeReplyResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -400,6 +763,87 @@ class ConversationService:
             '/gaji.library.v1.ConversationService/FailReply',
             gaji_dot_library_dot_v1_dot_conversation__service__pb2.FailReplyRequest.SerializeToString,
             gaji_dot_library_dot_v1_dot_conversation__service__pb2.FailReplyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def KeepStoppedReply(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.ConversationService/KeepStoppedReply',
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.KeepStoppedReplyRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.KeepStoppedReplyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPendingReplies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.ConversationService/ListPendingReplies',
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListPendingRepliesRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.ListPendingRepliesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbandonReply(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.ConversationService/AbandonReply',
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.AbandonReplyRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.AbandonReplyResponse.FromString,
             options,
             channel_credentials,
             insecure,

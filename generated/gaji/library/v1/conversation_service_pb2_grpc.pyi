@@ -34,7 +34,7 @@ class ConversationServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConversationServiceAsyncStub: ...
     CreateConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.CreateConversationRequest, _conversation_service_pb2.CreateConversationResponse]
-    """Begins a conversation, once per request_id. Its opening message is written by generation."""
+    """Begins a conversation, once per request_id, and sees to it that its opening is written."""
     GetConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.GetConversationRequest, _conversation_service_pb2.GetConversationResponse]
     """One conversation."""
     ListConversations: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListConversationsRequest, _conversation_service_pb2.ListConversationsResponse]
@@ -42,10 +42,29 @@ class ConversationServiceStub:
     DeleteConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteConversationRequest, _conversation_service_pb2.DeleteConversationResponse]
     """Deletes a conversation with its messages."""
     ListMessages: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListMessagesRequest, _conversation_service_pb2.ListMessagesResponse]
-    """The messages of a conversation, oldest first."""
+    """The messages of a conversation's chosen branch, oldest first."""
+    ListAlternatives: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListAlternativesRequest, _conversation_service_pb2.ListAlternativesResponse]
+    """A message and those that stand in its place on other branches, oldest first."""
+    ChooseMessage: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ChooseMessageRequest, _conversation_service_pb2.ChooseMessageResponse]
+    """Makes the branch with a message the conversation's chosen one: the conversation goes on after the last message of
+    that branch.
+    """
+    DeleteMessage: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteMessageRequest, _conversation_service_pb2.DeleteMessageResponse]
+    """Deletes a message with all that follows it on any branch."""
+    ForkConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ForkConversationRequest, _conversation_service_pb2.ForkConversationResponse]
+    """Begins another conversation, once per request_id, with copies of a message and of all before it."""
+    ExportConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ExportConversationRequest, _conversation_service_pb2.ExportConversationResponse]
+    """The chosen branch of a conversation as a file."""
     BeginReply: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.BeginReplyRequest, _conversation_service_pb2.BeginReplyResponse]
     """For generation: stores the reader's message, reserves the reply and returns all that the prompt needs. The same
-    request_id again returns the same reply: whole when it is whole; ABORTED while it is being written.
+    request_id again returns the same reply, without a lease while another is writing it or when it has ended; one that
+    has failed is begun anew.
+    """
+    GetReply: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.GetReplyRequest, _conversation_service_pb2.GetReplyResponse]
+    """For generation: a reply of the caller's as it stands."""
+    TakeReply: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.TakeReplyRequest, _conversation_service_pb2.TakeReplyResponse]
+    """For generation: takes a reply whose writer has died, or whose log must be mended, under the next epoch. ABORTED
+    when another has taken it.
     """
     CompleteReply: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.CompleteReplyRequest, _conversation_service_pb2.CompleteReplyResponse]
     """For generation: stores the whole reply. Only the holder of the reply's lease may; idempotent."""
@@ -53,6 +72,14 @@ class ConversationServiceStub:
     """For generation: gives the reply up, with what was written of it. Only the holder of the reply's lease may;
     idempotent.
     """
+    KeepStoppedReply: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.KeepStoppedReplyRequest, _conversation_service_pb2.KeepStoppedReplyResponse]
+    """For generation: ends the reply where its reader stopped it, and keeps what was written. Only the holder of the
+    reply's lease may; idempotent.
+    """
+    ListPendingReplies: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListPendingRepliesRequest, _conversation_service_pb2.ListPendingRepliesResponse]
+    """For generation: replies that have not ended, oldest first."""
+    AbandonReply: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.AbandonReplyRequest, _conversation_service_pb2.AbandonReplyResponse]
+    """For jobs: ends a reply that nobody could write, unless somebody is at it."""
 
 @_typing.type_check_only
 class ConversationServiceAsyncStub(ConversationServiceStub):
@@ -60,7 +87,7 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.CreateConversationRequest, _conversation_service_pb2.CreateConversationResponse]  # type: ignore[assignment]
-    """Begins a conversation, once per request_id. Its opening message is written by generation."""
+    """Begins a conversation, once per request_id, and sees to it that its opening is written."""
     GetConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.GetConversationRequest, _conversation_service_pb2.GetConversationResponse]  # type: ignore[assignment]
     """One conversation."""
     ListConversations: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListConversationsRequest, _conversation_service_pb2.ListConversationsResponse]  # type: ignore[assignment]
@@ -68,10 +95,29 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     DeleteConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteConversationRequest, _conversation_service_pb2.DeleteConversationResponse]  # type: ignore[assignment]
     """Deletes a conversation with its messages."""
     ListMessages: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListMessagesRequest, _conversation_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
-    """The messages of a conversation, oldest first."""
+    """The messages of a conversation's chosen branch, oldest first."""
+    ListAlternatives: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListAlternativesRequest, _conversation_service_pb2.ListAlternativesResponse]  # type: ignore[assignment]
+    """A message and those that stand in its place on other branches, oldest first."""
+    ChooseMessage: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ChooseMessageRequest, _conversation_service_pb2.ChooseMessageResponse]  # type: ignore[assignment]
+    """Makes the branch with a message the conversation's chosen one: the conversation goes on after the last message of
+    that branch.
+    """
+    DeleteMessage: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteMessageRequest, _conversation_service_pb2.DeleteMessageResponse]  # type: ignore[assignment]
+    """Deletes a message with all that follows it on any branch."""
+    ForkConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ForkConversationRequest, _conversation_service_pb2.ForkConversationResponse]  # type: ignore[assignment]
+    """Begins another conversation, once per request_id, with copies of a message and of all before it."""
+    ExportConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ExportConversationRequest, _conversation_service_pb2.ExportConversationResponse]  # type: ignore[assignment]
+    """The chosen branch of a conversation as a file."""
     BeginReply: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.BeginReplyRequest, _conversation_service_pb2.BeginReplyResponse]  # type: ignore[assignment]
     """For generation: stores the reader's message, reserves the reply and returns all that the prompt needs. The same
-    request_id again returns the same reply: whole when it is whole; ABORTED while it is being written.
+    request_id again returns the same reply, without a lease while another is writing it or when it has ended; one that
+    has failed is begun anew.
+    """
+    GetReply: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.GetReplyRequest, _conversation_service_pb2.GetReplyResponse]  # type: ignore[assignment]
+    """For generation: a reply of the caller's as it stands."""
+    TakeReply: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.TakeReplyRequest, _conversation_service_pb2.TakeReplyResponse]  # type: ignore[assignment]
+    """For generation: takes a reply whose writer has died, or whose log must be mended, under the next epoch. ABORTED
+    when another has taken it.
     """
     CompleteReply: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.CompleteReplyRequest, _conversation_service_pb2.CompleteReplyResponse]  # type: ignore[assignment]
     """For generation: stores the whole reply. Only the holder of the reply's lease may; idempotent."""
@@ -79,6 +125,14 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     """For generation: gives the reply up, with what was written of it. Only the holder of the reply's lease may;
     idempotent.
     """
+    KeepStoppedReply: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.KeepStoppedReplyRequest, _conversation_service_pb2.KeepStoppedReplyResponse]  # type: ignore[assignment]
+    """For generation: ends the reply where its reader stopped it, and keeps what was written. Only the holder of the
+    reply's lease may; idempotent.
+    """
+    ListPendingReplies: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListPendingRepliesRequest, _conversation_service_pb2.ListPendingRepliesResponse]  # type: ignore[assignment]
+    """For generation: replies that have not ended, oldest first."""
+    AbandonReply: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.AbandonReplyRequest, _conversation_service_pb2.AbandonReplyResponse]  # type: ignore[assignment]
+    """For jobs: ends a reply that nobody could write, unless somebody is at it."""
 
 class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Conversations of one reader with one character. Nobody else sees them."""
@@ -89,7 +143,7 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversation_service_pb2.CreateConversationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.CreateConversationResponse, _abc.Awaitable[_conversation_service_pb2.CreateConversationResponse]]:
-        """Begins a conversation, once per request_id. Its opening message is written by generation."""
+        """Begins a conversation, once per request_id, and sees to it that its opening is written."""
 
     @_abc_1.abstractmethod
     def GetConversation(
@@ -121,7 +175,49 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversation_service_pb2.ListMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.ListMessagesResponse, _abc.Awaitable[_conversation_service_pb2.ListMessagesResponse]]:
-        """The messages of a conversation, oldest first."""
+        """The messages of a conversation's chosen branch, oldest first."""
+
+    @_abc_1.abstractmethod
+    def ListAlternatives(
+        self,
+        request: _conversation_service_pb2.ListAlternativesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.ListAlternativesResponse, _abc.Awaitable[_conversation_service_pb2.ListAlternativesResponse]]:
+        """A message and those that stand in its place on other branches, oldest first."""
+
+    @_abc_1.abstractmethod
+    def ChooseMessage(
+        self,
+        request: _conversation_service_pb2.ChooseMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.ChooseMessageResponse, _abc.Awaitable[_conversation_service_pb2.ChooseMessageResponse]]:
+        """Makes the branch with a message the conversation's chosen one: the conversation goes on after the last message of
+        that branch.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteMessage(
+        self,
+        request: _conversation_service_pb2.DeleteMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.DeleteMessageResponse, _abc.Awaitable[_conversation_service_pb2.DeleteMessageResponse]]:
+        """Deletes a message with all that follows it on any branch."""
+
+    @_abc_1.abstractmethod
+    def ForkConversation(
+        self,
+        request: _conversation_service_pb2.ForkConversationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.ForkConversationResponse, _abc.Awaitable[_conversation_service_pb2.ForkConversationResponse]]:
+        """Begins another conversation, once per request_id, with copies of a message and of all before it."""
+
+    @_abc_1.abstractmethod
+    def ExportConversation(
+        self,
+        request: _conversation_service_pb2.ExportConversationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.ExportConversationResponse, _abc.Awaitable[_conversation_service_pb2.ExportConversationResponse]]:
+        """The chosen branch of a conversation as a file."""
 
     @_abc_1.abstractmethod
     def BeginReply(
@@ -130,7 +226,26 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.BeginReplyResponse, _abc.Awaitable[_conversation_service_pb2.BeginReplyResponse]]:
         """For generation: stores the reader's message, reserves the reply and returns all that the prompt needs. The same
-        request_id again returns the same reply: whole when it is whole; ABORTED while it is being written.
+        request_id again returns the same reply, without a lease while another is writing it or when it has ended; one that
+        has failed is begun anew.
+        """
+
+    @_abc_1.abstractmethod
+    def GetReply(
+        self,
+        request: _conversation_service_pb2.GetReplyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.GetReplyResponse, _abc.Awaitable[_conversation_service_pb2.GetReplyResponse]]:
+        """For generation: a reply of the caller's as it stands."""
+
+    @_abc_1.abstractmethod
+    def TakeReply(
+        self,
+        request: _conversation_service_pb2.TakeReplyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.TakeReplyResponse, _abc.Awaitable[_conversation_service_pb2.TakeReplyResponse]]:
+        """For generation: takes a reply whose writer has died, or whose log must be mended, under the next epoch. ABORTED
+        when another has taken it.
         """
 
     @_abc_1.abstractmethod
@@ -150,5 +265,31 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         """For generation: gives the reply up, with what was written of it. Only the holder of the reply's lease may;
         idempotent.
         """
+
+    @_abc_1.abstractmethod
+    def KeepStoppedReply(
+        self,
+        request: _conversation_service_pb2.KeepStoppedReplyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.KeepStoppedReplyResponse, _abc.Awaitable[_conversation_service_pb2.KeepStoppedReplyResponse]]:
+        """For generation: ends the reply where its reader stopped it, and keeps what was written. Only the holder of the
+        reply's lease may; idempotent.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPendingReplies(
+        self,
+        request: _conversation_service_pb2.ListPendingRepliesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.ListPendingRepliesResponse, _abc.Awaitable[_conversation_service_pb2.ListPendingRepliesResponse]]:
+        """For generation: replies that have not ended, oldest first."""
+
+    @_abc_1.abstractmethod
+    def AbandonReply(
+        self,
+        request: _conversation_service_pb2.AbandonReplyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.AbandonReplyResponse, _abc.Awaitable[_conversation_service_pb2.AbandonReplyResponse]]:
+        """For jobs: ends a reply that nobody could write, unless somebody is at it."""
 
 def add_ConversationServiceServicer_to_server(servicer: ConversationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -28,13 +28,17 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gaji/library/v1/novel_service.proto\x12\x0fgaji.library.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a#gaji/gateway/v1/stream_events.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x03\n\x05Novel\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x10\n\x08language\x18\x05 \x01(\t\x12/\n\nvisibility\x18\x06 \x01(\x0e\x32\x1b.gaji.library.v1.Visibility\x12\x30\n\x06status\x18\x07 \x01(\x0e\x32 .gaji.library.v1.IngestionStatus\x12\r\n\x05words\x18\x08 \x01(\x05\x12\x10\n\x08\x63hapters\x18\t \x01(\x05\x12\x10\n\x08passages\x18\n \x01(\x05\x12\x12\n\ncharacters\x18\x0b \x01(\x05\x12)\n\x07\x66\x61ilure\x18\x0c \x01(\x0b\x32\x18.gaji.gateway.v1.Failure\x12.\n\ncreated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x98\x01\n\x12\x43reateNovelRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12/\n\nvisibility\x18\x05 \x01(\x0e\x32\x1b.gaji.library.v1.Visibility\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"Y\n\x13\x43reateNovelResponse\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x30\n\x06status\x18\x02 \x01(\x0e\x32 .gaji.library.v1.IngestionStatus\"#\n\x0fGetNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"9\n\x10GetNovelResponse\x12%\n\x05novel\x18\x01 \x01(\x0b\x32\x16.gaji.library.v1.Novel\":\n\x11ListNovelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x12ListNovelsResponse\x12&\n\x06novels\x18\x01 \x03(\x0b\x32\x16.gaji.library.v1.Novel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x12UpdateNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x12\n\x05title\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06\x61uthor\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_titleB\t\n\x07_author\"<\n\x13UpdateNovelResponse\x12%\n\x05novel\x18\x01 \x01(\x0b\x32\x16.gaji.library.v1.Novel\"&\n\x12\x44\x65leteNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteNovelResponse\")\n\x15WatchIngestionRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"\xba\x01\n\x16WatchIngestionResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12-\n\x08progress\x18\x02 \x01(\x0b\x32\x19.gaji.gateway.v1.ProgressH\x00\x12*\n\x08\x63omplete\x18\x03 \x01(\x0b\x32\x16.gaji.library.v1.NovelH\x00\x12*\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x18.gaji.gateway.v1.FailureH\x00\x42\x07\n\x05\x65vent*W\n\nVisibility\x12\x1a\n\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12VISIBILITY_PRIVATE\x10\x01\x12\x15\n\x11VISIBILITY_PUBLIC\x10\x02*\xab\x01\n\x0fIngestionStatus\x12 \n\x1cINGESTION_STATUS_UNSPECIFIED\x10\x00\x12\x1c\n\x18INGESTION_STATUS_PENDING\x10\x01\x12\x1c\n\x18INGESTION_STATUS_RUNNING\x10\x02\x12\x1d\n\x19INGESTION_STATUS_COMPLETE\x10\x03\x12\x1b\n\x17INGESTION_STATUS_FAILED\x10\x04\x32\xbe\x06\n\x0cNovelService\x12\x82\x01\n\x0b\x43reateNovel\x12#.gaji.library.v1.CreateNovelRequest\x1a$.gaji.library.v1.CreateNovelResponse\"(\xb2\xe1\x18\x0e\x08\x02\x18\n \x1e(\xca\x01\x38\x80\x80\x80\x0c\x82\xd3\xe4\x93\x02\x10\"\x0b/api/novels:\x01*\x12\x7f\n\x08GetNovel\x12 .gaji.library.v1.GetNovelRequest\x1a!.gaji.library.v1.GetNovelResponse\".\x90\x02\x01\xb2\xe1\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x1f\x12\x16/api/novels/{novel_id}b\x05novel\x12s\n\nListNovels\x12\".gaji.library.v1.ListNovelsRequest\x1a#.gaji.library.v1.ListNovelsResponse\"\x1c\x90\x02\x01\xb2\xe1\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\r\x12\x0b/api/novels\x12\x8b\x01\n\x0bUpdateNovel\x12#.gaji.library.v1.UpdateNovelRequest\x1a$.gaji.library.v1.UpdateNovelResponse\"1\x90\x02\x02\xb2\xe1\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\"2\x16/api/novels/{novel_id}:\x01*b\x05novel\x12\x84\x01\n\x0b\x44\x65leteNovel\x12#.gaji.library.v1.DeleteNovelRequest\x1a$.gaji.library.v1.DeleteNovelResponse\"*\x90\x02\x02\xb2\xe1\x18\x05\x08\x02(\xcc\x01\x82\xd3\xe4\x93\x02\x18*\x16/api/novels/{novel_id}\x12\x9d\x01\n\x0eWatchIngestion\x12&.gaji.library.v1.WatchIngestionRequest\x1a\'.gaji.library.v1.WatchIngestionResponse\"8\xb2\xe1\x18\x05\x08\x02 \x84\x07\x82\xd3\xe4\x93\x02)\x12\'/api/novels/{novel_id}/ingestion-stream0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gaji/library/v1/novel_service.proto\x12\x0fgaji.library.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a#gaji/gateway/v1/stream_events.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x03\n\x05Novel\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x10\n\x08language\x18\x05 \x01(\t\x12/\n\nvisibility\x18\x06 \x01(\x0e\x32\x1b.gaji.library.v1.Visibility\x12\x30\n\x06status\x18\x07 \x01(\x0e\x32 .gaji.library.v1.IngestionStatus\x12\r\n\x05words\x18\x08 \x01(\x05\x12\x10\n\x08\x63hapters\x18\t \x01(\x05\x12\x10\n\x08passages\x18\n \x01(\x05\x12\x12\n\ncharacters\x18\x0b \x01(\x05\x12)\n\x07\x66\x61ilure\x18\x0c \x01(\x0b\x32\x18.gaji.gateway.v1.Failure\x12.\n\ncreated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9e\x01\n\x12\x43reateNovelRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12/\n\nvisibility\x18\x05 \x01(\x0e\x32\x1b.gaji.library.v1.Visibility\x12\x18\n\nrequest_id\x18\x06 \x01(\tB\x04\xc8\xe1\x18\x01\"Y\n\x13\x43reateNovelResponse\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x30\n\x06status\x18\x02 \x01(\x0e\x32 .gaji.library.v1.IngestionStatus\"#\n\x0fGetNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"9\n\x10GetNovelResponse\x12%\n\x05novel\x18\x01 \x01(\x0b\x32\x16.gaji.library.v1.Novel\":\n\x11ListNovelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x12ListNovelsResponse\x12&\n\x06novels\x18\x01 \x03(\x0b\x32\x16.gaji.library.v1.Novel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x12UpdateNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x12\n\x05title\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06\x61uthor\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_titleB\t\n\x07_author\"<\n\x13UpdateNovelResponse\x12%\n\x05novel\x18\x01 \x01(\x0b\x32\x16.gaji.library.v1.Novel\"&\n\x12\x44\x65leteNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteNovelResponse\">\n\x15WatchIngestionRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x13\n\x05\x61\x66ter\x18\x02 \x01(\tB\x04\xc0\xe1\x18\x01\"\xef\x01\n\x16WatchIngestionResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12-\n\x08progress\x18\x02 \x01(\x0b\x32\x19.gaji.gateway.v1.ProgressH\x00\x12*\n\x08\x63omplete\x18\x03 \x01(\x0b\x32\x16.gaji.library.v1.NovelH\x00\x12*\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x18.gaji.gateway.v1.FailureH\x00\x12#\n\x03gap\x18\x06 \x01(\x0b\x32\x14.gaji.gateway.v1.GapH\x00\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\tB\x07\n\x05\x65vent\"\'\n\x13RunIngestionRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"H\n\x14RunIngestionResponse\x12\x30\n\x06status\x18\x01 \x01(\x0e\x32 .gaji.library.v1.IngestionStatus\")\n\x18ListWaitingNovelsRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\".\n\x19ListWaitingNovelsResponse\x12\x11\n\tnovel_ids\x18\x01 \x03(\t\"V\n\x17\x41\x62\x61ndonIngestionRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12)\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x18.gaji.gateway.v1.Failure\"\x1a\n\x18\x41\x62\x61ndonIngestionResponse*W\n\nVisibility\x12\x1a\n\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12VISIBILITY_PRIVATE\x10\x01\x12\x15\n\x11VISIBILITY_PUBLIC\x10\x02*\xab\x01\n\x0fIngestionStatus\x12 \n\x1cINGESTION_STATUS_UNSPECIFIED\x10\x00\x12\x1c\n\x18INGESTION_STATUS_PENDING\x10\x01\x12\x1c\n\x18INGESTION_STATUS_RUNNING\x10\x02\x12\x1d\n\x19INGESTION_STATUS_COMPLETE\x10\x03\x12\x1b\n\x17INGESTION_STATUS_FAILED\x10\x04\x32\xff\x08\n\x0cNovelService\x12\x82\x01\n\x0b\x43reateNovel\x12#.gaji.library.v1.CreateNovelRequest\x1a$.gaji.library.v1.CreateNovelResponse\"(\xb2\xe1\x18\x0e\x08\x02\x18\n \x1e(\xca\x01\x38\x80\x80\x80\x0c\x82\xd3\xe4\x93\x02\x10\"\x0b/api/novels:\x01*\x12\x7f\n\x08GetNovel\x12 .gaji.library.v1.GetNovelRequest\x1a!.gaji.library.v1.GetNovelResponse\".\x90\x02\x01\xb2\xe1\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x1f\x12\x16/api/novels/{novel_id}b\x05novel\x12s\n\nListNovels\x12\".gaji.library.v1.ListNovelsRequest\x1a#.gaji.library.v1.ListNovelsResponse\"\x1c\x90\x02\x01\xb2\xe1\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\r\x12\x0b/api/novels\x12\x8b\x01\n\x0bUpdateNovel\x12#.gaji.library.v1.UpdateNovelRequest\x1a$.gaji.library.v1.UpdateNovelResponse\"1\x90\x02\x02\xb2\xe1\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\"2\x16/api/novels/{novel_id}:\x01*b\x05novel\x12\x84\x01\n\x0b\x44\x65leteNovel\x12#.gaji.library.v1.DeleteNovelRequest\x1a$.gaji.library.v1.DeleteNovelResponse\"*\x90\x02\x02\xb2\xe1\x18\x05\x08\x02(\xcc\x01\x82\xd3\xe4\x93\x02\x18*\x16/api/novels/{novel_id}\x12\x9d\x01\n\x0eWatchIngestion\x12&.gaji.library.v1.WatchIngestionRequest\x1a\'.gaji.library.v1.WatchIngestionResponse\"8\xb2\xe1\x18\x05\x08\x02 \x84\x07\x82\xd3\xe4\x93\x02)\x12\'/api/novels/{novel_id}/ingestion-stream0\x01\x12`\n\x0cRunIngestion\x12$.gaji.library.v1.RunIngestionRequest\x1a%.gaji.library.v1.RunIngestionResponse\"\x03\x90\x02\x02\x12o\n\x11ListWaitingNovels\x12).gaji.library.v1.ListWaitingNovelsRequest\x1a*.gaji.library.v1.ListWaitingNovelsResponse\"\x03\x90\x02\x01\x12l\n\x10\x41\x62\x61ndonIngestion\x12(.gaji.library.v1.AbandonIngestionRequest\x1a).gaji.library.v1.AbandonIngestionResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gaji.library.v1.novel_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CREATENOVELREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATENOVELREQUEST'].fields_by_name['request_id']._serialized_options = b'\310\341\030\001'
+  _globals['_WATCHINGESTIONREQUEST'].fields_by_name['after']._loaded_options = None
+  _globals['_WATCHINGESTIONREQUEST'].fields_by_name['after']._serialized_options = b'\300\341\030\001'
   _globals['_NOVELSERVICE'].methods_by_name['CreateNovel']._loaded_options = None
   _globals['_NOVELSERVICE'].methods_by_name['CreateNovel']._serialized_options = b'\262\341\030\016\010\002\030\n \036(\312\0018\200\200\200\014\202\323\344\223\002\020\"\013/api/novels:\001*'
   _globals['_NOVELSERVICE'].methods_by_name['GetNovel']._loaded_options = None
@@ -47,36 +51,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NOVELSERVICE'].methods_by_name['DeleteNovel']._serialized_options = b'\220\002\002\262\341\030\005\010\002(\314\001\202\323\344\223\002\030*\026/api/novels/{novel_id}'
   _globals['_NOVELSERVICE'].methods_by_name['WatchIngestion']._loaded_options = None
   _globals['_NOVELSERVICE'].methods_by_name['WatchIngestion']._serialized_options = b'\262\341\030\005\010\002 \204\007\202\323\344\223\002)\022\'/api/novels/{novel_id}/ingestion-stream'
-  _globals['_VISIBILITY']._serialized_start=1536
-  _globals['_VISIBILITY']._serialized_end=1623
-  _globals['_INGESTIONSTATUS']._serialized_start=1626
-  _globals['_INGESTIONSTATUS']._serialized_end=1797
+  _globals['_NOVELSERVICE'].methods_by_name['RunIngestion']._loaded_options = None
+  _globals['_NOVELSERVICE'].methods_by_name['RunIngestion']._serialized_options = b'\220\002\002'
+  _globals['_NOVELSERVICE'].methods_by_name['ListWaitingNovels']._loaded_options = None
+  _globals['_NOVELSERVICE'].methods_by_name['ListWaitingNovels']._serialized_options = b'\220\002\001'
+  _globals['_NOVELSERVICE'].methods_by_name['AbandonIngestion']._loaded_options = None
+  _globals['_NOVELSERVICE'].methods_by_name['AbandonIngestion']._serialized_options = b'\220\002\002'
+  _globals['_VISIBILITY']._serialized_start=1938
+  _globals['_VISIBILITY']._serialized_end=2025
+  _globals['_INGESTIONSTATUS']._serialized_start=2028
+  _globals['_INGESTIONSTATUS']._serialized_end=2199
   _globals['_NOVEL']._serialized_start=185
   _globals['_NOVEL']._serialized_end=586
   _globals['_CREATENOVELREQUEST']._serialized_start=589
-  _globals['_CREATENOVELREQUEST']._serialized_end=741
-  _globals['_CREATENOVELRESPONSE']._serialized_start=743
-  _globals['_CREATENOVELRESPONSE']._serialized_end=832
-  _globals['_GETNOVELREQUEST']._serialized_start=834
-  _globals['_GETNOVELREQUEST']._serialized_end=869
-  _globals['_GETNOVELRESPONSE']._serialized_start=871
-  _globals['_GETNOVELRESPONSE']._serialized_end=928
-  _globals['_LISTNOVELSREQUEST']._serialized_start=930
-  _globals['_LISTNOVELSREQUEST']._serialized_end=988
-  _globals['_LISTNOVELSRESPONSE']._serialized_start=990
-  _globals['_LISTNOVELSRESPONSE']._serialized_end=1075
-  _globals['_UPDATENOVELREQUEST']._serialized_start=1077
-  _globals['_UPDATENOVELREQUEST']._serialized_end=1177
-  _globals['_UPDATENOVELRESPONSE']._serialized_start=1179
-  _globals['_UPDATENOVELRESPONSE']._serialized_end=1239
-  _globals['_DELETENOVELREQUEST']._serialized_start=1241
-  _globals['_DELETENOVELREQUEST']._serialized_end=1279
-  _globals['_DELETENOVELRESPONSE']._serialized_start=1281
-  _globals['_DELETENOVELRESPONSE']._serialized_end=1302
-  _globals['_WATCHINGESTIONREQUEST']._serialized_start=1304
-  _globals['_WATCHINGESTIONREQUEST']._serialized_end=1345
-  _globals['_WATCHINGESTIONRESPONSE']._serialized_start=1348
-  _globals['_WATCHINGESTIONRESPONSE']._serialized_end=1534
-  _globals['_NOVELSERVICE']._serialized_start=1800
-  _globals['_NOVELSERVICE']._serialized_end=2630
+  _globals['_CREATENOVELREQUEST']._serialized_end=747
+  _globals['_CREATENOVELRESPONSE']._serialized_start=749
+  _globals['_CREATENOVELRESPONSE']._serialized_end=838
+  _globals['_GETNOVELREQUEST']._serialized_start=840
+  _globals['_GETNOVELREQUEST']._serialized_end=875
+  _globals['_GETNOVELRESPONSE']._serialized_start=877
+  _globals['_GETNOVELRESPONSE']._serialized_end=934
+  _globals['_LISTNOVELSREQUEST']._serialized_start=936
+  _globals['_LISTNOVELSREQUEST']._serialized_end=994
+  _globals['_LISTNOVELSRESPONSE']._serialized_start=996
+  _globals['_LISTNOVELSRESPONSE']._serialized_end=1081
+  _globals['_UPDATENOVELREQUEST']._serialized_start=1083
+  _globals['_UPDATENOVELREQUEST']._serialized_end=1183
+  _globals['_UPDATENOVELRESPONSE']._serialized_start=1185
+  _globals['_UPDATENOVELRESPONSE']._serialized_end=1245
+  _globals['_DELETENOVELREQUEST']._serialized_start=1247
+  _globals['_DELETENOVELREQUEST']._serialized_end=1285
+  _globals['_DELETENOVELRESPONSE']._serialized_start=1287
+  _globals['_DELETENOVELRESPONSE']._serialized_end=1308
+  _globals['_WATCHINGESTIONREQUEST']._serialized_start=1310
+  _globals['_WATCHINGESTIONREQUEST']._serialized_end=1372
+  _globals['_WATCHINGESTIONRESPONSE']._serialized_start=1375
+  _globals['_WATCHINGESTIONRESPONSE']._serialized_end=1614
+  _globals['_RUNINGESTIONREQUEST']._serialized_start=1616
+  _globals['_RUNINGESTIONREQUEST']._serialized_end=1655
+  _globals['_RUNINGESTIONRESPONSE']._serialized_start=1657
+  _globals['_RUNINGESTIONRESPONSE']._serialized_end=1729
+  _globals['_LISTWAITINGNOVELSREQUEST']._serialized_start=1731
+  _globals['_LISTWAITINGNOVELSREQUEST']._serialized_end=1772
+  _globals['_LISTWAITINGNOVELSRESPONSE']._serialized_start=1774
+  _globals['_LISTWAITINGNOVELSRESPONSE']._serialized_end=1820
+  _globals['_ABANDONINGESTIONREQUEST']._serialized_start=1822
+  _globals['_ABANDONINGESTIONREQUEST']._serialized_end=1908
+  _globals['_ABANDONINGESTIONRESPONSE']._serialized_start=1910
+  _globals['_ABANDONINGESTIONRESPONSE']._serialized_end=1936
+  _globals['_NOVELSERVICE']._serialized_start=2202
+  _globals['_NOVELSERVICE']._serialized_end=3353
 # @@protoc_insertion_point(module_scope)

@@ -146,19 +146,61 @@ class DeleteNovelResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class WatchIngestionRequest(_message.Message):
+    __slots__ = ("novel_id", "after")
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    novel_id: str
+    after: str
+    def __init__(self, novel_id: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
+
+class WatchIngestionResponse(_message.Message):
+    __slots__ = ("sequence", "progress", "complete", "failed", "gap", "cursor")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    GAP_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    progress: _stream_events_pb2.Progress
+    complete: Novel
+    failed: _stream_events_pb2.Failure
+    gap: _stream_events_pb2.Gap
+    cursor: str
+    def __init__(self, sequence: _Optional[int] = ..., progress: _Optional[_Union[_stream_events_pb2.Progress, _Mapping]] = ..., complete: _Optional[_Union[Novel, _Mapping]] = ..., failed: _Optional[_Union[_stream_events_pb2.Failure, _Mapping]] = ..., gap: _Optional[_Union[_stream_events_pb2.Gap, _Mapping]] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class RunIngestionRequest(_message.Message):
     __slots__ = ("novel_id",)
     NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
     novel_id: str
     def __init__(self, novel_id: _Optional[str] = ...) -> None: ...
 
-class WatchIngestionResponse(_message.Message):
-    __slots__ = ("sequence", "progress", "complete", "failed")
-    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
-    PROGRESS_FIELD_NUMBER: _ClassVar[int]
-    COMPLETE_FIELD_NUMBER: _ClassVar[int]
-    FAILED_FIELD_NUMBER: _ClassVar[int]
-    sequence: int
-    progress: _stream_events_pb2.Progress
-    complete: Novel
-    failed: _stream_events_pb2.Failure
-    def __init__(self, sequence: _Optional[int] = ..., progress: _Optional[_Union[_stream_events_pb2.Progress, _Mapping]] = ..., complete: _Optional[_Union[Novel, _Mapping]] = ..., failed: _Optional[_Union[_stream_events_pb2.Failure, _Mapping]] = ...) -> None: ...
+class RunIngestionResponse(_message.Message):
+    __slots__ = ("status",)
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    status: IngestionStatus
+    def __init__(self, status: _Optional[_Union[IngestionStatus, str]] = ...) -> None: ...
+
+class ListWaitingNovelsRequest(_message.Message):
+    __slots__ = ("limit",)
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    def __init__(self, limit: _Optional[int] = ...) -> None: ...
+
+class ListWaitingNovelsResponse(_message.Message):
+    __slots__ = ("novel_ids",)
+    NOVEL_IDS_FIELD_NUMBER: _ClassVar[int]
+    novel_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, novel_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class AbandonIngestionRequest(_message.Message):
+    __slots__ = ("novel_id", "failure")
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    novel_id: str
+    failure: _stream_events_pb2.Failure
+    def __init__(self, novel_id: _Optional[str] = ..., failure: _Optional[_Union[_stream_events_pb2.Failure, _Mapping]] = ...) -> None: ...
+
+class AbandonIngestionResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

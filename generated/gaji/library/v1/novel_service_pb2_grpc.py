@@ -65,6 +65,21 @@ class NovelServiceStub:
                 request_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.WatchIngestionRequest.SerializeToString,
                 response_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.WatchIngestionResponse.FromString,
                 _registered_method=True)
+        self.RunIngestion = channel.unary_unary(
+                '/gaji.library.v1.NovelService/RunIngestion',
+                request_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.RunIngestionRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.RunIngestionResponse.FromString,
+                _registered_method=True)
+        self.ListWaitingNovels = channel.unary_unary(
+                '/gaji.library.v1.NovelService/ListWaitingNovels',
+                request_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.ListWaitingNovelsRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.ListWaitingNovelsResponse.FromString,
+                _registered_method=True)
+        self.AbandonIngestion = channel.unary_unary(
+                '/gaji.library.v1.NovelService/AbandonIngestion',
+                request_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.AbandonIngestionRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.AbandonIngestionResponse.FromString,
+                _registered_method=True)
 
 
 class NovelServiceServicer:
@@ -72,7 +87,7 @@ class NovelServiceServicer:
     """
 
     def CreateNovel(self, request, context):
-        """Stores a novel and begins its ingestion into search.
+        """Stores a novel and sees to it that it is ingested into search.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,7 +122,29 @@ class NovelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchIngestion(self, request, context):
-        """Tells how the ingestion goes until it ends; of one that has ended it tells the end.
+        """Tells how the ingestion goes until it ends; of one that has ended it tells the end. From the start, or after a
+        cursor; nothing comes after a cursor at its end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunIngestion(self, request, context):
+        """For jobs: sees to it that a novel is ingested, by whichever replica, and returns when that has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWaitingNovels(self, request, context):
+        """For jobs: novels that nobody is ingesting though they wait for it, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbandonIngestion(self, request, context):
+        """For jobs: ends the ingestion of a novel that nobody could ingest, unless somebody is at it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,6 +182,21 @@ def add_NovelServiceServicer_to_server(servicer, server):
                     servicer.WatchIngestion,
                     request_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.WatchIngestionRequest.FromString,
                     response_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.WatchIngestionResponse.SerializeToString,
+            ),
+            'RunIngestion': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunIngestion,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.RunIngestionRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.RunIngestionResponse.SerializeToString,
+            ),
+            'ListWaitingNovels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWaitingNovels,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.ListWaitingNovelsRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.ListWaitingNovelsResponse.SerializeToString,
+            ),
+            'AbandonIngestion': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbandonIngestion,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.AbandonIngestionRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.AbandonIngestionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +362,87 @@ class NovelService:
             '/gaji.library.v1.NovelService/WatchIngestion',
             gaji_dot_library_dot_v1_dot_novel__service__pb2.WatchIngestionRequest.SerializeToString,
             gaji_dot_library_dot_v1_dot_novel__service__pb2.WatchIngestionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunIngestion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.NovelService/RunIngestion',
+            gaji_dot_library_dot_v1_dot_novel__service__pb2.RunIngestionRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_novel__service__pb2.RunIngestionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWaitingNovels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.NovelService/ListWaitingNovels',
+            gaji_dot_library_dot_v1_dot_novel__service__pb2.ListWaitingNovelsRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_novel__service__pb2.ListWaitingNovelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbandonIngestion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.NovelService/AbandonIngestion',
+            gaji_dot_library_dot_v1_dot_novel__service__pb2.AbandonIngestionRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_novel__service__pb2.AbandonIngestionResponse.FromString,
             options,
             channel_credentials,
             insecure,

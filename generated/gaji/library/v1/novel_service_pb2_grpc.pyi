@@ -34,7 +34,7 @@ class NovelServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NovelServiceAsyncStub: ...
     CreateNovel: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.CreateNovelRequest, _novel_service_pb2.CreateNovelResponse]
-    """Stores a novel and begins its ingestion into search."""
+    """Stores a novel and sees to it that it is ingested into search."""
     GetNovel: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.GetNovelRequest, _novel_service_pb2.GetNovelResponse]
     """One novel, without its text."""
     ListNovels: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.ListNovelsRequest, _novel_service_pb2.ListNovelsResponse]
@@ -44,7 +44,15 @@ class NovelServiceStub:
     DeleteNovel: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.DeleteNovelRequest, _novel_service_pb2.DeleteNovelResponse]
     """Deletes a novel with its scenarios, conversations, passages and characters."""
     WatchIngestion: _grpc.UnaryStreamMultiCallable[_novel_service_pb2.WatchIngestionRequest, _novel_service_pb2.WatchIngestionResponse]
-    """Tells how the ingestion goes until it ends; of one that has ended it tells the end."""
+    """Tells how the ingestion goes until it ends; of one that has ended it tells the end. From the start, or after a
+    cursor; nothing comes after a cursor at its end.
+    """
+    RunIngestion: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.RunIngestionRequest, _novel_service_pb2.RunIngestionResponse]
+    """For jobs: sees to it that a novel is ingested, by whichever replica, and returns when that has ended."""
+    ListWaitingNovels: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.ListWaitingNovelsRequest, _novel_service_pb2.ListWaitingNovelsResponse]
+    """For jobs: novels that nobody is ingesting though they wait for it, oldest first."""
+    AbandonIngestion: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.AbandonIngestionRequest, _novel_service_pb2.AbandonIngestionResponse]
+    """For jobs: ends the ingestion of a novel that nobody could ingest, unless somebody is at it."""
 
 @_typing.type_check_only
 class NovelServiceAsyncStub(NovelServiceStub):
@@ -52,7 +60,7 @@ class NovelServiceAsyncStub(NovelServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateNovel: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.CreateNovelRequest, _novel_service_pb2.CreateNovelResponse]  # type: ignore[assignment]
-    """Stores a novel and begins its ingestion into search."""
+    """Stores a novel and sees to it that it is ingested into search."""
     GetNovel: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.GetNovelRequest, _novel_service_pb2.GetNovelResponse]  # type: ignore[assignment]
     """One novel, without its text."""
     ListNovels: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.ListNovelsRequest, _novel_service_pb2.ListNovelsResponse]  # type: ignore[assignment]
@@ -62,7 +70,15 @@ class NovelServiceAsyncStub(NovelServiceStub):
     DeleteNovel: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.DeleteNovelRequest, _novel_service_pb2.DeleteNovelResponse]  # type: ignore[assignment]
     """Deletes a novel with its scenarios, conversations, passages and characters."""
     WatchIngestion: _aio.UnaryStreamMultiCallable[_novel_service_pb2.WatchIngestionRequest, _novel_service_pb2.WatchIngestionResponse]  # type: ignore[assignment]
-    """Tells how the ingestion goes until it ends; of one that has ended it tells the end."""
+    """Tells how the ingestion goes until it ends; of one that has ended it tells the end. From the start, or after a
+    cursor; nothing comes after a cursor at its end.
+    """
+    RunIngestion: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.RunIngestionRequest, _novel_service_pb2.RunIngestionResponse]  # type: ignore[assignment]
+    """For jobs: sees to it that a novel is ingested, by whichever replica, and returns when that has ended."""
+    ListWaitingNovels: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.ListWaitingNovelsRequest, _novel_service_pb2.ListWaitingNovelsResponse]  # type: ignore[assignment]
+    """For jobs: novels that nobody is ingesting though they wait for it, oldest first."""
+    AbandonIngestion: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.AbandonIngestionRequest, _novel_service_pb2.AbandonIngestionResponse]  # type: ignore[assignment]
+    """For jobs: ends the ingestion of a novel that nobody could ingest, unless somebody is at it."""
 
 class NovelServiceServicer(metaclass=_abc_1.ABCMeta):
     """Novels. A public one is on everybody's shelf; its owner alone changes or deletes it."""
@@ -73,7 +89,7 @@ class NovelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _novel_service_pb2.CreateNovelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_novel_service_pb2.CreateNovelResponse, _abc.Awaitable[_novel_service_pb2.CreateNovelResponse]]:
-        """Stores a novel and begins its ingestion into search."""
+        """Stores a novel and sees to it that it is ingested into search."""
 
     @_abc_1.abstractmethod
     def GetNovel(
@@ -113,6 +129,32 @@ class NovelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _novel_service_pb2.WatchIngestionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_novel_service_pb2.WatchIngestionResponse], _abc.AsyncIterator[_novel_service_pb2.WatchIngestionResponse]]:
-        """Tells how the ingestion goes until it ends; of one that has ended it tells the end."""
+        """Tells how the ingestion goes until it ends; of one that has ended it tells the end. From the start, or after a
+        cursor; nothing comes after a cursor at its end.
+        """
+
+    @_abc_1.abstractmethod
+    def RunIngestion(
+        self,
+        request: _novel_service_pb2.RunIngestionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_novel_service_pb2.RunIngestionResponse, _abc.Awaitable[_novel_service_pb2.RunIngestionResponse]]:
+        """For jobs: sees to it that a novel is ingested, by whichever replica, and returns when that has ended."""
+
+    @_abc_1.abstractmethod
+    def ListWaitingNovels(
+        self,
+        request: _novel_service_pb2.ListWaitingNovelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_novel_service_pb2.ListWaitingNovelsResponse, _abc.Awaitable[_novel_service_pb2.ListWaitingNovelsResponse]]:
+        """For jobs: novels that nobody is ingesting though they wait for it, oldest first."""
+
+    @_abc_1.abstractmethod
+    def AbandonIngestion(
+        self,
+        request: _novel_service_pb2.AbandonIngestionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_novel_service_pb2.AbandonIngestionResponse, _abc.Awaitable[_novel_service_pb2.AbandonIngestionResponse]]:
+        """For jobs: ends the ingestion of a novel that nobody could ingest, unless somebody is at it."""
 
 def add_NovelServiceServicer_to_server(servicer: NovelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
