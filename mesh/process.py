@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvloop
@@ -23,9 +24,16 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
         main: composes the process and waits for `until_signal`.
         name: the process's name in logs.
     """
+    with ending_in_words(name):
+        uvloop.run(main())
+
+
+@contextmanager
+def ending_in_words(name: str) -> Iterator[None]:
+    """Sets up the logs of a process, and ends it as `run` does; for one whose main thread is no event loop's."""
     try:
         logs.configure(name, MeshSettings().log_level)
-        uvloop.run(main())
+        yield
     except ValidationError as error:
         problems = "; ".join(f"GAJI_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         print(f"gaji {name}: bad settings: {problems}", file=sys.stderr)  # noqa: T201 - there are no logs yet
@@ -74,3 +82,16 @@ async def settle(awaitable: Awaitable[Any], seconds: float) -> None:
     finally:
         if not task.done():
             task.cancel()
+
+
+async def ended(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancels tasks until all of them have ended.
+
+    Once is not enough: up to Python 3.11 `asyncio.wait_for`, which redis-py sends with, loses a cancellation that comes
+    in the moment in which it ends (https://github.com/python/cpython/issues/86296).
+    """
+    running = {task for task in tasks if not task.done()}
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=0.05)

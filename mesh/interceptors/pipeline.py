@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from mesh.errors import MeshError
+from mesh.streams import shared_once
 from mesh.wire import parsed
 
 # The classes are generic in the stubs alone; a handler is None where a method is not offered.
@@ -86,7 +87,10 @@ class Pipeline(grpc.aio.ServerInterceptor):
         parse, read = handler.request_deserializer, None
         if handler.request_streaming:
             parse, read = read, parse
-        wrapped: Handler = make(wrap(method, inner, parse), read, handler.response_serializer)
+        serializer: Any = handler.response_serializer
+        if handler.response_streaming and serializer is not None:
+            serializer = shared_once(serializer)
+        wrapped: Handler = make(wrap(method, inner, parse), read, serializer)
         return wrapped
 
     def _unary(self, method: str, inner: Unary, parse: Parse | None) -> Unary:

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from mesh import sse
 from mesh.errors import Aborted, DeadlineExceeded, Internal, InvalidArgument, MeshError, Unavailable, Unimplemented
 from mesh.interceptors.pipeline import Call, Pipeline, Stream
+from mesh.streams import shared_once
 from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -102,7 +103,7 @@ class RelayServicer(rpc.RelayServiceServicer):
             raise InvalidArgument(f"window_bytes {text}", fields={"window_bytes": text})
         if self._draining:
             raise Unavailable("this server is about to stop", reason="DRAINING")
-        format_ = factory(method.response)
+        format_ = shared_once(factory(method.response))
         seconds = opening.timeout_ms / 1000 or None
         call = Call(opening.method, opening.metadata, seconds, streaming=True)
 

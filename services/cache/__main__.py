@@ -7,12 +7,13 @@ from gaji.cache.v1 import cache_service_pb2 as pb
 from gaji.cache.v1 import cache_service_pb2_grpc as rpc
 
 from mesh.process import run, until_signal
+from mesh.redis_client import open_redis
 from mesh.server import MeshServer, Service, open_server
 from services.cache.config import CacheSettings
 from services.cache.domain.cache import Cache
 from services.cache.servicer import CacheServicer
 from services.cache.stores.bulletin import open_bulletin
-from services.cache.stores.redis import RedisStore, open_redis
+from services.cache.stores.redis import RedisStore
 
 
 @asynccontextmanager
@@ -21,7 +22,7 @@ async def serving(settings: CacheSettings) -> AsyncIterator[MeshServer]:
     timeout = settings.redis_timeout
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(
-            open_redis(settings.redis_url, timeout=timeout, connections=settings.redis_connections)
+            open_redis(settings.redis_url, timeout=timeout, connections=settings.redis_connections, name="gaji-cache")
         )
         bulletin = await stack.enter_async_context(
             open_bulletin(redis, timeout=timeout, backlog=settings.cache_watch_backlog)

@@ -14,10 +14,10 @@ from gaji.cache.v1 import cache_service_pb2_grpc as rpc
 
 from mesh.client import open_channel
 from mesh.errors import Aborted, Unavailable, from_rpc_error
+from mesh.redis_client import open_redis
 from mesh.streams import opened
 from services.cache.ports import StoreUnavailableError
 from services.cache.stores.bulletin import open_bulletin
-from services.cache.stores.redis import open_redis
 from tests.cache.conftest import OpenRoom, Room, novel_key, passages_key, refusal
 
 
@@ -146,7 +146,7 @@ async def test_watchers_of_every_replica_are_told(open_room: OpenRoom, redis_url
 
 async def test_a_watcher_that_is_too_far_behind_is_told_so(room: Room, redis_url: str) -> None:
     async with (
-        open_redis(redis_url, timeout=0.5, connections=2) as client,
+        open_redis(redis_url, timeout=0.5, connections=2, name="test") as client,
         open_bulletin(client, timeout=0.5, backlog=3) as bulletin,
     ):
         while not bulletin.connected:

@@ -16,8 +16,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mesh.client import open_channel
 from mesh.errors import Aborted, MeshError, Unavailable, from_rpc_error
+from mesh.redis_client import open_redis
 from mesh.streams import opened
-from services.cache.stores.redis import RedisStore, open_redis
+from services.cache.stores.redis import RedisStore
 from stack.embedded.valkey import ValkeyServer, prepare_valkey
 from stack.logs import LogFile
 from stack.ports import Ports
@@ -272,5 +273,5 @@ async def test_scripts_that_the_server_lost_are_loaded_again(room: Room, redis_u
 async def test_a_store_that_refuses_us_counts_as_down(valkey: Valkey) -> None:
     await valkey.start()
     wrong = valkey.url.replace("@", "x@")
-    async with open_redis(wrong, timeout=0.5, connections=2) as client:
+    async with open_redis(wrong, timeout=0.5, connections=2, name="test") as client:
         assert not await RedisStore(client, timeout=0.5).available()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from mesh.process import ended
 from mesh.telemetry.logs import get_logger
 from services.cache.ports import Notice, StoreUnavailableError
 from services.cache.stores import news
@@ -33,8 +34,7 @@ async def open_bulletin(redis: Redis, *, timeout: float, backlog: int) -> AsyncI
     try:
         yield bulletin
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
 
 
 class RedisBulletin:
@@ -102,7 +102,7 @@ class RedisBulletin:
         """Subscribes and reads until the connection fails.
 
         The client would connect and subscribe again by itself without a word, and what was published in between would
-        be lost; without retries (see `open_redis`) it raises first, and this subscription is given up.
+        be lost; without retries (see `mesh.redis_client`) it raises first, and this subscription is given up.
         """
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(self._channel)

@@ -15,16 +15,12 @@ expires unseen.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from services.cache.ports import Contended, Found, GroupPrefix, Hit, Lease, Place, StoreUnavailableError
 from services.cache.stores import news
@@ -122,28 +118,6 @@ class _Run:
         """KEYS of a script that deals with one entry."""
         entry = self.entry + place.key
         return (entry,) if place.group is None else (entry, self.list + place.group)
-
-
-@asynccontextmanager
-async def open_redis(url: str, *, timeout: float, connections: int) -> AsyncIterator[Redis]:
-    """A client that gives up after ``timeout`` seconds and never tries again by itself. Does not connect yet."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        protocol=3,
-        max_connections=connections,
-        timeout=timeout,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        client_name="gaji-cache",
-        driver_info=None,  # the client would read its version from disk at every connection, on the event loop
-        retry=Retry(NoBackoff(), 0),
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
-    client = Redis.from_pool(pool)
-    try:
-        yield client
-    finally:
-        await client.aclose()
 
 
 class RedisStore:

@@ -1,0 +1,38 @@
+"""The one way to open a client of Redis or Valkey."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+
+
+@asynccontextmanager
+async def open_redis(url: str, *, timeout: float, connections: int, name: str) -> AsyncIterator[Redis]:
+    """A client that gives up after ``timeout`` seconds and never tries again by itself. Does not connect yet.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        timeout: seconds for a connection, for an answer, and for a free connection of the pool.
+        connections: how many at most; one is for pub/sub.
+        name: what the server calls the connections.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        protocol=3,
+        max_connections=connections,
+        timeout=timeout,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        client_name=name,
+        driver_info=None,  # the client would read its version from disk at every connection, on the event loop
+        retry=Retry(NoBackoff(), 0),
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+    )
+    client = Redis.from_pool(pool)
+    try:
+        yield client
+    finally:
+        await client.aclose()

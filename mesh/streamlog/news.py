@@ -1,0 +1,93 @@
+"""That logs have changed, over one pub/sub connection. News may be lost; whoever listens also looks by himself."""
+
+import asyncio
+from collections.abc import Callable
+from uuid import UUID
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from mesh.streamlog.redis_log import names
+from mesh.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+_QUIET = 1.0
+_RECONNECT_SECONDS = (0.05, 1.0)
+_HOME = "gaji:log:home"  # a connection that listens to nothing cannot be read
+Told = Callable[[str], None]
+
+
+class News:
+    """Tells what is published about the logs that somebody listens to.
+
+    Args:
+        redis: a client without retries of its own.
+        timeout: seconds after which an unanswered ping means that the connection is lost.
+    """
+
+    def __init__(self, redis: Redis, *, timeout: float) -> None:
+        self._redis = redis
+        self._timeout = timeout
+        self._listeners: dict[bytes, Told] = {}
+        self._pubsub: PubSub | None = None
+
+    async def listen(self, stream_id: UUID, told: Told) -> None:
+        """Begins to listen.
+
+        Args:
+            stream_id: the log.
+            told: called with ``n``, ``o``, ``r`` or ``s`` (see `mesh.streamlog.scripts`), and with an empty text when
+                news may have been lost.
+        """
+        channel = names(stream_id)[1]
+        self._listeners[channel.encode()] = told
+        if self._pubsub is not None:
+            try:
+                await self._pubsub.subscribe(channel)
+            except (RedisError, OSError, TimeoutError):
+                self._pubsub = None  # its reader will see it too, and subscribe anew
+
+    def forget(self, stream_id: UUID) -> None:
+        """Listens no longer. The channel is left the next time that something comes on it."""
+        self._listeners.pop(names(stream_id)[1].encode(), None)
+
+    async def run(self) -> None:
+        """Reads until cancelled."""
+        pause, most = _RECONNECT_SECONDS
+        while True:
+            try:
+                await self._read()
+            except (RedisError, OSError, TimeoutError) as error:
+                if self._pubsub is not None:
+                    pause = _RECONNECT_SECONDS[0]
+                    log.warning("the news of logs is cut off", extra={"error": str(error)})
+            finally:
+                self._pubsub = None
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, most)
+
+    async def _read(self) -> None:
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(_HOME, *self._listeners)
+            self._pubsub = pubsub
+            for told in list(self._listeners.values()):
+                told("")
+            pinged = False
+            while True:
+                message = await pubsub.get_message(timeout=self._timeout if pinged else _QUIET)
+                if message is None:
+                    if pinged:
+                        raise TimeoutError("a ping went unanswered")
+                    await pubsub.ping()
+                    pinged = True
+                    continue
+                pinged = False
+                if message["type"] != "message":
+                    continue
+                listener = self._listeners.get(message["channel"])
+                if listener is None:
+                    await pubsub.unsubscribe(message["channel"])
+                else:
+                    listener(message["data"].decode())

@@ -1,0 +1,129 @@
+"""The writing end of a log."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from mesh.streamlog.redis_log import Append
+from mesh.streamlog.stream import Entry, Stream
+
+T = TypeVar("T")
+
+_MOST_ENTRIES = 500
+"""Entries of one log in one script: Redis serves nobody else while it runs."""
+
+
+class Producer(Generic[T]):
+    """Writes a log under one epoch. Nothing here waits for Redis but `flushed`.
+
+    Attributes:
+        stream: the log as this process knows it.
+        epoch: the writer's.
+        prefix: how many entries earlier epochs left.
+        notes: the facts that are kept beside the log.
+        fenced: set when a later epoch holds the log: whatever is appended from then on counts for nothing.
+        stop_requested: set when somebody asked for a stop.
+        closed: whether `close` was called.
+        done: whether nothing of it has to be sent any more.
+        renewed: when its lease was last renewed, by the loop's clock.
+    """
+
+    def __init__(self, stream: Stream[T], epoch: int, notes: dict[str, bytes], wake: Callable[[], None]) -> None:
+        self.stream = stream
+        self.epoch = epoch
+        self.prefix = len(stream.entries)
+        self.notes = notes
+        self.fenced = asyncio.Event()
+        self.stop_requested = asyncio.Event()
+        self.closed = False
+        self.done = False
+        self.renewed = 0.0
+        self._wake = wake
+        self._stored = self.prefix
+        self._reset = False
+        self._new_notes: dict[str, bytes] = {}
+        self._settled = asyncio.Event()
+
+    def append(self, event: T) -> Entry[T]:
+        """Adds an event: readers in this process have it at once."""
+        return self._add(event, "")
+
+    def end(self, event: T, end: str) -> Entry[T]:
+        """Adds the last event.
+
+        Args:
+            event: what happened.
+            end: `COMPLETE`, `FAILED` or `STOPPED`.
+        """
+        return self._add(event, end)
+
+    def note(self, name: str, value: bytes) -> None:
+        """Keeps a fact beside the log, for whoever takes it over; forgotten at its end."""
+        self.notes[name] = self._new_notes[name] = value
+        self._wake()
+
+    def close(self) -> None:
+        """No more will be appended. Without an end the lease runs out, and another takes the log over."""
+        self.closed = True
+        self._wake()
+
+    async def flushed(self, seconds: float) -> bool:
+        """Waits until Redis has everything, or so long; whether it has."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self.dirty and not self.fenced.is_set():
+                    self._settled.clear()
+                    await self._settled.wait()
+        except TimeoutError:
+            pass
+        return not self.dirty
+
+    @property
+    def ended(self) -> bool:
+        """Whether its own last event is there."""
+        return bool(self.stream.end)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether Redis lacks something."""
+        return self._stored < len(self.stream.entries) or bool(self._new_notes) or self._reset
+
+    def next_append(self) -> Append[T]:
+        """What is to be sent now."""
+        entries = self.stream.entries[self._stored : self._stored + _MOST_ENTRIES]
+        if self._reset:
+            entries = list(self.stream.entries)
+            return Append(self.stream.stream_id, self.epoch, 0, entries, dict(self.notes), reset=True)
+        return Append(self.stream.stream_id, self.epoch, self._stored, entries, dict(self._new_notes), reset=False)
+
+    def answered(self, sent: Append[T], answer: tuple[bytes, bool] | None, now: float) -> None:
+        """What Redis said to it."""
+        if answer is None:
+            return
+        word, stop = answer
+        if word == b"fenced":
+            self.fence()
+        elif word == b"behind":
+            self._reset = True
+        else:
+            self._reset = False
+            self._stored = max(self._stored, sent.base + len(sent.entries)) if not sent.reset else len(sent.entries)
+            for name, value in sent.notes.items():
+                if self._new_notes.get(name) is value:
+                    del self._new_notes[name]
+            self.renewed = now
+            if stop:
+                self.stop_requested.set()
+        self._settled.set()
+
+    def fence(self) -> None:
+        """A later epoch holds the log."""
+        self.fenced.set()
+        self._settled.set()
+
+    def _add(self, event: T, end: str) -> Entry[T]:
+        entry = Entry(self.epoch, len(self.stream.entries) + 1, event, end)
+        if not self.fenced.is_set():
+            self.stream.extend((entry,), self.epoch)
+            self._wake()
+        return entry

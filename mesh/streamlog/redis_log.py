@@ -1,0 +1,226 @@
+"""Logs in Redis (7 or later) or Valkey."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from mesh.errors import Unavailable
+from mesh.streamlog import scripts
+from mesh.streamlog.stream import Codec, Entry
+
+T = TypeVar("T")
+TROUBLE = (RedisError, OSError, TimeoutError)
+_DIGESTS = {script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in scripts.ALL}
+
+
+class FencedError(Exception):
+    """A later epoch holds the log: whoever gets this has lost it for good.
+
+    Args:
+        epoch: the epoch that holds it.
+    """
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(f"epoch {epoch} holds the log")
+        self.epoch = epoch
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """How a log stands.
+
+    Attributes:
+        epoch: who holds it.
+        sequence: of its last entry.
+        end: how it has ended; empty: it has not.
+        lease_left: seconds until its producer counts as dead; 0 or less: it does.
+        stop: whether it was asked to stop.
+    """
+
+    epoch: int
+    sequence: int
+    end: str
+    lease_left: float
+    stop: bool
+
+
+@dataclass(slots=True)
+class Append(Generic[T]):
+    """What is to be written of one log.
+
+    Attributes:
+        stream_id: the log.
+        epoch: the writer's.
+        base: the sequence before the first entry.
+        entries: what comes after it; none: the lease is renewed.
+        notes: facts to be kept beside the log.
+        reset: whether the entries replace all that Redis has.
+    """
+
+    stream_id: UUID
+    epoch: int
+    base: int
+    entries: Sequence[Entry[T]]
+    notes: Mapping[str, bytes]
+    reset: bool
+
+
+class RedisLog(Generic[T]):
+    """The operations on logs.
+
+    Args:
+        redis: a client without retries of its own.
+        codec: events as bytes.
+        timeout: seconds that an operation may take.
+        lease_seconds: how long a producer may be silent.
+        ttl_seconds: how long a log is kept after its end.
+    """
+
+    # A log without an end is kept for long: its producer may be dead, but its reader is still owed the rest.
+    LIVE_SECONDS = 24 * 3600
+
+    def __init__(
+        self, redis: Redis, codec: Codec[T], *, timeout: float, lease_seconds: float, ttl_seconds: float
+    ) -> None:
+        self._redis = redis
+        self._codec = codec
+        self._timeout = timeout
+        self._lease_ms = round(lease_seconds * 1000)
+        self._ttl_ms = round(ttl_seconds * 1000)
+
+    async def open(self, stream_id: UUID, epoch: int, *, fresh: bool) -> tuple[list[Entry[T]], dict[str, bytes]]:
+        """Takes a log under an epoch; answers the entries and notes that earlier epochs left.
+
+        Args:
+            stream_id: the log.
+            epoch: the writer's.
+            fresh: whether what earlier epochs left is thrown away.
+
+        Raises:
+            FencedError: a later epoch holds it.
+            Unavailable: Redis does not answer.
+        """
+        arguments = (epoch, self._lease_ms, self.LIVE_SECONDS * 1000, int(fresh))
+        found = await self._run(scripts.OPEN, stream_id, *arguments)
+        if found[0] == b"fenced":
+            raise FencedError(found[1])
+        notes = found[1]
+        pairs = notes.items() if isinstance(notes, dict) else zip(notes[::2], notes[1::2], strict=True)
+        return self._entries(found[2]), {name.decode(): value for name, value in pairs}
+
+    async def append(self, appends: Sequence[Append[T]]) -> list[tuple[bytes, bool] | None]:
+        """Writes to many logs in one round trip.
+
+        Returns:
+            For each ``b"ok"``, ``b"behind"`` or ``b"fenced"``, and whether a stop was asked for; None where it must be
+            tried again.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        pipeline = self._redis.pipeline(transaction=False)
+        for append in appends:
+            keys = names(append.stream_id)
+            pipeline.evalsha(_DIGESTS[scripts.APPEND], len(keys), *keys, *self._arguments(append))
+        answers = await self._answered(pipeline.execute(raise_on_error=False))
+        results: list[tuple[bytes, bool] | None] = []
+        for answer in answers:
+            if isinstance(answer, NoScriptError):
+                await self._load()
+                results.append(None)
+            elif isinstance(answer, Exception):
+                raise unavailable() from answer
+            else:
+                results.append((answer[0], len(answer) > 2 and answer[2] == b"1"))
+        return results
+
+    async def read(self, stream_id: UUID, first: int | None) -> tuple[LogState, list[Entry[T]]] | None:
+        """A log's state and its entries from a sequence on; None: there is no such log.
+
+        Args:
+            stream_id: the log.
+            first: the sequence; None: no entries are wanted.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        found = await self._run(scripts.READ, stream_id, "" if first is None else first)
+        if not found:
+            return None
+        epoch, sequence, end, left, stop, raw = found
+        entries = self._entries(raw)
+        if first is not None and sequence >= first and (not entries or entries[0].sequence != first):
+            return None  # evicted under memory pressure: a log that is not whole is none
+        return LogState(epoch, sequence, end.decode(), left / 1000, stop == b"1"), entries
+
+    async def stop(self, stream_id: UUID) -> bool:
+        """Asks the producer to stop; False: there is no such log, or it has ended.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        return bool(await self._run(scripts.STOP, stream_id))
+
+    async def release(self, stream_id: UUID, epoch: int) -> None:
+        """Ends the lease of an epoch, if it is the log's.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        await self._run(scripts.RELEASE, stream_id, epoch)
+
+    def _arguments(self, append: Append[T]) -> list[Any]:
+        ended = bool(append.entries and append.entries[-1].end)
+        ttl = self._ttl_ms if ended else self.LIVE_SECONDS * 1000
+        arguments: list[Any] = [append.epoch, self._lease_ms, ttl, append.base, int(append.reset), len(append.notes)]
+        for name, value in append.notes.items():
+            arguments += (name, value)
+        for entry in append.entries:
+            arguments += (entry.epoch, self._codec.dumps(entry.event), entry.end)
+        return arguments
+
+    def _entries(self, found: Any) -> list[Entry[T]]:
+        return [
+            Entry(int(fields[1]), int(entry_id.partition(b"-")[0]), self._codec.loads(fields[3]), fields[5].decode())
+            for entry_id, fields in found
+        ]
+
+    async def _run(self, script: str, stream_id: UUID, *arguments: Any) -> Any:
+        keys = names(stream_id)
+        try:
+            return await self._answered(self._redis.evalsha(_DIGESTS[script], len(keys), *keys, *arguments))
+        except NoScriptError:
+            return await self._answered(self._redis.eval(script, len(keys), *keys, *arguments))
+
+    async def _load(self) -> None:
+        for script in scripts.ALL:
+            await self._answered(self._redis.script_load(script))
+
+    async def _answered(self, command: Awaitable[Any]) -> Any:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await command
+        except NoScriptError:
+            raise
+        except TROUBLE as error:
+            raise unavailable() from error
+
+
+def names(stream_id: UUID) -> tuple[str, str, str]:
+    """The keys of a log: entries, state and notes. The braces keep them in one slot of a cluster."""
+    return (
+        f"gaji:log:{{{stream_id.hex}}}:entries",
+        f"gaji:log:{{{stream_id.hex}}}:state",
+        f"gaji:log:{{{stream_id.hex}}}:notes",
+    )
+
+
+def unavailable() -> Unavailable:
+    """Redis does not answer."""
+    return Unavailable("the log of streams does not answer; try again", reason="LOG_UNAVAILABLE", retry_after=1.0)

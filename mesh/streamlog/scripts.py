@@ -1,0 +1,127 @@
+"""What happens in Redis: each operation is one Lua script, atomic and one round trip.
+
+A log has three keys of one hash slot: its entries (a stream whose ids are ``<sequence>-0``, so that Redis itself
+refuses a sequence that does not grow), its state (a hash: epoch, seq, end, lease, stop) and its notes (a hash). The
+state's name is also the channel on which is told that something changed: ``n`` new entries, ``o`` opened by another
+epoch, ``r`` lease given back, ``s`` stop asked for.
+
+``lease`` is when the producer's lease ends, in milliseconds of the server's own clock.
+"""
+
+_NOW = """
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+"""
+
+# ARGV: epoch, lease ms, time to live ms, fresh. Answers the notes and entries that earlier epochs left.
+OPEN = (
+    _NOW
+    + """
+local held = tonumber(redis.call('HGET', KEYS[2], 'epoch') or '0')
+local mine = tonumber(ARGV[1])
+if held > mine then
+  return {'fenced', held}
+end
+if ARGV[4] == '1' then
+  redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+end
+redis.call('HDEL', KEYS[2], 'end')
+redis.call('HSET', KEYS[2], 'epoch', mine, 'lease', now() + ARGV[2])
+for i = 1, 3 do
+  redis.call('PEXPIRE', KEYS[i], ARGV[3])
+end
+redis.call('PUBLISH', KEYS[2], 'o')
+return {'held', redis.call('HGETALL', KEYS[3]), redis.call('XRANGE', KEYS[1], '-', '+')}
+"""
+)
+
+# ARGV: epoch, lease ms, time to live ms, sequence before the first entry, reset, number of notes, then name and value
+# of each note, then epoch, data and end of each entry. Without entries and notes it is the heartbeat.
+#
+# Sent again after a lost answer it changes nothing. When Redis knows less than the producer thinks (it came back from
+# an older snapshot, or empty), the answer is `behind`, and the producer sends everything with reset.
+APPEND = (
+    _NOW
+    + """
+local state = redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'stop')
+local held, seq, stop = tonumber(state[1] or '0'), tonumber(state[2] or '0'), state[3] or ''
+local mine, base, notes = tonumber(ARGV[1]), tonumber(ARGV[4]), tonumber(ARGV[6])
+if held > mine then
+  return {'fenced', held}
+end
+if ARGV[5] == '1' then
+  redis.call('DEL', KEYS[1])
+  seq = 0
+elseif held < mine or seq < base or (seq > 0 and redis.call('EXISTS', KEYS[1]) == 0) then
+  return {'behind', seq}
+end
+for i = 1, notes do
+  redis.call('HSET', KEYS[3], ARGV[5 + 2 * i], ARGV[6 + 2 * i])
+end
+local first = 7 + 2 * notes
+local count = (#ARGV - first + 1) / 3
+local ended = ''
+for i = seq - base + 1, count do
+  local at = first + 3 * (i - 1)
+  seq = base + i
+  redis.call('XADD', KEYS[1], seq .. '-0', 'e', ARGV[at], 'd', ARGV[at + 1], 'x', ARGV[at + 2])
+  ended = ARGV[at + 2]
+end
+if ended ~= '' then
+  redis.call('HSET', KEYS[2], 'epoch', mine, 'seq', seq, 'end', ended, 'lease', 0)
+  redis.call('DEL', KEYS[3])
+elseif redis.call('HEXISTS', KEYS[2], 'end') == 0 then
+  redis.call('HSET', KEYS[2], 'epoch', mine, 'seq', seq, 'lease', now() + ARGV[2])
+end
+if count == 0 or base == 0 or ended ~= '' then
+  for i = 1, 3 do
+    redis.call('PEXPIRE', KEYS[i], ARGV[3])
+  end
+end
+if count > 0 then
+  redis.call('PUBLISH', KEYS[2], 'n')
+end
+return {'ok', seq, stop}
+"""
+)
+
+# ARGV: sequence of the first entry that is wanted; empty: none is.
+READ = (
+    _NOW
+    + """
+local state = redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'end', 'lease', 'stop')
+if not state[1] then
+  return {}
+end
+local entries = {}
+if ARGV[1] ~= '' then
+  entries = redis.call('XRANGE', KEYS[1], ARGV[1] .. '-0', '+')
+end
+local left = (state[4] or 0) - now()
+return {tonumber(state[1]), tonumber(state[2] or '0'), state[3] or '', left, state[5] or '', entries}
+"""
+)
+
+# No ARGV.
+STOP = """
+if redis.call('HEXISTS', KEYS[2], 'epoch') == 1 and redis.call('HEXISTS', KEYS[2], 'end') == 0 then
+  redis.call('HSET', KEYS[2], 'stop', '1')
+  redis.call('PUBLISH', KEYS[2], 's')
+  return 1
+end
+return 0
+"""
+
+# ARGV: epoch.
+RELEASE = """
+if redis.call('HGET', KEYS[2], 'epoch') == ARGV[1] then
+  redis.call('HSET', KEYS[2], 'lease', 0)
+  redis.call('PUBLISH', KEYS[2], 'r')
+  return 1
+end
+return 0
+"""
+
+ALL = (OPEN, APPEND, READ, STOP, RELEASE)

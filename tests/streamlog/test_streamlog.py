@@ -1,0 +1,228 @@
+import asyncio
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import pytest
+import redis.asyncio
+
+from mesh.errors import InvalidArgument, Unavailable
+from mesh.streamlog import COMPLETE, STOPPED, Cursor, Entry, FencedError, Hub, Lapse, Stream
+from tests.streamlog.conftest import OpenHub
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
+async def texts(stream: Stream[str], after: Cursor | None = None) -> list[str]:
+    """What is read up to the end; a lapse is shown as ``!stand``."""
+    return [f"!{item.stand}" if isinstance(item, Lapse) else item.event async for item in stream.read(after)]
+
+
+async def read_all(hub: Hub[str], stream_id: UUID, after: Cursor | None = None) -> list[str]:
+    async with hub.watching(stream_id) as stream:
+        return await texts(stream, after)
+
+
+async def test_what_one_writes_another_reads(open_texts: OpenHub, stream_id: UUID) -> None:
+    async with open_texts() as writer, open_texts() as reader:
+        producer = await writer.produce(stream_id, 1, fresh=True)
+        reading = asyncio.create_task(read_all(reader, stream_id))
+        nearby = asyncio.create_task(read_all(writer, stream_id))
+        for n in range(5):
+            assert producer.append(f"e{n}").sequence == n + 1
+            await asyncio.sleep(0)
+        producer.end("end", COMPLETE)
+        assert await reading == await nearby == ["e0", "e1", "e2", "e3", "e4", "end"]
+        state = await reader.state(stream_id)
+        assert state is not None
+        assert (state.epoch, state.sequence, state.end) == (1, 6, COMPLETE)
+        late = await read_all(reader, stream_id, Cursor(stream_id, 1, 4))
+        assert late == ["e4", "end"]
+        assert await read_all(reader, stream_id, Cursor(stream_id, 1, 6)) == []
+
+
+async def test_a_stream_nobody_has_begun_does_not_exist(open_texts: OpenHub, stream_id: UUID) -> None:
+    async with open_texts() as hub:
+        async with hub.watching(stream_id) as stream:
+            assert not stream.exists
+        assert await hub.state(stream_id) is None
+
+
+async def test_a_later_epoch_fences_and_continues(open_texts: OpenHub, stream_id: UUID) -> None:
+    async with open_texts() as old, open_texts() as new:
+        zombie = await old.produce(stream_id, 1, fresh=True)
+        zombie.append("a")
+        zombie.note("context", b"facts")
+        assert await zombie.flushed(5)
+        successor = await new.produce(stream_id, 2)
+        assert [entry.event for entry in successor.stream.entries] == ["a"]
+        assert successor.notes == {"context": b"facts"}
+        watching = asyncio.create_task(read_all(old, stream_id, Cursor(stream_id, 1, 1)))
+        zombie.append("lost")
+        await asyncio.wait_for(zombie.fenced.wait(), 5)
+        successor.append("b")
+        successor.end("end", COMPLETE)
+        assert [item for item in await watching if item != "lost"][-2:] == ["b", "end"]
+        assert await read_all(new, stream_id) == ["a", "b", "end"]
+        with pytest.raises(FencedError):
+            await old.produce(stream_id, 1)
+
+
+async def test_a_reader_of_what_died_with_its_producer_is_told_where_the_log_stands(
+    open_texts: OpenHub, stream_id: UUID
+) -> None:
+    async with open_texts() as old, open_texts() as new:
+        producer = await old.produce(stream_id, 1, fresh=True)
+        producer.append("a")
+        assert await producer.flushed(5)
+        successor = await new.produce(stream_id, 2)
+        successor.append("b")
+        successor.append("c")
+        successor.end("end", COMPLETE)
+        seen_more = Cursor(stream_id, 1, 3)
+        assert await read_all(new, stream_id, seen_more) == ["!1", "b", "c", "end"]
+        assert await read_all(new, stream_id, Cursor(stream_id, 1, 9)) == ["!1", "b", "c", "end"]
+
+
+async def test_a_dead_producer_is_noticed(open_texts: OpenHub, stream_id: UUID) -> None:
+    async with open_texts(lease_seconds=0.3) as old, open_texts(lease_seconds=0.3) as watcher:
+        lapsed: list[tuple[UUID, int]] = []
+        watcher.on_lapsed = lambda *facts: lapsed.append(facts)
+        producer = await old.produce(stream_id, 3, fresh=True)
+        producer.append("a")
+        await producer.flushed(5)
+        async with watcher.watching(stream_id) as stream:
+            await eventually(lambda: len(stream.entries) == 1)
+            assert not lapsed, "it is alive"
+            producer.close()
+            await eventually(lambda: bool(lapsed))
+        assert lapsed[0] == (stream_id, 3)
+
+
+async def test_a_lease_given_back_is_noticed_at_once(open_texts: OpenHub, stream_id: UUID) -> None:
+    async with open_texts(lease_seconds=60) as old, open_texts(lease_seconds=60) as watcher:
+        lapsed = asyncio.Event()
+        watcher.on_lapsed = lambda *_: lapsed.set()
+        producer = await old.produce(stream_id, 1, fresh=True)
+        producer.append("a")
+        async with watcher.watching(stream_id) as stream:
+            await eventually(lambda: len(stream.entries) == 1)
+            await old.release(producer)
+            await asyncio.wait_for(lapsed.wait(), 10)
+
+
+async def test_a_missing_log_counts_as_dead_after_a_lease(open_texts: OpenHub, stream_id: UUID) -> None:
+    async with open_texts(lease_seconds=0.2) as hub:
+        lapsed: list[int] = []
+        hub.on_lapsed = lambda _id, epoch: lapsed.append(epoch)
+        async with hub.watching(stream_id):
+            await eventually(lambda: bool(lapsed))
+        assert lapsed[0] == 0
+
+
+async def test_a_stop_reaches_the_producer_wherever_it_is(open_texts: OpenHub, stream_id: UUID) -> None:
+    async with open_texts() as writer, open_texts() as other:
+        producer = await writer.produce(stream_id, 1, fresh=True)
+        producer.append("a")
+        await producer.flushed(5)
+        await other.stop(stream_id)
+        await asyncio.wait_for(producer.stop_requested.wait(), 5)
+        producer.end("stopped", STOPPED)
+        assert await read_all(other, stream_id) == ["a", "stopped"]
+        await other.stop(stream_id)
+
+
+async def test_redis_that_lost_everything_gets_it_again(open_texts: OpenHub, stream_id: UUID, redis_url: str) -> None:
+    async with open_texts(lease_seconds=0.3) as writer, open_texts(lease_seconds=30) as reader:
+        producer = await writer.produce(stream_id, 1, fresh=True)
+        for n in range(700):
+            producer.append(f"e{n} ")
+        await producer.flushed(5)
+        async with reader.watching(stream_id) as stream:
+            reading = asyncio.create_task(texts(stream))
+            await eventually(lambda: len(stream.entries) == 700)
+            async with redis.asyncio.Redis.from_url(redis_url) as client:
+                await client.flushall()
+                await client.script_flush()
+            producer.append("more")
+            producer.end("end", COMPLETE)
+            assert await reading == [*(f"e{n} " for n in range(700)), "more", "end"]
+        assert (await read_all(reader, stream_id))[-1] == "end"
+
+
+async def test_without_redis_a_new_log_goes_on_in_memory(open_texts: OpenHub, stream_id: UUID) -> None:
+    async with open_texts(redis_url="redis://127.0.0.1:1/0", timeout=0.2) as hub:
+        producer = await hub.produce(stream_id, 1, fresh=True)
+        reading = asyncio.create_task(read_all(hub, stream_id))
+        producer.append("a")
+        producer.end("end", COMPLETE)
+        assert await reading == ["a", "end"]
+        with pytest.raises(Unavailable):
+            await hub.produce(uuid4(), 2)
+        with pytest.raises(Unavailable):
+            await read_all(hub, uuid4())
+        assert not await producer.flushed(0.05)
+
+
+async def test_a_log_begins_anew_after_its_end(open_texts: OpenHub, stream_id: UUID) -> None:
+    async with open_texts() as hub, open_texts() as other:
+        first = await hub.produce(stream_id, 1, fresh=True)
+        first.end("failed", "failed")
+        await first.flushed(5)
+        second = await other.produce(stream_id, 2, fresh=True)
+        second.append("again")
+        second.end("end", COMPLETE)
+        await second.flushed(5)
+        assert await read_all(hub, stream_id) == ["again", "end"]
+
+
+async def test_a_log_is_forgotten_after_its_time(open_texts: OpenHub, stream_id: UUID) -> None:
+    async with open_texts(ttl_seconds=0.2) as hub:
+        producer = await hub.produce(stream_id, 1, fresh=True)
+        producer.end("end", COMPLETE)
+        await producer.flushed(5)
+        async with asyncio.timeout(10):
+            while await hub.state(stream_id) is not None:
+                await asyncio.sleep(0.02)
+
+
+async def test_closing_a_hub_ends_its_readers_and_hands_over(open_texts: OpenHub, stream_id: UUID) -> None:
+    async with open_texts() as other:
+        async with open_texts(lease_seconds=60) as hub:
+            producer = await hub.produce(stream_id, 1, fresh=True)
+            producer.append("a")
+            reading = asyncio.create_task(read_all(hub, stream_id))
+            await asyncio.sleep(0)
+        with pytest.raises(Unavailable) as caught:
+            await reading
+        assert caught.value.reason == "REPLICA_STOPS"
+        state = await other.state(stream_id)
+        assert state is not None
+        assert state.lease_left <= 0
+        assert state.sequence == 1
+
+
+@pytest.mark.parametrize("text", ["", "1", "x.1.1", f"{uuid4().hex}.0.1", f"{uuid4().hex}.1.-1", f"{uuid4()}.1.1"])
+def test_what_is_no_cursor_is_refused_by_its_field(text: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        Cursor.parse(text)
+    assert "after" in caught.value.fields
+
+
+def test_a_cursor_of_another_stream_is_refused(stream_id: UUID) -> None:
+    cursor = Cursor(stream_id, 2, 30)
+    assert Cursor.parse(str(cursor), stream_id) == cursor
+    with pytest.raises(InvalidArgument) as caught:
+        Cursor.parse(str(cursor), uuid4())
+    assert caught.value.reason == "CURSOR_OF_ANOTHER_STREAM"
+
+
+async def test_an_entry_is_shared_by_all_readers(open_texts: OpenHub, stream_id: UUID) -> None:
+    async with open_texts() as hub:
+        producer = await hub.produce(stream_id, 1, fresh=True)
+        entry = producer.end("end", COMPLETE)
+        async with hub.watching(stream_id) as stream:
+            seen = [item async for item in stream.read() if isinstance(item, Entry)]
+        assert seen[0] is entry
