@@ -20,6 +20,8 @@ ISSUER = "gaji"
 AUDIENCE = "gaji"
 ALGORITHM = "EdDSA"
 BEARER = "Bearer "
+DELEGATED = "delegated"
+"""The claim ``use`` of a token that a room was given to act on a reader's behalf."""
 _REMEDY = "send `Authorization: Bearer <access token>`; tokens come from /api/auth/guest, login or refresh"
 
 
@@ -32,12 +34,14 @@ class Identity:
         guest: whether the user has no account yet.
         expires_at: when the token ends, in seconds since the epoch.
         token: the token itself, to be handed on.
+        delegated: whether a room acts on the user's behalf; the gateway takes no such token.
     """
 
     user_id: str
     guest: bool
     expires_at: float
     token: str = field(repr=False)
+    delegated: bool = False
 
 
 _current: ContextVar[Identity | None] = ContextVar("gaji_identity", default=None)
@@ -119,7 +123,13 @@ class TokenVerifier:
             raise _expired() from None
         except jwt.PyJWTError:
             raise Unauthenticated(f"the access token is not valid: {_REMEDY}", reason="TOKEN_INVALID") from None
-        return Identity(str(claims["sub"]), bool(claims.get("guest", False)), float(claims["exp"]), token)
+        return Identity(
+            str(claims["sub"]),
+            bool(claims.get("guest", False)),
+            float(claims["exp"]),
+            token,
+            claims.get("use") == DELEGATED,
+        )
 
 
 def _expired() -> Unauthenticated:

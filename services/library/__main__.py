@@ -5,27 +5,31 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from gaji.cache.v1 import cache_service_pb2 as cache_pb
+from gaji.jobs.v1 import job_service_pb2 as jobs_pb
 from gaji.search.v1 import search_service_pb2 as search_pb
 
 from mesh.client import open_channel
 from mesh.process import run, until_signal
 from mesh.server import MeshServer, open_server
-from services.library.clients import GrpcSearch, open_cache
+from mesh.streamlog import open_hub
+from services.library.clients import GrpcSearch, open_cache, open_jobs
 from services.library.config import LibrarySettings
-from services.library.domain.ingestion import Driver, running
 from services.library.domain.library import Library
 from services.library.domain.passwords import Passwords
+from services.library.domain.progress import ProgressCodec
+from services.library.domain.removals import removing
 from services.library.domain.tokens import TokenIssuer, load_private_key
 from services.library.servicer import services
 from services.library.stores import open_stores
 
 _CACHE = cache_pb.DESCRIPTOR.services_by_name["CacheService"]
+_JOBS = jobs_pb.DESCRIPTOR.services_by_name["JobService"]
 _SEARCH = search_pb.DESCRIPTOR.services_by_name["SearchService"]
 
 
 @asynccontextmanager
 async def open_library(settings: LibrarySettings) -> AsyncIterator[MeshServer]:
-    """Brings the schema up to date, serves, and drives ingestions until the block is left.
+    """Brings the schema up to date and serves until the block is left.
 
     Raises:
         OSError: a port is taken, or the database does not answer.
@@ -38,14 +42,33 @@ async def open_library(settings: LibrarySettings) -> AsyncIterator[MeshServer]:
         to_cache = await stack.enter_async_context(open_channel(settings.cache_target, settings, [_CACHE]))
         cache = await stack.enter_async_context(open_cache(to_cache))
         search = GrpcSearch(await stack.enter_async_context(open_channel(settings.search_target, settings, [_SEARCH])))
+        to_jobs = await stack.enter_async_context(open_channel(settings.jobs_target, settings, [_JOBS]))
+        jobs = await stack.enter_async_context(open_jobs(to_jobs))
+        hub = await stack.enter_async_context(
+            open_hub(
+                settings.redis_url,
+                ProgressCodec(),
+                name="library",
+                lease_seconds=settings.log_lease_seconds,
+                ttl_seconds=settings.log_ttl_seconds,
+            )
+        )
         passwords = await stack.enter_async_context(Passwords())
         library = Library(
-            stores=stores, search=search, cache=cache, passwords=passwords, tokens=tokens, terms=settings.terms()
+            stores=stores,
+            search=search,
+            cache=cache,
+            jobs=jobs,
+            hub=hub,
+            passwords=passwords,
+            tokens=tokens,
+            terms=settings.terms(),
         )
-        driver = Driver(stores.ingestion, stores.notifications, search, library.reads, settings.driver())
-        await stack.enter_async_context(running(driver))
+        await stack.enter_async_context(removing(stores.ingestion, search, settings.ingestion_poll_seconds))
         server = await stack.enter_async_context(open_server(settings, services(library), name="library"))
-        stack.callback(stores.notifications.end_watches)
+        # What would keep the server from stopping ends first.
+        stack.callback(library.watching.end)
+        stack.push_async_callback(library.ingestions.stop)
         yield server
 
 

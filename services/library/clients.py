@@ -1,4 +1,4 @@
-"""The library's peers: search and cache, over gRPC."""
+"""The library's peers: search, cache and jobs, over gRPC."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -8,6 +8,8 @@ from uuid import UUID
 import grpc
 from gaji.cache.v1 import cache_service_pb2 as cache_pb
 from gaji.cache.v1 import cache_service_pb2_grpc as cache_rpc
+from gaji.jobs.v1 import job_service_pb2 as jobs_pb
+from gaji.jobs.v1 import job_service_pb2_grpc as jobs_rpc
 from gaji.search.v1 import search_service_pb2 as search_pb
 from gaji.search.v1 import search_service_pb2_grpc as search_rpc
 
@@ -22,6 +24,7 @@ log = get_logger(__name__)
 
 _REMOVE_SECONDS = 5.0
 _CACHE_SECONDS = 0.5
+_ENQUEUE_SECONDS = 1.0
 _RETRY_SECONDS = (0.2, 5.0)
 _KEYS = 1000
 
@@ -191,3 +194,48 @@ async def open_cache(channel: grpc.aio.Channel) -> AsyncIterator[LibraryCache]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+class GrpcJobs:
+    """The port `Jobs`: each job is put into its queue by a task, for which nobody waits but the end of the process."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = jobs_rpc.JobServiceStub(channel)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def finish_reply(self, message_id: UUID) -> None:
+        """Has a reply written to its end."""
+        self._send(jobs_pb.EnqueueRequest(finish_reply=jobs_pb.FinishReplyJob(message_id=str(message_id))))
+
+    def ingest_novel(self, novel_id: UUID) -> None:
+        """Has a novel ingested."""
+        self._send(jobs_pb.EnqueueRequest(ingest_novel=jobs_pb.IngestNovelJob(novel_id=str(novel_id))))
+
+    async def settled(self) -> None:
+        """Returns when all jobs are in their queues, or are left to be swept up."""
+        await asyncio.gather(*self._tasks)
+
+    def _send(self, request: jobs_pb.EnqueueRequest) -> None:
+        with deadlines.scope(None):  # it outlives the call that it comes from
+            task = asyncio.create_task(self._enqueue(request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _enqueue(self, request: jobs_pb.EnqueueRequest) -> None:
+        try:
+            with translated("jobs"):
+                await self._stub.Enqueue(request, timeout=_ENQUEUE_SECONDS)
+        except MeshError as error:
+            log.warning(
+                "a job is left to be swept up", extra={"job": request.WhichOneof("job"), "reason": error.reason}
+            )
+
+
+@asynccontextmanager
+async def open_jobs(channel: grpc.aio.Channel) -> AsyncIterator[GrpcJobs]:
+    """The queues; on leaving, what is on its way into one arrives or fails first, within a second."""
+    jobs = GrpcJobs(channel)
+    try:
+        yield jobs
+    finally:
+        await jobs.settled()

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from mesh.config import MeshSettings
-from services.library.domain.ingestion import Policy
+from services.library.domain.attempts import Policy
 from services.library.domain.library import Terms
 from services.library.models import Visibility
 
@@ -31,13 +31,17 @@ class LibrarySettings(MeshSettings):
         Visibility.PUBLIC,
         description="who sees a novel whose maker did not say: everybody (a shared shelf) or its owner",
     )
-    reply_lease_seconds: float = Field(330.0, gt=0, description="after which a pending reply may be taken over")
-
     ingestion_lease_seconds: float = Field(30.0, gt=0, description="after which a silent driver's novel is taken over")
-    ingestion_poll_seconds: float = Field(5.0, gt=0, description="how often to look for work that nobody told of")
+    ingestion_poll_seconds: float = Field(5.0, gt=0, description="how often to look for novels to remove from search")
     ingestion_timeout: float = Field(3600.0, gt=0, description="seconds that one ingestion may take")
     ingestion_attempts: int = Field(10, ge=1, description="how often an ingestion is tried while search is down")
-    ingestion_backoff: float = Field(1.0, ge=0, description="seconds before the second attempt; doubled, at most 30")
+    ingestion_backoff: float = Field(
+        1.0, ge=0, description="seconds until a novel given back is listed; doubled, at most 30"
+    )
+
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix:// URL of the log")
+    log_ttl_seconds: float = Field(3600.0, gt=0, description="how long the log of an ingestion is kept after its end")
+    log_lease_seconds: float = Field(3.0, gt=0, description="how long a log's writer may be silent")
 
     @model_validator(mode="after")
     def _pool_bounds(self) -> Self:
@@ -47,14 +51,7 @@ class LibrarySettings(MeshSettings):
 
     def terms(self) -> Terms:
         """What the domain goes by."""
-        return Terms(self.refresh_token_seconds, self.novel_visibility, self.reply_lease_seconds)
-
-    def driver(self) -> Policy:
-        """What the ingestion driver goes by."""
-        return Policy(
-            self.ingestion_lease_seconds,
-            self.ingestion_poll_seconds,
-            self.ingestion_timeout,
-            self.ingestion_attempts,
-            self.ingestion_backoff,
+        policy = Policy(
+            self.ingestion_lease_seconds, self.ingestion_timeout, self.ingestion_attempts, self.ingestion_backoff
         )
+        return Terms(self.refresh_token_seconds, self.novel_visibility, policy)

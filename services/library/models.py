@@ -51,6 +51,7 @@ class MessageStatus(StrEnum):
     PENDING = "pending"
     COMPLETE = "complete"
     FAILED = "failed"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +151,17 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class IngestionState:
-    """How the ingestion of a novel stands."""
+    """How the ingestion of a novel stands.
+
+    Attributes:
+        epoch: how often it has been taken up.
+        last_sequence: of the last event of an ingestion that has ended, within the epoch's log.
+    """
 
     status: IngestionStatus
     progress: Progress
+    epoch: int
+    last_sequence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +181,16 @@ class IngestionJob:
 
     Attributes:
         attempt: 1 for the first.
+        epoch: fences off whoever had the novel before.
+        percent: how far earlier attempts have told that it is.
     """
 
     novel: Novel
     text: str
     lease_id: UUID
     attempt: int
+    epoch: int
+    percent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +244,13 @@ class Character:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation of one reader with one character; title is the scenario's."""
+    """A conversation of one reader with one character; title is the scenario's.
+
+    Attributes:
+        head_id: the last message of the chosen branch; None: there is no message.
+        forked_from_id: the conversation that it was forked from; None: none, or that is gone.
+        forked_message_id: the message there that was copied last; None: it is no fork.
+    """
 
     conversation_id: UUID
     user_id: UUID
@@ -247,6 +265,9 @@ class Conversation:
     last_message: str
     created_at: datetime
     updated_at: datetime
+    head_id: UUID | None
+    forked_from_id: UUID | None
+    forked_message_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +282,24 @@ class NewConversation:
 
 
 @dataclass(frozen=True, slots=True)
+class NewFork:
+    """A conversation to be stored that begins with copies of another's messages.
+
+    Attributes:
+        source_id: the other conversation.
+        message_id: the last message that is copied.
+    """
+
+    conversation_id: UUID
+    user_id: UUID
+    source_id: UUID
+    message_id: UUID
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyRecord:
-    """How a reply was made."""
+    """How a reply was made; last_sequence is that of the last event of its log, 0 where it is not known."""
 
     provider: str = ""
     model: str = ""
@@ -272,6 +309,7 @@ class ReplyRecord:
     total_ms: int = 0
     passage_ids: Sequence[str] = ()
     failure: Failure | None = None
+    last_sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +317,11 @@ class Message:
     """A message of a conversation.
 
     Attributes:
-        position: its place in the conversation, from 0.
+        position: its ordinal of making in the conversation, from 0; those before it on its branch have smaller ones.
         record: how it was made; None for a reader's message and while it is being written.
+        parent_id: the message before it; None: it is the first.
+        alternatives: how many messages stand in its place on the branches, itself included.
+        alternative: its number among them, from 1.
     """
 
     message_id: UUID
@@ -291,6 +332,9 @@ class Message:
     status: MessageStatus
     record: ReplyRecord | None
     created_at: datetime
+    parent_id: UUID | None
+    alternatives: int
+    alternative: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,11 +342,29 @@ class Reply:
     """A character's message with its lease.
 
     Attributes:
-        lease_age: seconds since the lease was given.
+        user_id: the reader.
+        epoch: how often it has been taken up; 0: it is only reserved.
+        lease_age: seconds since it was last taken up, or, at epoch 0, reserved.
     """
 
     message: Message
+    user_id: UUID
     lease_id: UUID | None
+    epoch: int
+    lease_age: float
+
+    @property
+    def pending(self) -> bool:
+        """Whether it has not ended."""
+        return self.message.status is MessageStatus.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class PendingReply:
+    """A reply that has not ended; see `Reply`."""
+
+    message_id: UUID
+    epoch: int
     lease_age: float
 
 

@@ -16,9 +16,11 @@ from services.library.models import (
     Message,
     MessageStatus,
     NewConversation,
+    NewFork,
     NewNovel,
     NewScenario,
     Novel,
+    PendingReply,
     Progress,
     Reply,
     ReplyRecord,
@@ -89,7 +91,7 @@ class NovelStore(Protocol):
     """Novels and their texts."""
 
     async def create(self, novel: NewNovel) -> tuple[Novel, bytes]:
-        """Stores a novel and queues its ingestion.
+        """Stores a novel, which then waits for its ingestion.
 
         Returns:
             The novel and its request's hash: those stored before when the request_id is known.
@@ -113,61 +115,47 @@ class NovelStore(Protocol):
 
 
 class IngestionStore(Protocol):
-    """The queue of ingestions, and of removals of deleted novels from search."""
+    """Ingestions and who has them, and the queue of removals of deleted novels from search."""
 
-    async def claim(self) -> IngestionJob | None:
-        """Leases the oldest novel that waits, or whose driver has fallen silent."""
+    async def claim(self, novel_id: UUID) -> IngestionJob | None:
+        """Leases a novel that waits, or whose driver has fallen silent, under the next epoch; None: it does not."""
 
-    async def heartbeat(self, job: IngestionJob) -> bool:
-        """Renews the lease; False: it is lost."""
+    async def heartbeat(self, job: IngestionJob, progress: Progress) -> bool:
+        """Renews the lease and stores progress; False: it is lost."""
 
-    async def progress(self, job: IngestionJob, progress: Progress) -> bool:
-        """Stores progress and renews the lease; False: it is lost."""
-
-    async def complete(self, job: IngestionJob, summary: IngestionSummary) -> bool:
+    async def complete(self, job: IngestionJob, summary: IngestionSummary, last_sequence: int) -> bool:
         """Ends the ingestion well; False: the lease is lost."""
 
-    async def fail(self, job: IngestionJob, failure: Failure) -> bool:
+    async def fail(self, job: IngestionJob, failure: Failure, last_sequence: int) -> bool:
         """Ends the ingestion without an index; False: the lease is lost."""
 
+    async def abandon(self, novel_id: UUID, failure: Failure) -> int | None:
+        """Ends the ingestion of a novel that nobody has.
+
+        Returns:
+            The epoch under which its log is to be ended, with one event; None: it has ended, or somebody has it.
+        """
+
     async def postpone(self, job: IngestionJob, seconds: float, *, counted: bool) -> bool:
-        """Puts the novel back into the queue; False: the lease is lost.
+        """Lets the novel wait again; False: the lease is lost.
 
         Args:
             job: what is put back.
-            seconds: how long to wait before the next attempt.
+            seconds: how long it is not listed as waiting.
             counted: whether this attempt counts.
         """
 
     async def state(self, novel_id: UUID) -> IngestionState | None:
         """How an ingestion stands."""
 
+    async def waiting(self, limit: int) -> Sequence[UUID]:
+        """Novels that nobody has though they wait, oldest first."""
+
     async def claim_removal(self) -> UUID | None:
         """Takes a deleted novel whose passages may still be in search; nobody else gets it for a while."""
 
     async def removed(self, novel_id: UUID) -> None:
         """Ends a removal, unless the novel's ingestion may still be running somewhere."""
-
-
-class Notifications(Protocol):
-    """News of ingestions, from any replica. News may be lost or merged; listeners also look by themselves."""
-
-    def of_novel(self, novel_id: UUID) -> AbstractAsyncContextManager["News"]:
-        """News of one novel."""
-
-    def of_queue(self) -> AbstractAsyncContextManager["News"]:
-        """News that there is work."""
-
-
-class News(Protocol):
-    """A listener's end."""
-
-    async def wait(self, seconds: float) -> IngestionState | None:
-        """The latest state that was told, at once or when it comes; None: look for yourself.
-
-        Raises:
-            Unavailable: this replica stops.
-        """
 
 
 class ScenarioStore(Protocol):
@@ -196,10 +184,7 @@ class ScenarioStore(Protocol):
 
 
 class ConversationStore(Protocol):
-    """Conversations and their messages. Every read names the user, so that another's row is not found."""
-
-    async def create(self, conversation: NewConversation) -> Conversation:
-        """Stores a conversation, or returns the one that the user's request_id made before."""
+    """Conversations. Every read names the user, so that another's row is not found."""
 
     async def get(self, conversation_id: UUID, user_id: UUID) -> Conversation | None:
         """The user's conversation."""
@@ -213,15 +198,40 @@ class ConversationStore(Protocol):
     async def delete(self, conversation_id: UUID, user_id: UUID) -> bool:
         """Deletes the user's conversation with its messages; False: the user has no such conversation."""
 
-    async def messages(self, conversation_id: UUID, user_id: UUID, after: int, limit: int) -> Sequence[Message] | None:
-        """The messages after a position, oldest first; None: the user has no such conversation."""
+
+class BranchStore(Protocol):
+    """The trees of messages. Whoever reads has made sure that the conversation is the user's."""
+
+    async def message(self, conversation_id: UUID, message_id: UUID) -> Message | None:
+        """A message of a conversation."""
+
+    async def page(self, conversation_id: UUID, after: int, limit: int) -> Sequence[Message]:
+        """The messages of the chosen branch after a position, oldest first."""
+
+    async def alternatives(self, message: Message) -> Sequence[Message]:
+        """A message and those that stand in its place on other branches, oldest first."""
+
+    async def choose(self, conversation_id: UUID, user_id: UUID, message_id: UUID) -> Conversation | None:
+        """Makes the newest branch with a message the chosen one; None: the user has no such message."""
+
+    async def delete(self, conversation_id: UUID, user_id: UUID, message_id: UUID) -> bool:
+        """Deletes a message with all beneath it; False: the user has no such message."""
+
+    async def fork(self, new: NewFork) -> Conversation:
+        """Stores a conversation with copies of a branch, or returns the one that the user's request_id made before."""
 
 
 class ReplyStore(Protocol):
-    """Replies, within one transaction each."""
+    """Replies; what changes them is within one transaction each."""
 
     def transaction(self) -> AbstractAsyncContextManager["ReplyTransaction"]:
         """All or nothing."""
+
+    async def find(self, user_id: UUID, conversation_id: UUID | None, message_id: UUID | None) -> Reply | None:
+        """A reply of the user's; without a message the conversation's opening."""
+
+    async def pending(self, min_age: float, limit: int) -> Sequence[PendingReply]:
+        """Replies that have not ended and were last taken up so many seconds ago, oldest first."""
 
 
 class ReplyTransaction(Protocol):
@@ -233,31 +243,64 @@ class ReplyTransaction(Protocol):
     async def lock(self, conversation_id: UUID, user_id: UUID) -> Conversation | None:
         """The user's conversation, which nobody else changes until the transaction ends."""
 
+    async def message(self, conversation_id: UUID, message_id: UUID) -> Message | None:
+        """A message of a conversation."""
+
     async def reader_message(self, conversation_id: UUID, request_id: str) -> Message | None:
         """What the reader said in a request."""
 
     async def reply(self, conversation_id: UUID, request_id: str) -> Reply | None:
         """The reply of a request."""
 
+    async def opening(self, conversation_id: UUID) -> Reply | None:
+        """The first reply of a conversation that answers nothing."""
+
     async def add(
-        self, conversation: Conversation, request_id: str | None, content: str | None, lease_id: UUID
-    ) -> Message:
-        """Stores the reader's message, if there is one, and a pending reply after it; returns the reply."""
+        self,
+        conversation_id: UUID,
+        parent_id: UUID | None,
+        request_id: str | None,
+        content: str | None,
+        lease_id: UUID | None,
+    ) -> Reply:
+        """Stores the reader's message, if there is one, and a pending reply after it, which becomes the head.
 
-    async def restart(self, message_id: UUID, lease_id: UUID) -> Message:
-        """Makes a reply pending and empty again, under a new lease."""
+        Without a lease the reply is only reserved.
+        """
 
-    async def history(self, conversation_id: UUID, before: int, limit: int) -> Sequence[Message]:
-        """The last whole messages before a position, oldest first."""
+    async def restart(self, message_id: UUID, lease_id: UUID) -> Reply:
+        """Makes a reply pending and empty, under a new lease and the next epoch."""
+
+    async def advance(self, message_id: UUID) -> Reply:
+        """Gives a reply that has ended the next epoch."""
+
+    async def history(self, message_id: UUID, limit: int) -> Sequence[Message]:
+        """A message and those before it on its branch, oldest first; only whole ones, and stopped ones with text."""
 
     async def context(self, conversation: Conversation) -> tuple[Novel, Scenario]:
         """The novel and the scenario that a conversation plays in."""
 
-    async def lock_reply(self, message_id: UUID) -> Reply | None:
-        """A reply, which nobody else changes until the transaction ends."""
+    async def reader(self, conversation: Conversation) -> User:
+        """Whose a conversation is."""
+
+    async def lock_reply(self, message_id: UUID) -> tuple[Reply, Conversation] | None:
+        """A reply and its conversation, which nobody else changes until the transaction ends."""
 
     async def finish(self, reply: Reply, status: MessageStatus, content: str, record: ReplyRecord) -> Message:
-        """Ends a reply, whole or given up."""
+        """Ends a reply, whole, stopped or given up."""
+
+
+class Jobs(Protocol):
+    """The queues of work that must be done even if nobody waits for it.
+
+    Both return at once: a queue is a hint, and trouble with one is not the caller's. What is lost is swept up.
+    """
+
+    def finish_reply(self, message_id: UUID) -> None:
+        """Has a reply written to its end."""
+
+    def ingest_novel(self, novel_id: UUID) -> None:
+        """Has a novel ingested."""
 
 
 class Search(Protocol):
@@ -306,11 +349,7 @@ class Stores(Protocol):
 
     @property
     def ingestion(self) -> IngestionStore:
-        """The queues of ingestions and removals."""
-
-    @property
-    def notifications(self) -> Notifications:
-        """News of ingestions."""
+        """Ingestions and removals."""
 
     @property
     def scenarios(self) -> ScenarioStore:
@@ -318,7 +357,11 @@ class Stores(Protocol):
 
     @property
     def conversations(self) -> ConversationStore:
-        """Conversations and their messages."""
+        """Conversations."""
+
+    @property
+    def branches(self) -> BranchStore:
+        """Their messages."""
 
     @property
     def replies(self) -> ReplyStore:

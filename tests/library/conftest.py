@@ -1,6 +1,6 @@
-"""A library on a real PostgreSQL and real sockets, with a search whose answers a test decides.
+"""A library on a real PostgreSQL, a real Valkey and real sockets, with peers whose answers a test decides.
 
-The real search is met in the end-to-end tests; here it must be able to fail on command.
+The real search and jobs are met in the end-to-end tests; here they must be able to fail on command.
 """
 
 import asyncio
@@ -13,6 +13,8 @@ from uuid import uuid4
 import grpc
 import pytest
 from gaji.gateway.v1 import stream_events_pb2 as events_pb
+from gaji.jobs.v1 import job_service_pb2 as jobs_pb
+from gaji.jobs.v1 import job_service_pb2_grpc as jobs_rpc
 from gaji.library.v1 import auth_service_pb2 as auth_pb
 from gaji.library.v1 import auth_service_pb2_grpc as auth_rpc
 from gaji.library.v1 import conversation_service_pb2_grpc as conversations_rpc
@@ -46,6 +48,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         ingest_trouble: errors for the next ingestions, one each.
         gate: while it is unset, an ingestion waits after its first progress.
         remark: what it says of its progress, instead of the stage's name.
+        language: what it finds a novel to be in.
         stored: novels whose passages it holds.
         address: where it serves.
     """
@@ -55,6 +58,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
     ingest_trouble: list[MeshError] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     remark: str = ""
+    language: str = "en"
     stored: set[str] = field(default_factory=set)
     ingested: list[str] = field(default_factory=list)
     running: int = 0
@@ -95,7 +99,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
             yield search_pb.IngestNovelResponse(
                 sequence=4,
                 complete=search_pb.IngestionSummary(
-                    novel_id=request.novel_id, language="en", words=7, chapters=3, passages=2, characters=1
+                    novel_id=request.novel_id, language=self.language, words=7, chapters=3, passages=2, characters=1
                 ),
             )
         finally:
@@ -142,6 +146,63 @@ class FakeSearch(search_rpc.SearchServiceServicer):
 
     def _passages(self, novel_id: str) -> list[search_pb.Passage]:
         return [search_pb.Passage(id=passage, novel_id=novel_id) for passage in self.passages.get(novel_id, [])]
+
+
+@dataclass
+class FakeJobs(jobs_rpc.JobServiceServicer):
+    """Notes what it is to do, and has novels ingested like the real one: it asks until that has ended.
+
+    Attributes:
+        trouble: an error that it answers with.
+        gate: while it is unset, it does not answer.
+        drives: whether it does what is asked.
+        closing: whether the test is over.
+        libraries: whom it asks, the first of them.
+        replies: the replies that are to be finished.
+        novels: those that are to be ingested.
+        address: where it serves.
+    """
+
+    address: str = ""
+    trouble: MeshError | None = None
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    drives: bool = True
+    closing: bool = False
+    libraries: list["LibraryClient"] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
+    novels: list[str] = field(default_factory=list)
+    tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def Enqueue(self, request: jobs_pb.EnqueueRequest, context: Any) -> jobs_pb.EnqueueResponse:  # noqa: N802
+        await self.gate.wait()
+        if self.trouble is not None:
+            raise self.trouble
+        if request.WhichOneof("job") == "finish_reply":
+            self.replies.append(request.finish_reply.message_id)
+        else:
+            self.novels.append(request.ingest_novel.novel_id)
+            if self.drives:
+                self.tasks.append(asyncio.create_task(self._drive(request.ingest_novel.novel_id)))
+        return jobs_pb.EnqueueResponse(job_id=str(uuid4()))
+
+    async def _drive(self, novel_id: str) -> None:
+        while True:
+            try:
+                if self.libraries:
+                    await self.libraries[0].ingest(novel_id)
+                    return
+                await asyncio.sleep(0.05)
+            except NotFound:
+                return
+            except MeshError:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                if self.closing:
+                    raise
+                await asyncio.sleep(0.05)  # gRPC's word for a channel that was closed
 
 
 @dataclass
@@ -195,8 +256,12 @@ class LibraryClient:
         )
         return (await owner.call(self.scenarios.CreateScenario, request)).scenario
 
-    async def watch(self, reader: Reader, novel_id: str) -> list[novels_pb.WatchIngestionResponse]:
-        request = novels_pb.WatchIngestionRequest(novel_id=novel_id)
+    async def ingest(self, novel_id: str) -> novels_pb.IngestionStatus:
+        request = novels_pb.RunIngestionRequest(novel_id=novel_id)
+        return (await self.nobody.call(self.novels.RunIngestion, request)).status
+
+    async def watch(self, reader: Reader, novel_id: str, after: str = "") -> list[novels_pb.WatchIngestionResponse]:
+        request = novels_pb.WatchIngestionRequest(novel_id=novel_id, after=after)
         return [event async for event in reader.stream(self.novels.WatchIngestion, request)]
 
 
@@ -211,6 +276,22 @@ async def search(jwt_keys: JwtKeys) -> AsyncIterator[FakeSearch]:
         yield fake
 
 
+@pytest.fixture
+async def jobs(jwt_keys: JwtKeys) -> AsyncIterator[FakeJobs]:
+    fake = FakeJobs()
+    settings = MeshSettings(listen="127.0.0.1:0", jwt_public_key_file=jwt_keys.public, drain_seconds=0.1)
+    descriptor = jobs_pb.DESCRIPTOR.services_by_name["JobService"]
+    service = Service(descriptor, fake, jobs_rpc.add_JobServiceServicer_to_server)
+    async with open_server(settings, [service], name="jobs") as server:
+        fake.address = server.address
+        yield fake
+        fake.gate.set()
+        fake.closing = True
+        for task in fake.tasks:
+            task.cancel()
+        await asyncio.gather(*fake.tasks, return_exceptions=True)
+
+
 @asynccontextmanager
 async def serve_search(fake: FakeSearch, keys: JwtKeys, listen: str = "127.0.0.1:0") -> AsyncIterator[str]:
     settings = MeshSettings(listen=listen, jwt_public_key_file=keys.public, drain_seconds=0.1)
@@ -221,18 +302,20 @@ async def serve_search(fake: FakeSearch, keys: JwtKeys, listen: str = "127.0.0.1
 
 
 @pytest.fixture
-def settings(postgres_url: str, jwt_keys: JwtKeys) -> Callable[..., LibrarySettings]:
+def settings(postgres_url: str, redis_url: str, jwt_keys: JwtKeys) -> Callable[..., LibrarySettings]:
     def make(**changes: Any) -> LibrarySettings:
         values = {
             "listen": "127.0.0.1:0",
             "admin_listen": "127.0.0.1:0",
             "database_url": postgres_url,
+            "redis_url": redis_url,
             "pool_min": 1,
             "pool_max": 5,
             "jwt_private_key_file": jwt_keys.private,
             "jwt_public_key_file": jwt_keys.public,
             "cache_target": NOWHERE,
             "search_target": NOWHERE,
+            "jobs_target": NOWHERE,
             "drain_seconds": 0.5,
             "ingestion_poll_seconds": 0.3,
             "ingestion_lease_seconds": 1.5,
@@ -244,18 +327,25 @@ def settings(postgres_url: str, jwt_keys: JwtKeys) -> Callable[..., LibrarySetti
 
 
 @pytest.fixture
-def open_client(settings: Callable[..., LibrarySettings], search: FakeSearch) -> OpenLibrary:
+def open_client(settings: Callable[..., LibrarySettings], search: FakeSearch, jobs: FakeJobs) -> OpenLibrary:
     """Starts a library: ``async with open_client(pool_max=2) as library``."""
 
     @asynccontextmanager
     async def start(**changes: Any) -> AsyncIterator[LibraryClient]:
         async with (
-            open_library(settings(**{"search_target": search.address, **changes})) as server,
+            open_library(
+                settings(**{"search_target": search.address, "jobs_target": jobs.address, **changes})
+            ) as server,
             grpc.aio.insecure_channel(
                 server.address, options=[("grpc.max_send_message_length", 16 * 1024 * 1024)]
             ) as channel,
         ):
-            yield LibraryClient(server, channel)
+            client = LibraryClient(server, channel)
+            jobs.libraries.append(client)
+            try:
+                yield client
+            finally:
+                jobs.libraries.remove(client)
 
     return start
 

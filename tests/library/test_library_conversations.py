@@ -61,7 +61,7 @@ async def test_a_conversation_keeps_its_character(library: LibraryClient, scene:
     found = await get(library, scene.reader, conversation_id)
     assert (found.scenario_id, found.novel_id) == (scene.scenario_id, scene.novel_id)
     assert (found.character_id, found.character_name) == (scene.character_id, "Ada")
-    assert (found.title, found.status, found.message_count) == ("What if?", pb.CONVERSATION_STATUS_PENDING, 0)
+    assert (found.title, found.status, found.message_count) == ("What if?", pb.CONVERSATION_STATUS_PENDING, 1)
 
 
 async def test_the_same_request_makes_one(library: LibraryClient, scene: Scene, search: FakeSearch) -> None:
@@ -170,7 +170,7 @@ async def test_lists_are_by_last_use_and_in_pages(library: LibraryClient, scene:
             break
     assert [conversation.conversation_id for conversation in found] == expected
     used = found[0]
-    assert (used.status, used.message_count) == (pb.CONVERSATION_STATUS_OPEN, 2)
+    assert (used.status, used.message_count) == (pb.CONVERSATION_STATUS_OPEN, 3)
     assert used.last_message == ("Are you there? " * 20)[:200]
 
 
@@ -189,6 +189,7 @@ async def test_messages_come_oldest_first_in_pages(library: LibraryClient, scene
             break
     reader, character = pb.MESSAGE_ROLE_READER, pb.MESSAGE_ROLE_CHARACTER
     assert found == [
+        (character, ""),  # the opening
         (reader, "Line 0"),
         (character, ""),
         (reader, "Line 1"),

@@ -1,12 +1,14 @@
 """The schema and the pool: migrations, exhaustion, a database that goes away."""
 
 import asyncio
+import io
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from alembic import command
 from gaji.library.v1 import user_service_pb2 as users_pb
 
 from mesh import deadlines
@@ -16,7 +18,7 @@ from services.library.config import LibrarySettings
 from services.library.stores import open_stores
 from services.library.stores.address import tls
 from services.library.stores.database import Database, open_database
-from services.library.stores.migrate import migrate
+from services.library.stores.migrate import _config, migrate
 from tests.library.conftest import LibraryClient, OpenLibrary
 
 Settings = Callable[..., LibrarySettings]
@@ -55,6 +57,69 @@ async def test_a_newer_schema_is_left_alone(postgres_url: str) -> None:
     await migrate(postgres_url)
     await fetch(postgres_url, "UPDATE alembic_version SET version_num = '9999' RETURNING 1")
     assert await migrate(postgres_url) == "9999"
+
+
+def script(revisions: str, *, down: bool = False) -> str:
+    output = io.StringIO()
+    (command.downgrade if down else command.upgrade)(_config(output), revisions, sql=True)
+    return output.getvalue()
+
+
+async def run(url: str, statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute(statements)
+    finally:
+        await connection.close()
+
+
+BEFORE_BRANCHES = """
+INSERT INTO users (user_id, display_name) VALUES (gen_random_uuid(), 'Ada');
+INSERT INTO novels (novel_id, owner_id, title, author, language, visibility, request_hash, status)
+    SELECT gen_random_uuid(), user_id, 'The Tower', '', 'en', 'public', '', status
+    FROM users, unnest(ARRAY['complete', 'pending']) AS status;
+INSERT INTO scenarios (scenario_id, owner_id, novel_id, title, description, passage_ids, visibility)
+    SELECT gen_random_uuid(), owner_id, novel_id, 'What if?', 'x', '{}', 'private' FROM novels;
+INSERT INTO conversations
+    (conversation_id, user_id, scenario_id, novel_id, character_id, character_name, character_description)
+    SELECT gen_random_uuid(), owner_id, scenario_id, novel_id, gen_random_uuid(), 'Ada', '' FROM scenarios;
+INSERT INTO messages (message_id, conversation_id, position, role, content, status, lease_id, leased_at)
+    SELECT gen_random_uuid(), conversation_id, position, CASE position % 2 WHEN 0 THEN 'reader' ELSE 'character' END,
+           'Line ' || position, CASE position WHEN 3 THEN 'pending' ELSE 'complete' END,
+           CASE position % 2 WHEN 1 THEN gen_random_uuid() END, now()
+    FROM conversations, generate_series(0, 3) AS position;
+UPDATE conversations SET message_count = 4;
+"""
+
+
+BRANCHES = """
+CREATE VIEW branches AS WITH RECURSIVE branch AS (
+    SELECT messages.* FROM messages JOIN conversations ON head_id = message_id
+    UNION ALL
+    SELECT messages.* FROM messages JOIN branch ON messages.message_id = branch.parent_id
+)
+SELECT * FROM branch;
+"""
+
+
+async def test_messages_become_one_branch_and_back(postgres_url: str) -> None:
+    await run(postgres_url, await asyncio.to_thread(script, "0001"))
+    await run(postgres_url, BEFORE_BRANCHES)
+    await migrate(postgres_url)
+    await run(postgres_url, BRANCHES)
+    lines = await fetch(postgres_url, "SELECT content FROM branches ORDER BY conversation_id, position")
+    assert lines == [f"Line {number}" for number in range(4)] * 2
+    assert await fetch(postgres_url, "SELECT DISTINCT epoch FROM branches WHERE role = 'character'") == [1]
+    assert await fetch(postgres_url, "SELECT last_sequence FROM novels WHERE status = 'complete'") == [1]
+    await run(
+        postgres_url,
+        "DROP VIEW branches; DELETE FROM messages WHERE position = 1; UPDATE messages SET status = 'stopped'",
+    )
+    await run(postgres_url, await asyncio.to_thread(script, "0002:0001", down=True))
+    kept = await fetch(postgres_url, "SELECT position || ' ' || content || ' ' || status FROM messages")
+    assert kept == ["0 Line 0 failed"] * 2, "what follows a message goes with it"
+    assert await migrate(postgres_url) == "0002"
 
 
 async def test_every_foreign_key_has_an_index(postgres_url: str) -> None:
@@ -165,7 +230,6 @@ async def test_the_library_outlives_broken_connections(library: LibraryClient, p
             break
         except Unavailable:
             await asyncio.sleep(0.02)
-    # The listening connection comes back too.
     events = await library.watch(guest, await library.novel(guest))
     assert events[-1].WhichOneof("event") == "complete"
 

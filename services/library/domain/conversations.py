@@ -3,13 +3,13 @@
 from uuid import UUID, uuid4
 
 from mesh.errors import InvalidArgument
-from mesh.pages import decode_token, encode_token, page_size
+from mesh.pages import page_size
 from mesh.validation import Violations
 from services.library.domain.errors import not_found
 from services.library.domain.novels import request_id_reused
 from services.library.domain.paging import page, read_key
 from services.library.domain.scenarios import Scenarios
-from services.library.models import Conversation, Message, NewConversation, Page
+from services.library.models import Conversation, NewConversation, Page
 from services.library.ports import ConversationStore, Search
 
 
@@ -20,24 +20,6 @@ class Conversations:
         self._conversations = conversations
         self._scenarios = scenarios
         self._search = search
-
-    async def create(self, user_id: UUID, scenario_id: UUID, character_id: UUID, request_id: str) -> Conversation:
-        """Begins a conversation, once per request_id.
-
-        Raises:
-            InvalidArgument: the character is not of the scenario's novel, or the request_id was used before for
-                another scenario or character.
-            NotFound: the user sees no such scenario, or there is no such character.
-            Unavailable: search, which knows the characters, does not answer.
-        """
-        check = Violations()
-        check.request_id("request_id", request_id)
-        check.raise_if_any()
-        found = await self.begun(user_id, scenario_id, character_id, request_id)
-        if found is not None:
-            return found
-        new = await self.plan(user_id, scenario_id, character_id, request_id)
-        return same_request(await self._conversations.create(new), scenario_id, character_id)
 
     async def begun(self, user_id: UUID, scenario_id: UUID, character_id: UUID, request_id: str) -> Conversation | None:
         """The conversation that the same request has made before.
@@ -98,26 +80,6 @@ class Conversations:
         if not await self._conversations.delete(conversation_id, user_id):
             raise not_found("conversation_id", conversation_id, "conversation")
 
-    async def messages(self, user_id: UUID, conversation_id: UUID, size: int, token: str) -> Page[Message]:
-        """The messages of the user's conversation, oldest first.
-
-        Raises:
-            InvalidArgument: size or token breaks the contract.
-            NotFound: the user has no such conversation.
-        """
-        check = Violations()
-        size = page_size(check, size)
-        parts = decode_token(check, token, 1)
-        position = parts[0] if parts else "-1"
-        if parts and not (position.isascii() and position.isdigit() and len(position) < 10):
-            check.add("page_token", "is not a token of this list; leave it out to begin at the first page")
-        check.raise_if_any()
-        found = await self._conversations.messages(conversation_id, user_id, int(position), size + 1)
-        if found is None:
-            raise not_found("conversation_id", conversation_id, "conversation")
-        more = len(found) > size
-        return Page(found[:size], encode_token(str(found[size - 1].position)) if more else "")
-
 
 def same_request(found: Conversation, scenario_id: UUID, character_id: UUID) -> Conversation:
     """What was made by a request_id, if it is what is asked for now.
@@ -125,6 +87,6 @@ def same_request(found: Conversation, scenario_id: UUID, character_id: UUID) -> 
     Raises:
         InvalidArgument: it is not.
     """
-    if (found.scenario_id, found.character_id) != (scenario_id, character_id):
+    if (found.scenario_id, found.character_id) != (scenario_id, character_id) or found.forked_message_id:
         raise request_id_reused()
     return found

@@ -3,15 +3,21 @@
 from dataclasses import dataclass
 
 from services.library.domain.accounts import Accounts
+from services.library.domain.attempts import Attempts, Policy
+from services.library.domain.branches import Branches
 from services.library.domain.conversations import Conversations
+from services.library.domain.ingestion import Ingestions
 from services.library.domain.novels import Novels
 from services.library.domain.passwords import Passwords
+from services.library.domain.progress import ProgressHub
 from services.library.domain.reads import Reads
 from services.library.domain.replies import Replies
 from services.library.domain.scenarios import Scenarios
 from services.library.domain.tokens import TokenIssuer
+from services.library.domain.watching import Watching
+from services.library.domain.writing import Writing
 from services.library.models import Visibility
-from services.library.ports import Cache, Search, Stores
+from services.library.ports import Cache, Jobs, Search, Stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +27,37 @@ class Terms:
     Attributes:
         refresh_token_seconds: life of a refresh token.
         novel_visibility: who sees a novel whose maker did not say.
-        reply_lease_seconds: after which a pending reply may be taken over.
+        ingestion: how ingestions are gone about.
     """
 
     refresh_token_seconds: int
     novel_visibility: Visibility
-    reply_lease_seconds: float
+    ingestion: Policy
 
 
 class Library:
     """What the library offers, whatever carries the calls."""
 
     def __init__(
-        self, *, stores: Stores, search: Search, cache: Cache, passwords: Passwords, tokens: TokenIssuer, terms: Terms
+        self,
+        *,
+        stores: Stores,
+        search: Search,
+        cache: Cache,
+        jobs: Jobs,
+        hub: ProgressHub,
+        passwords: Passwords,
+        tokens: TokenIssuer,
+        terms: Terms,
     ) -> None:
         self.reads = Reads(cache, stores.users, stores.novels, stores.scenarios)
         self.accounts = Accounts(stores.users, passwords, tokens, self.reads, terms.refresh_token_seconds)
-        self.novels = Novels(
-            stores.novels, stores.ingestion, stores.notifications, self.reads, search, default=terms.novel_visibility
-        )
+        self.novels = Novels(stores.novels, stores.ingestion, self.reads, search, jobs, default=terms.novel_visibility)
+        attempts = Attempts(stores.ingestion, search, terms.ingestion)
+        self.ingestions = Ingestions(stores.ingestion, hub, self.reads, attempts)
+        self.watching = Watching(self.novels, stores.novels, stores.ingestion, hub)
         self.scenarios = Scenarios(stores.scenarios, self.novels, self.reads, search)
         self.conversations = Conversations(stores.conversations, self.scenarios, search)
-        self.replies = Replies(stores.replies, self.conversations, terms.reply_lease_seconds)
+        self.branches = Branches(stores.branches, self.conversations, self.reads)
+        self.replies = Replies(stores.replies, self.conversations, jobs)
+        self.writing = Writing(stores.replies, tokens)

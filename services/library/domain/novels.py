@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
 from uuid import UUID, uuid4
 
 from mesh.errors import InvalidArgument, MeshError
@@ -12,16 +11,14 @@ from mesh.validation import Violations
 from services.library.domain.errors import not_found, not_owner
 from services.library.domain.paging import page, read_key
 from services.library.domain.reads import Reads
-from services.library.models import Failure, IngestionStatus, NewNovel, Novel, Page, Progress, Visibility
-from services.library.ports import IngestionStore, Notifications, NovelStore, Search
+from services.library.models import NewNovel, Novel, Page, Visibility
+from services.library.ports import IngestionStore, Jobs, NovelStore, Search
 
 log = get_logger(__name__)
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 # A BCP 47 tag has subtags of 1 to 8 letters and digits; 35 characters hold any that is in use (RFC 5646, 4.4.1).
 _LANGUAGE = 35
-# News of an ingestion may be lost with a connection; a watcher looks for itself this often.
-_LOOK_SECONDS = 10.0
 
 
 class Novels:
@@ -30,9 +27,9 @@ class Novels:
     Args:
         novels: where they are kept.
         ingestion: how they go into search.
-        notifications: news of that.
         reads: reads through the cache.
         search: the search room.
+        jobs: has them ingested.
         default: who sees a novel whose maker did not say.
     """
 
@@ -40,17 +37,17 @@ class Novels:
         self,
         novels: NovelStore,
         ingestion: IngestionStore,
-        notifications: Notifications,
         reads: Reads,
         search: Search,
+        jobs: Jobs,
         *,
         default: Visibility,
     ) -> None:
         self._novels = novels
         self._ingestion = ingestion
-        self._notifications = notifications
         self._reads = reads
         self._search = search
+        self._jobs = jobs
         self._default = default
 
     async def create(
@@ -64,7 +61,7 @@ class Novels:
         visibility: Visibility | None,
         request_id: str,
     ) -> Novel:
-        """Stores a novel, once per request_id, and queues its ingestion.
+        """Stores a novel, once per request_id, and has it ingested.
 
         Raises:
             InvalidArgument: a field breaks the contract, or the request_id was used with other content.
@@ -93,6 +90,8 @@ class Novels:
         novel, stored_hash = await self._novels.create(new)
         if stored_hash != request_hash:
             raise request_id_reused()
+        if not novel.status.ended:
+            self._jobs.ingest_novel(novel.novel_id)
         return novel
 
     async def get(self, user_id: UUID, novel_id: UUID) -> Novel:
@@ -160,34 +159,6 @@ class Novels:
             log.warning("search removes a novel later", extra={"novel_id": str(novel_id), "reason": error.reason})
         else:
             await self._ingestion.removed(novel_id)
-
-    async def watch(self, user_id: UUID, novel_id: UUID) -> AsyncGenerator[Progress | Novel | Failure, None]:
-        """How the ingestion goes: progress at once and whenever it changes, then the novel or why it failed.
-
-        Raises:
-            NotFound: the user sees no such novel, or it is deleted meanwhile.
-        """
-        await self.get(user_id, novel_id)
-        async with self._notifications.of_novel(novel_id) as news:  # first listen, then look: nothing is missed
-            state = await self._ingestion.state(novel_id)
-            told: Progress | None = None
-            while True:
-                if state is None:
-                    raise not_found("novel_id", novel_id, "novel")
-                progress = state.progress.no_less_than(told.percent if told else 0)
-                if progress != told:
-                    yield progress
-                    told = progress
-                if state.status.ended:
-                    break
-                state = await news.wait(_LOOK_SECONDS) or await self._ingestion.state(novel_id)
-        novel = await self._novels.get(novel_id)
-        if novel is None:
-            raise not_found("novel_id", novel_id, "novel")
-        if novel.status is IngestionStatus.FAILED and novel.failure is not None:
-            yield novel.failure
-        else:
-            yield novel
 
     async def _own(self, user_id: UUID, novel_id: UUID) -> None:
         novel = await self.get(user_id, novel_id)

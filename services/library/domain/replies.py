@@ -1,25 +1,24 @@
-"""Replies: reserved, written by generation under a lease, and stored once."""
+"""Replies as readers ask for them: reserved once per request, to be written by whoever gets the lease."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-from mesh.errors import Aborted, FailedPrecondition, NotFound
+from mesh.errors import Aborted, FailedPrecondition, InvalidArgument
 from mesh.validation import Violations
 from services.library.domain.conversations import Conversations, same_request
 from services.library.domain.errors import not_found
 from services.library.domain.novels import request_id_reused
 from services.library.models import (
     Conversation,
-    Failure,
     Message,
     MessageStatus,
     NewConversation,
     Novel,
     Reply,
-    ReplyRecord,
+    Role,
     Scenario,
 )
-from services.library.ports import ReplyStore, ReplyTransaction
+from services.library.ports import Jobs, ReplyStore, ReplyTransaction
 
 _CONTENT = 8_000
 _HISTORY = 50
@@ -30,7 +29,7 @@ class Context:
     """What a prompt needs.
 
     Attributes:
-        history: the last whole messages, oldest first, the reader's new one included.
+        history: the last whole messages of the reply's branch, oldest first, the reader's new one included.
     """
 
     novel: Novel
@@ -41,152 +40,215 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A reply: to be written under the lease, or, without lease and context, whole already."""
+    """A reply: to be written under its lease, or, without context, written by another or ended."""
 
-    reply: Message
-    lease_id: UUID | None = None
+    reply: Reply
     context: Context | None = None
+
+    @property
+    def lease_id(self) -> UUID | None:
+        """The right to write it; None: there is none."""
+        return self.reply.lease_id if self.context else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a request_id has made before: the reader's message, if there was one, and the reply."""
+
+    said: Message | None
+    reply: Reply
 
 
 class Replies:
-    """The state machine of a reply: pending under a lease, then complete or failed; failed may begin anew.
+    """Begins replies.
 
     Args:
         replies: where they are kept.
         conversations: what they belong to.
-        lease_seconds: after which a pending reply may be taken over.
+        jobs: has them written when nobody waits for them.
     """
 
-    def __init__(self, replies: ReplyStore, conversations: Conversations, lease_seconds: float) -> None:
+    def __init__(self, replies: ReplyStore, conversations: Conversations, jobs: Jobs) -> None:
         self._replies = replies
         self._conversations = conversations
-        self._lease_seconds = lease_seconds
+        self._jobs = jobs
 
     async def begin_answer(self, user_id: UUID, conversation_id: UUID, content: str, request_id: str) -> Begun:
-        """Stores what the reader says and reserves the answer, once per request_id.
+        """Stores what the reader says at the end of the chosen branch and reserves the answer, once per request_id.
 
         Raises:
             InvalidArgument: a field breaks the contract, or the request_id was used for something else.
             NotFound: the user has no such conversation.
-            Aborted: the answer to this request is being written (reason REPLY_IN_PROGRESS).
         """
-        check = Violations()
-        check.text("content", content, 1, _CONTENT)
-        check.request_id("request_id", request_id)
-        check.raise_if_any()
+        _check(request_id, content)
         async with self._replies.transaction() as transaction:
-            conversation = await transaction.lock(conversation_id, user_id)
-            if conversation is None:
-                raise not_found("conversation_id", conversation_id, "conversation")
-            return await self._begin(transaction, conversation, content, request_id)
+            conversation = await self._lock(transaction, conversation_id, user_id)
+            made = await _made(transaction, conversation_id, request_id)
+            if made is not None:
+                same = made.said is not None and made.said.content == content
+                return await _resume(transaction, conversation, made, same=same)
+            return await _add(transaction, conversation, conversation.head_id, request_id, content)
+
+    async def begin_again(self, user_id: UUID, conversation_id: UUID, message_id: UUID, request_id: str) -> Begun:
+        """Reserves another reply in the place of one that has ended, once per request_id.
+
+        Raises:
+            InvalidArgument: the request_id breaks the contract or was used for something else.
+            NotFound: the user has no such message.
+            FailedPrecondition: it is no reply that has ended (reason REPLY_NOT_ENDED).
+        """
+        _check(request_id)
+        async with self._replies.transaction() as transaction:
+            conversation = await self._lock(transaction, conversation_id, user_id)
+            named = await transaction.message(conversation_id, message_id)
+            made = await _made(transaction, conversation_id, request_id)
+            if made is not None:  # the reply that it stands for may be gone meanwhile
+                again = made.reply.message
+                same = made.said is None and again.message_id != message_id
+                same = same and (named is None or named.parent_id == again.parent_id)
+                return await _resume(transaction, conversation, made, same=same)
+            if named is None:
+                raise not_found("message_id", message_id, "message")
+            if named.role is not Role.CHARACTER or named.status is MessageStatus.PENDING:
+                text = "names no reply that has ended; wait for its end, or stop it"
+                raise FailedPrecondition(f"message_id {text}", reason="REPLY_NOT_ENDED", fields={"message_id": text})
+            return await _add(transaction, conversation, named.parent_id, request_id, None)
+
+    async def begin_edited(
+        self, user_id: UUID, conversation_id: UUID, message_id: UUID, content: str, request_id: str
+    ) -> Begun:
+        """Stores what the reader says in the place of a message of theirs and reserves the answer, once per request_id.
+
+        Raises:
+            InvalidArgument: a field breaks the contract, the request_id was used for something else, or the message is
+                the character's.
+            NotFound: the user has no such message.
+        """
+        _check(request_id, content)
+        async with self._replies.transaction() as transaction:
+            conversation = await self._lock(transaction, conversation_id, user_id)
+            named = await transaction.message(conversation_id, message_id)
+            made = await _made(transaction, conversation_id, request_id)
+            if made is not None:
+                said = made.said
+                same = said is not None and said.content == content and said.message_id != message_id
+                same = same and said is not None and (named is None or named.parent_id == said.parent_id)
+                return await _resume(transaction, conversation, made, same=same)
+            if named is None:
+                raise not_found("message_id", message_id, "message")
+            if named.role is not Role.READER:
+                text = "names a message of the character's; only what the reader has said can be said in another way"
+                raise InvalidArgument(f"message_id {text}", reason="INVALID_FIELD", fields={"message_id": text})
+            return await _add(transaction, conversation, named.parent_id, request_id, content)
 
     async def begin_opening(self, user_id: UUID, scenario_id: UUID, character_id: UUID, request_id: str) -> Begun:
-        """Reserves the first message of a conversation, which is begun when the request_id is new.
+        """Takes up the first message of a conversation, which is begun when the request_id is new.
 
         Raises:
             InvalidArgument: the character is not of the scenario's novel, or the request_id was used for something
                 else.
             NotFound: the user sees no such scenario, or there is no such character.
-            Aborted: the message is being written (reason REPLY_IN_PROGRESS).
             Unavailable: search, which knows the characters, does not answer.
         """
-        check = Violations()
-        check.request_id("request_id", request_id)
-        check.raise_if_any()
-        begun: Conversation | NewConversation | None = await self._conversations.begun(
-            user_id, scenario_id, character_id, request_id
-        )
-        if begun is None:  # search is asked before the transaction, which would hold its connection meanwhile
-            begun = await self._conversations.plan(user_id, scenario_id, character_id, request_id)
+        begun = await self._plan(user_id, scenario_id, character_id, request_id)
         async with self._replies.transaction() as transaction:
-            if isinstance(begun, NewConversation):
-                begun = same_request(await transaction.create_conversation(begun), scenario_id, character_id)
-            conversation = await transaction.lock(begun.conversation_id, user_id)
-            if conversation is None:
-                raise Aborted("the conversation was just deleted; try again", reason="CONCURRENT_CHANGE")
-            return await self._begin(transaction, conversation, None, request_id)
+            conversation = await self._begun(transaction, begun, user_id, scenario_id, character_id)
+            made = await _made(transaction, conversation.conversation_id, request_id)
+            if made is not None:
+                return await _resume(transaction, conversation, made, same=made.said is None)
+            return await _add(transaction, conversation, conversation.head_id, request_id, None)
 
-    async def _begin(
-        self, transaction: ReplyTransaction, conversation: Conversation, content: str | None, request_id: str
-    ) -> Begun:
-        conversation_id = conversation.conversation_id
-        lease_id = uuid4()
-        found = await transaction.reply(conversation_id, request_id) if request_id else None
-        if found is None:
-            reply = await transaction.add(conversation, request_id or None, content, lease_id)
-        else:
-            said = await transaction.reader_message(conversation_id, request_id)
-            if (said.content if said else None) != content:
-                raise request_id_reused()
-            if found.message.status is MessageStatus.COMPLETE:
-                return Begun(found.message)
-            if found.message.status is MessageStatus.PENDING:
-                self._check_abandoned(found)
-            reply = await transaction.restart(found.message.message_id, lease_id)
-        novel, scenario = await transaction.context(conversation)
-        history = await transaction.history(conversation_id, reply.position, _HISTORY)
-        return Begun(reply, lease_id, Context(novel, scenario, conversation, list(history)))
+    async def reserve_opening(
+        self, user_id: UUID, scenario_id: UUID, character_id: UUID, request_id: str
+    ) -> tuple[Conversation, UUID | None]:
+        """Begins a conversation, once per request_id, and has its first message written.
 
-    def _check_abandoned(self, reply: Reply) -> None:
-        left = self._lease_seconds - reply.lease_age
-        if left > 0:
-            raise Aborted(
-                "the reply to this request is being written; wait for it, or ask again later",
-                reason="REPLY_IN_PROGRESS",
-                retry_after=min(left, 1.0),
-                metadata={"message_id": str(reply.message.message_id)},
-            )
-
-    async def complete(self, message_id: UUID, lease_id: UUID, content: str, record: ReplyRecord) -> Message:
-        """Stores a whole reply; the same again changes nothing.
+        Returns:
+            The conversation and its first message; None where its reader has begun it without one.
 
         Raises:
-            NotFound: there is no such reply.
-            FailedPrecondition: the lease is no longer the reply's (reason LEASE_LOST).
+            MeshError: as `begin_opening`.
         """
-        return await self._finish(message_id, lease_id, MessageStatus.COMPLETE, content, record)
-
-    async def fail(self, message_id: UUID, lease_id: UUID, content: str, record: ReplyRecord) -> Message:
-        """Gives a reply up with what was written of it; the same again changes nothing.
-
-        Raises:
-            NotFound: there is no such reply.
-            FailedPrecondition: the lease is no longer the reply's (reason LEASE_LOST).
-        """
-        return await self._finish(message_id, lease_id, MessageStatus.FAILED, content, record)
-
-    async def _finish(
-        self, message_id: UUID, lease_id: UUID, status: MessageStatus, content: str, record: ReplyRecord
-    ) -> Message:
+        begun = await self._plan(user_id, scenario_id, character_id, request_id)
         async with self._replies.transaction() as transaction:
-            reply = await transaction.lock_reply(message_id)
-            if reply is None:
-                text = "names no reply; its conversation may have been deleted"
-                raise NotFound(f"message_id {text}", reason="MESSAGE_NOT_FOUND", fields={"message_id": text})
-            if reply.lease_id == lease_id:
-                if reply.message.status is MessageStatus.PENDING:
-                    return await transaction.finish(reply, status, _storable(content), _storable_record(record))
-                if reply.message.status is status:
-                    return reply.message
-        text = "does not hold the reply: it was taken over or has ended"
-        raise FailedPrecondition(f"lease_id {text}", reason="LEASE_LOST", fields={"lease_id": text})
+            conversation = await self._begun(transaction, begun, user_id, scenario_id, character_id)
+            conversation_id = conversation.conversation_id
+            opening = await transaction.opening(conversation_id)
+            if opening is None and conversation.head_id is None:
+                opening = await transaction.add(conversation_id, None, request_id or None, None, None)
+        if opening is None:
+            return conversation, None
+        if opening.pending and opening.epoch == 0:
+            self._jobs.finish_reply(opening.message.message_id)
+        return conversation, opening.message.message_id
+
+    async def _plan(
+        self, user_id: UUID, scenario_id: UUID, character_id: UUID, request_id: str
+    ) -> Conversation | NewConversation:
+        """The request's conversation; search is asked before a transaction, which would hold a connection meanwhile."""
+        _check(request_id)
+        found = await self._conversations.begun(user_id, scenario_id, character_id, request_id)
+        return found or await self._conversations.plan(user_id, scenario_id, character_id, request_id)
+
+    async def _begun(
+        self,
+        transaction: ReplyTransaction,
+        begun: Conversation | NewConversation,
+        user_id: UUID,
+        scenario_id: UUID,
+        character_id: UUID,
+    ) -> Conversation:
+        if isinstance(begun, NewConversation):
+            begun = same_request(await transaction.create_conversation(begun), scenario_id, character_id)
+        conversation = await transaction.lock(begun.conversation_id, user_id)
+        if conversation is None:
+            raise Aborted("the conversation was just deleted; try again", reason="CONCURRENT_CHANGE")
+        return conversation
+
+    async def _lock(self, transaction: ReplyTransaction, conversation_id: UUID, user_id: UUID) -> Conversation:
+        conversation = await transaction.lock(conversation_id, user_id)
+        if conversation is None:
+            raise not_found("conversation_id", conversation_id, "conversation")
+        return conversation
 
 
-def _storable(text: str) -> str:
-    # PostgreSQL keeps no NUL, and a model that utters one must not cost the reader the reply.
-    return text.replace("\0", "")
+async def context_of(transaction: ReplyTransaction, conversation: Conversation, reply: Message) -> Context:
+    """What the prompt of a reply needs."""
+    novel, scenario = await transaction.context(conversation)
+    history = await transaction.history(reply.parent_id, _HISTORY) if reply.parent_id else []
+    return Context(novel, scenario, conversation, list(history))
 
 
-def _storable_record(record: ReplyRecord) -> ReplyRecord:
-    failure = record.failure
-    if failure is not None:
-        failure = Failure(
-            _storable(failure.code), _storable(failure.reason), _storable(failure.message), failure.retryable
-        )
-    return replace(
-        record,
-        provider=_storable(record.provider),
-        model=_storable(record.model),
-        passage_ids=[_storable(passage_id) for passage_id in record.passage_ids],
-        failure=failure,
-    )
+async def _made(transaction: ReplyTransaction, conversation_id: UUID, request_id: str) -> _Made | None:
+    reply = await transaction.reply(conversation_id, request_id) if request_id else None
+    return _Made(await transaction.reader_message(conversation_id, request_id), reply) if reply else None
+
+
+async def _add(
+    transaction: ReplyTransaction,
+    conversation: Conversation,
+    parent_id: UUID | None,
+    request_id: str,
+    content: str | None,
+) -> Begun:
+    reply = await transaction.add(conversation.conversation_id, parent_id, request_id or None, content, uuid4())
+    return Begun(reply, await context_of(transaction, conversation, reply.message))
+
+
+async def _resume(transaction: ReplyTransaction, conversation: Conversation, made: _Made, *, same: bool) -> Begun:
+    """The request's reply: taken up when it is nobody's, i.e. was given up or only reserved."""
+    if not same:
+        raise request_id_reused()
+    reply = made.reply
+    if reply.message.status is not MessageStatus.FAILED and not (reply.pending and reply.epoch == 0):
+        return Begun(reply)
+    reply = await transaction.restart(reply.message.message_id, uuid4())
+    return Begun(reply, await context_of(transaction, conversation, reply.message))
+
+
+def _check(request_id: str, content: str | None = None) -> None:
+    check = Violations()
+    if content is not None:
+        check.text("content", content, 1, _CONTENT)
+    check.request_id("request_id", request_id)
+    check.raise_if_any()

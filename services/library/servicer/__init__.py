@@ -36,7 +36,7 @@ def services(library: Library) -> Sequence[Service]:
         ),
         Service(
             novels.DESCRIPTOR.services_by_name["NovelService"],
-            NovelServicer(library.novels),
+            NovelServicer(library.novels, library.ingestions, library.watching),
             novels_rpc.add_NovelServiceServicer_to_server,
         ),
         Service(
@@ -46,7 +46,7 @@ def services(library: Library) -> Sequence[Service]:
         ),
         Service(
             conversations.DESCRIPTOR.services_by_name["ConversationService"],
-            ConversationServicer(library.conversations, library.replies),
+            ConversationServicer(library.conversations, library.branches, library.replies, library.writing),
             conversations_rpc.add_ConversationServiceServicer_to_server,
         ),
     ]

@@ -7,7 +7,9 @@ from gaji.library.v1 import novel_service_pb2 as pb
 from gaji.library.v1 import novel_service_pb2_grpc as rpc
 
 from mesh.interceptors.pipeline import Context
+from services.library.domain.ingestion import Ingestions
 from services.library.domain.novels import Novels
+from services.library.domain.watching import Gap, Watching
 from services.library.models import Novel, Progress
 from services.library.servicer import wire
 
@@ -15,8 +17,10 @@ from services.library.servicer import wire
 class NovelServicer(rpc.NovelServiceServicer):
     """`gaji.library.v1.NovelService`."""
 
-    def __init__(self, novels: Novels) -> None:
+    def __init__(self, novels: Novels, ingestions: Ingestions, watching: Watching) -> None:
         self._novels = novels
+        self._ingestions = ingestions
+        self._watching = watching
 
     async def CreateNovel(self, request: pb.CreateNovelRequest, context: Context) -> pb.CreateNovelResponse:
         novel = await self._novels.create(
@@ -61,13 +65,32 @@ class NovelServicer(rpc.NovelServiceServicer):
     ) -> AsyncGenerator[pb.WatchIngestionResponse, None]:
         user_id = wire.caller()
         (novel_id,) = wire.uuids(novel_id=request.novel_id)
-        sequence = 0
-        async with aclosing(self._novels.watch(user_id, novel_id)) as events:
-            async for event in events:
-                sequence += 1
-                if isinstance(event, Progress):
-                    yield pb.WatchIngestionResponse(sequence=sequence, progress=wire.progress(event))
-                elif isinstance(event, Novel):
-                    yield pb.WatchIngestionResponse(sequence=sequence, complete=wire.novel(event))
+        async with aclosing(self._watching.watch(user_id, novel_id, request.after)) as events:
+            async for told in events:
+                response = pb.WatchIngestionResponse(sequence=told.sequence, cursor=str(told.cursor or ""))
+                if isinstance(told.event, Progress):
+                    response.progress.CopyFrom(wire.progress(told.event))
+                elif isinstance(told.event, Novel):
+                    response.complete.CopyFrom(wire.novel(told.event))
+                elif isinstance(told.event, Gap):
+                    response.gap.CopyFrom(wire.gap(told.event))
                 else:
-                    yield pb.WatchIngestionResponse(sequence=sequence, failed=wire.failure(event))
+                    response.failed.CopyFrom(wire.failure(told.event))
+                yield response
+
+    async def RunIngestion(self, request: pb.RunIngestionRequest, context: Context) -> pb.RunIngestionResponse:
+        (novel_id,) = wire.uuids(novel_id=request.novel_id)
+        return pb.RunIngestionResponse(status=wire.ingestion_status(await self._ingestions.run(novel_id)))
+
+    async def ListWaitingNovels(
+        self, request: pb.ListWaitingNovelsRequest, context: Context
+    ) -> pb.ListWaitingNovelsResponse:
+        found = await self._ingestions.waiting(request.limit)
+        return pb.ListWaitingNovelsResponse(novel_ids=map(str, found))
+
+    async def AbandonIngestion(
+        self, request: pb.AbandonIngestionRequest, context: Context
+    ) -> pb.AbandonIngestionResponse:
+        (novel_id,) = wire.uuids(novel_id=request.novel_id)
+        await self._ingestions.abandon(novel_id, wire.read_failure(request.failure))
+        return pb.AbandonIngestionResponse()

@@ -15,6 +15,8 @@ from mesh import identity
 from mesh.validation import Violations
 from services.library.domain.accounts import Session
 from services.library.domain.errors import unknown_user
+from services.library.domain.replies import Context
+from services.library.domain.watching import Gap
 from services.library.models import (
     Conversation,
     ConversationStatus,
@@ -53,6 +55,7 @@ _MESSAGE = {
     MessageStatus.PENDING: conversations.MESSAGE_STATUS_PENDING,
     MessageStatus.COMPLETE: conversations.MESSAGE_STATUS_COMPLETE,
     MessageStatus.FAILED: conversations.MESSAGE_STATUS_FAILED,
+    MessageStatus.STOPPED: conversations.MESSAGE_STATUS_STOPPED,
 }
 
 
@@ -179,6 +182,8 @@ def conversation(value: Conversation) -> conversations.Conversation:
         last_message=value.last_message,
         created_at=_time(value.created_at),
         updated_at=_time(value.updated_at),
+        head_message_id=str(value.head_id or ""),
+        forked_from_id=str(value.forked_from_id or ""),
     )
 
 
@@ -192,12 +197,20 @@ def message(value: Message) -> conversations.Message:
         status=_MESSAGE[value.status],
         record=_record(value.record) if value.record else None,
         created_at=_time(value.created_at),
+        parent_id=str(value.parent_id or ""),
+        alternatives=value.alternatives,
+        alternative=value.alternative,
     )
 
 
 def progress(value: Progress) -> events.Progress:
     """How far a job has come."""
     return events.Progress(progress=value.percent, stage=value.stage, message=value.message)
+
+
+def gap(value: Gap) -> events.Gap:
+    """Events that are no longer kept."""
+    return events.Gap(first_sequence=value.first, last_sequence=value.last)
 
 
 def failure(value: Failure) -> events.Failure:
@@ -207,7 +220,6 @@ def failure(value: Failure) -> events.Failure:
 
 def read_record(value: conversations.ReplyRecord) -> ReplyRecord:
     """How a reply was made."""
-    failed = value.failure
     return ReplyRecord(
         provider=value.provider,
         model=value.model,
@@ -216,9 +228,25 @@ def read_record(value: conversations.ReplyRecord) -> ReplyRecord:
         first_token_ms=value.first_token_ms,
         total_ms=value.total_ms,
         passage_ids=list(value.passage_ids),
-        failure=Failure(failed.code, failed.reason, failed.message, failed.retryable)
-        if value.HasField("failure")
-        else None,
+        failure=read_failure(value.failure) if value.HasField("failure") else None,
+        last_sequence=value.last_sequence,
+    )
+
+
+def read_failure(value: events.Failure) -> Failure:
+    """Why something could not be completed."""
+    return Failure(value.code, value.reason, value.message, value.retryable)
+
+
+def context(value: Context) -> conversations.ReplyContext:
+    """What a prompt needs."""
+    return conversations.ReplyContext(
+        novel=novel(value.novel),
+        scenario=scenario(value.scenario),
+        character_id=str(value.conversation.character_id),
+        character_name=value.conversation.character_name,
+        character_description=value.conversation.character_description,
+        history=map(message, value.history),
     )
 
 
@@ -232,6 +260,7 @@ def _record(value: ReplyRecord) -> conversations.ReplyRecord:
         total_ms=value.total_ms,
         passage_ids=value.passage_ids,
         failure=failure(value.failure) if value.failure else None,
+        last_sequence=value.last_sequence,
     )
 
 

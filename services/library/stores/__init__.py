@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import asyncpg
 
 from services.library.config import LibrarySettings
+from services.library.stores.branches import PostgresBranches
 from services.library.stores.conversations import PostgresConversations
 from services.library.stores.database import open_database
 from services.library.stores.ingestion import PostgresIngestion
 from services.library.stores.migrate import migrate
-from services.library.stores.notify import PostgresNotifications, open_notifications
 from services.library.stores.novels import PostgresNovels
 from services.library.stores.replies import PostgresReplies
 from services.library.stores.scenarios import PostgresScenarios
@@ -25,9 +25,9 @@ class PostgresStores:
     users: PostgresUsers
     novels: PostgresNovels
     ingestion: PostgresIngestion
-    notifications: PostgresNotifications
     scenarios: PostgresScenarios
     conversations: PostgresConversations
+    branches: PostgresBranches
     replies: PostgresReplies
 
 
@@ -44,13 +44,12 @@ async def open_stores(settings: LibrarySettings) -> AsyncIterator[PostgresStores
             database = await stack.enter_async_context(open_database(settings))
         except asyncpg.PostgresError as error:
             raise OSError(f"PostgreSQL at GAJI_DATABASE_URL refuses: {error}") from error
-        notifications = await stack.enter_async_context(open_notifications(settings.database_url))
         yield PostgresStores(
             PostgresUsers(database),
             PostgresNovels(database),
             PostgresIngestion(database, settings.ingestion_lease_seconds),
-            notifications,
             PostgresScenarios(database),
             PostgresConversations(database),
+            PostgresBranches(database),
             PostgresReplies(database),
         )

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from mesh.errors import Aborted
 from services.library.domain.errors import not_found, unknown_user
-from services.library.models import Conversation, Message, NewConversation
+from services.library.models import Conversation, NewConversation
 from services.library.ports import Key
 from services.library.stores import rows
 from services.library.stores.database import Connection, Database
@@ -16,11 +16,6 @@ class PostgresConversations:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    async def create(self, conversation: NewConversation) -> Conversation:
-        """Stores a conversation, or returns the one that the user's request_id made before."""
-        async with self._database.transaction("conversations.create") as connection:
-            return await insert(connection, conversation)
 
     async def get(self, conversation_id: UUID, user_id: UUID) -> Conversation | None:
         """The user's conversation."""
@@ -67,25 +62,6 @@ class PostgresConversations:
                 user_id,
             )
         return row is not None
-
-    async def messages(self, conversation_id: UUID, user_id: UUID, after: int, limit: int) -> Sequence[Message] | None:
-        """The messages after a position, oldest first."""
-        async with self._database.connection("conversations.messages") as connection:
-            owned = await connection.fetchval(
-                "SELECT true FROM conversations WHERE conversation_id = $1 AND user_id = $2", conversation_id, user_id
-            )
-            if not owned:
-                return None
-            found = await connection.fetch(
-                """
-                SELECT * FROM messages WHERE conversation_id = $1 AND position > $2
-                ORDER BY position LIMIT $3
-                """,
-                conversation_id,
-                after,
-                limit,
-            )
-        return [rows.message(row) for row in found]
 
 
 async def insert(connection: Connection, new: NewConversation) -> Conversation:

@@ -1,8 +1,7 @@
-"""The queue of ingestions, and of removals of deleted novels from search."""
+"""Ingestions and who has them, and the queue of removals of deleted novels from search."""
 
+from collections.abc import Sequence
 from uuid import UUID, uuid4
-
-import asyncpg
 
 from services.library.models import (
     Failure,
@@ -12,8 +11,7 @@ from services.library.models import (
     Progress,
 )
 from services.library.stores import rows
-from services.library.stores.database import Connection, Database
-from services.library.stores.notify import NOVEL_CHANNEL, QUEUE_CHANNEL, news
+from services.library.stores.database import Database
 
 # How long a removal that was taken and never ended stays with its taker.
 _REMOVAL_SECONDS = 30.0
@@ -23,7 +21,7 @@ class PostgresIngestion:
     """The port `IngestionStore`.
 
     Args:
-        database: where the queue is.
+        database: where the novels are.
         lease_seconds: how long a driver may be silent before another takes its novel.
     """
 
@@ -31,55 +29,37 @@ class PostgresIngestion:
         self._database = database
         self._lease_seconds = lease_seconds
 
-    async def claim(self) -> IngestionJob | None:
-        """Leases the oldest novel that waits, or whose driver has fallen silent."""
+    async def claim(self, novel_id: UUID) -> IngestionJob | None:
+        """Leases a novel that waits, or whose driver has fallen silent, under the next epoch."""
         lease_id = uuid4()
         async with self._database.transaction("ingestion.claim") as connection:
             row = await connection.fetchrow(
                 """
                 UPDATE novels
-                SET status = 'running', attempts = attempts + 1, lease_id = $1,
-                    lease_expires_at = now() + make_interval(secs => $2), updated_at = now()
-                WHERE novel_id = (
-                    SELECT novel_id FROM novels
-                    WHERE (status = 'pending' AND next_attempt_at <= now())
-                       OR (status = 'running' AND lease_expires_at < now())
-                    ORDER BY created_at FOR UPDATE SKIP LOCKED LIMIT 1
-                )
+                SET status = 'running', attempts = attempts + 1, epoch = epoch + 1, lease_id = $2,
+                    lease_expires_at = now() + make_interval(secs => $3), updated_at = now()
+                WHERE novel_id = $1
+                  AND (status = 'pending' OR (status = 'running' AND lease_expires_at < now()))
                 RETURNING *
                 """,
+                novel_id,
                 lease_id,
                 self._lease_seconds,
             )
             if row is None:
                 return None
-            text = await connection.fetchval("SELECT content FROM novel_texts WHERE novel_id = $1", row["novel_id"])
-            await _tell(connection, row)
-        return IngestionJob(rows.novel(row), text, lease_id, row["attempts"])
+            text = await connection.fetchval("SELECT content FROM novel_texts WHERE novel_id = $1", novel_id)
+        return IngestionJob(rows.novel(row), text, lease_id, row["attempts"], row["epoch"], row["progress"])
 
-    async def heartbeat(self, job: IngestionJob) -> bool:
-        """Renews the lease."""
-        async with self._database.connection("ingestion.heartbeat") as connection:
-            row = await connection.fetchrow(
-                """
-                UPDATE novels SET lease_expires_at = now() + make_interval(secs => $3)
-                WHERE novel_id = $1 AND lease_id = $2 RETURNING novel_id
-                """,
-                job.novel.novel_id,
-                job.lease_id,
-                self._lease_seconds,
-            )
-        return row is not None
-
-    async def progress(self, job: IngestionJob, progress: Progress) -> bool:
-        """Stores progress, which never falls, and renews the lease."""
+    async def heartbeat(self, job: IngestionJob, progress: Progress) -> bool:
+        """Renews the lease and stores progress, which never falls."""
         return await self._change(
-            "ingestion.progress",
+            "ingestion.heartbeat",
             """
             UPDATE novels
             SET progress = greatest(progress, $3), stage = $4, stage_message = $5,
                 lease_expires_at = now() + make_interval(secs => $6)
-            WHERE novel_id = $1 AND lease_id = $2 RETURNING *
+            WHERE novel_id = $1 AND lease_id = $2 RETURNING novel_id
             """,
             job,
             progress.percent,
@@ -88,16 +68,16 @@ class PostgresIngestion:
             self._lease_seconds,
         )
 
-    async def complete(self, job: IngestionJob, summary: IngestionSummary) -> bool:
+    async def complete(self, job: IngestionJob, summary: IngestionSummary, last_sequence: int) -> bool:
         """Ends the ingestion well."""
         return await self._change(
             "ingestion.complete",
             """
             UPDATE novels
             SET status = 'complete', language = $3, words = $4, chapters = $5, passages = $6, characters = $7,
-                progress = 100, stage = 'complete', stage_message = 'Ready', failure = NULL,
+                last_sequence = $8, progress = 100, stage = 'complete', stage_message = 'Ready', failure = NULL,
                 lease_id = NULL, lease_expires_at = NULL, updated_at = now()
-            WHERE novel_id = $1 AND lease_id = $2 RETURNING *
+            WHERE novel_id = $1 AND lease_id = $2 RETURNING novel_id
             """,
             job,
             summary.language or job.novel.language,
@@ -105,23 +85,43 @@ class PostgresIngestion:
             summary.chapters,
             summary.passages,
             summary.characters,
+            last_sequence,
         )
 
-    async def fail(self, job: IngestionJob, failure: Failure) -> bool:
+    async def fail(self, job: IngestionJob, failure: Failure, last_sequence: int) -> bool:
         """Ends the ingestion without an index."""
         return await self._change(
             "ingestion.fail",
             """
             UPDATE novels
-            SET status = 'failed', failure = $3, lease_id = NULL, lease_expires_at = NULL, updated_at = now()
-            WHERE novel_id = $1 AND lease_id = $2 RETURNING *
+            SET status = 'failed', failure = $3, last_sequence = $4, lease_id = NULL, lease_expires_at = NULL,
+                updated_at = now()
+            WHERE novel_id = $1 AND lease_id = $2 RETURNING novel_id
             """,
             job,
             rows.failure_json(failure),
+            last_sequence,
         )
 
+    async def abandon(self, novel_id: UUID, failure: Failure) -> int | None:
+        """Ends the ingestion of a novel that nobody has, under the next epoch."""
+        async with self._database.connection("ingestion.abandon") as connection:
+            epoch: int | None = await connection.fetchval(
+                """
+                UPDATE novels
+                SET status = 'failed', failure = $2, epoch = epoch + 1, last_sequence = 1, lease_id = NULL,
+                    lease_expires_at = NULL, updated_at = now()
+                WHERE novel_id = $1
+                  AND (status = 'pending' OR (status = 'running' AND lease_expires_at < now()))
+                RETURNING epoch
+                """,
+                novel_id,
+                rows.failure_json(failure),
+            )
+        return epoch
+
     async def postpone(self, job: IngestionJob, seconds: float, *, counted: bool) -> bool:
-        """Puts the novel back into the queue."""
+        """Lets the novel wait again."""
         return await self._change(
             "ingestion.postpone",
             """
@@ -129,21 +129,38 @@ class PostgresIngestion:
             SET status = 'pending', next_attempt_at = now() + make_interval(secs => $3), attempts = attempts - $4,
                 stage = 'queued', stage_message = 'Waiting for its turn',
                 lease_id = NULL, lease_expires_at = NULL, updated_at = now()
-            WHERE novel_id = $1 AND lease_id = $2 RETURNING *
+            WHERE novel_id = $1 AND lease_id = $2 RETURNING novel_id
             """,
             job,
             seconds,
             0 if counted else 1,
-            wake=True,
         )
 
     async def state(self, novel_id: UUID) -> IngestionState | None:
         """How an ingestion stands."""
         async with self._database.connection("ingestion.state") as connection:
             row = await connection.fetchrow(
-                "SELECT status, progress, stage, stage_message FROM novels WHERE novel_id = $1", novel_id
+                """
+                SELECT status, progress, stage, stage_message, epoch, last_sequence
+                FROM novels WHERE novel_id = $1
+                """,
+                novel_id,
             )
         return rows.ingestion(row) if row else None
+
+    async def waiting(self, limit: int) -> Sequence[UUID]:
+        """Novels that nobody has though they wait, oldest first."""
+        async with self._database.connection("ingestion.waiting") as connection:
+            found = await connection.fetch(
+                """
+                SELECT novel_id FROM novels
+                WHERE (status = 'pending' AND next_attempt_at <= now())
+                   OR (status = 'running' AND lease_expires_at < now())
+                ORDER BY created_at LIMIT $1
+                """,
+                limit,
+            )
+        return [row["novel_id"] for row in found]
 
     async def claim_removal(self) -> UUID | None:
         """Takes a deleted novel whose passages may still be in search."""
@@ -172,19 +189,7 @@ class PostgresIngestion:
                 novel_id,
             )
 
-    async def _change(
-        self, purpose: str, statement: str, job: IngestionJob, *values: object, wake: bool = False
-    ) -> bool:
-        async with self._database.transaction(purpose) as connection:
+    async def _change(self, purpose: str, statement: str, job: IngestionJob, *values: object) -> bool:
+        async with self._database.connection(purpose) as connection:
             row = await connection.fetchrow(statement, job.novel.novel_id, job.lease_id, *values)
-            if row is None:
-                return False
-            await _tell(connection, row)
-            if wake:
-                await connection.execute("SELECT pg_notify($1, '')", QUEUE_CHANNEL)
-        return True
-
-
-async def _tell(connection: Connection, row: asyncpg.Record) -> None:
-    state = rows.ingestion(row)
-    await connection.execute("SELECT pg_notify($1, $2)", NOVEL_CHANNEL, news(row["novel_id"], state))
+        return row is not None

@@ -9,7 +9,6 @@ from services.library.models import NewNovel, Novel
 from services.library.ports import Key
 from services.library.stores import rows
 from services.library.stores.database import Database
-from services.library.stores.notify import NOVEL_CHANNEL, QUEUE_CHANNEL
 
 # How long after its lease a driver that has not noticed the deletion may still be heard of in search.
 _SETTLE_SECONDS = 5.0
@@ -22,7 +21,7 @@ class PostgresNovels:
         self._database = database
 
     async def create(self, novel: NewNovel) -> tuple[Novel, bytes]:
-        """Stores a novel and queues its ingestion, once per request_id."""
+        """Stores a novel, which then waits for its ingestion, once per request_id."""
         with rows.parents({"novels_owner": unknown_user()}):
             async with self._database.transaction("novels.create") as connection:
                 row = await connection.fetchrow(
@@ -46,7 +45,6 @@ class PostgresNovels:
                     await connection.execute(
                         "INSERT INTO novel_texts (novel_id, content) VALUES ($1, $2)", novel.novel_id, novel.text
                     )
-                    await connection.execute("SELECT pg_notify($1, '')", QUEUE_CHANNEL)
                 else:
                     row = await connection.fetchrow(
                         "SELECT * FROM novels WHERE owner_id = $1 AND request_id = $2",
@@ -121,8 +119,5 @@ class PostgresNovels:
                 novel_id,
                 novel["lease_expires_at"],
                 _SETTLE_SECONDS,
-            )
-            await connection.execute(
-                "SELECT pg_notify($1, $2), pg_notify($3, '')", NOVEL_CHANNEL, str(novel_id), QUEUE_CHANNEL
             )
         return [row["scenario_id"] for row in scenarios]

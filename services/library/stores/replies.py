@@ -4,22 +4,27 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
+import asyncpg
+
 from services.library.models import (
     Conversation,
     Message,
     MessageStatus,
     NewConversation,
     Novel,
+    PendingReply,
     Reply,
     ReplyRecord,
     Role,
     Scenario,
+    User,
 )
-from services.library.stores import rows
+from services.library.stores import rows, tree
 from services.library.stores.conversations import insert
 from services.library.stores.database import Connection, Database
+from services.library.stores.tree import PLACED
 
-_PREVIEW = 200
+_OPENING = " WHERE message.conversation_id = $1 AND message.parent_id IS NULL AND message.role = 'character'"
 
 
 class PostgresReplies:
@@ -34,6 +39,42 @@ class PostgresReplies:
         async with self._database.transaction("replies") as connection:
             yield PostgresReplyTransaction(connection)
 
+    async def find(self, user_id: UUID, conversation_id: UUID | None, message_id: UUID | None) -> Reply | None:
+        """A reply of the user's; without a message the conversation's opening."""
+        async with self._database.connection("replies.find") as connection:
+            if message_id is None:
+                row = await connection.fetchrow(
+                    PLACED + _OPENING + " AND owner.user_id = $2 ORDER BY message.position LIMIT 1",
+                    conversation_id,
+                    user_id,
+                )
+            else:
+                row = await connection.fetchrow(
+                    PLACED
+                    + """
+                    WHERE message.message_id = $1 AND message.role = 'character' AND owner.user_id = $2
+                      AND ($3::uuid IS NULL OR message.conversation_id = $3)
+                    """,
+                    message_id,
+                    user_id,
+                    conversation_id,
+                )
+        return rows.reply(row) if row else None
+
+    async def pending(self, min_age: float, limit: int) -> Sequence[PendingReply]:
+        """Replies that have not ended, oldest first."""
+        async with self._database.connection("replies.pending") as connection:
+            found = await connection.fetch(
+                """
+                SELECT message_id, epoch, extract(epoch FROM clock_timestamp() - leased_at)::float8 AS lease_age
+                FROM messages WHERE status = 'pending' AND leased_at <= clock_timestamp() - make_interval(secs => $1)
+                ORDER BY leased_at LIMIT $2
+                """,
+                min_age,
+                limit,
+            )
+        return [PendingReply(row["message_id"], row["epoch"], row["lease_age"]) for row in found]
+
 
 class PostgresReplyTransaction:
     """The port `ReplyTransaction`."""
@@ -47,93 +88,110 @@ class PostgresReplyTransaction:
 
     async def lock(self, conversation_id: UUID, user_id: UUID) -> Conversation | None:
         """The user's conversation, which nobody else changes until the transaction ends."""
+        return await tree.lock(self._connection, conversation_id, user_id)
+
+    async def message(self, conversation_id: UUID, message_id: UUID) -> Message | None:
+        """A message of a conversation."""
         row = await self._connection.fetchrow(
-            """
-            SELECT conversations.*, scenarios.title FROM conversations JOIN scenarios USING (scenario_id)
-            WHERE conversation_id = $1 AND user_id = $2 FOR UPDATE OF conversations
-            """,
-            conversation_id,
-            user_id,
+            PLACED + " WHERE message.message_id = $1 AND message.conversation_id = $2", message_id, conversation_id
         )
-        return rows.conversation(row) if row else None
+        return rows.message(row) if row else None
 
     async def reader_message(self, conversation_id: UUID, request_id: str) -> Message | None:
         """What the reader said in a request."""
-        row = await self._connection.fetchrow(
-            "SELECT * FROM messages WHERE conversation_id = $1 AND request_id = $2 AND role = 'reader'",
-            conversation_id,
-            request_id,
-        )
+        row = await self._requested(conversation_id, request_id, Role.READER)
         return rows.message(row) if row else None
 
     async def reply(self, conversation_id: UUID, request_id: str) -> Reply | None:
         """The reply of a request."""
-        row = await self._connection.fetchrow(
-            """
-            SELECT *, extract(epoch FROM clock_timestamp() - leased_at)::float8 AS lease_age FROM messages
-            WHERE conversation_id = $1 AND request_id = $2 AND role = 'character'
-            """,
-            conversation_id,
-            request_id,
-        )
+        row = await self._requested(conversation_id, request_id, Role.CHARACTER)
+        return rows.reply(row) if row else None
+
+    async def opening(self, conversation_id: UUID) -> Reply | None:
+        """The first reply of a conversation that answers nothing."""
+        row = await self._connection.fetchrow(PLACED + _OPENING + " ORDER BY message.position LIMIT 1", conversation_id)
         return rows.reply(row) if row else None
 
     async def add(
-        self, conversation: Conversation, request_id: str | None, content: str | None, lease_id: UUID
-    ) -> Message:
-        """Stores the reader's message, if there is one, and a pending reply after it; returns the reply."""
-        position = conversation.message_count
+        self,
+        conversation_id: UUID,
+        parent_id: UUID | None,
+        request_id: str | None,
+        content: str | None,
+        lease_id: UUID | None,
+    ) -> Reply:
+        """Stores the reader's message, if there is one, and a pending reply after it, which becomes the head."""
+        position = await self._connection.fetchval(
+            "SELECT coalesce(max(position), -1) + 1 FROM messages WHERE conversation_id = $1", conversation_id
+        )
         reply_id = uuid4()
-        said = [] if content is None else [(uuid4(), position, Role.READER, content, MessageStatus.COMPLETE, None)]
-        reply = (reply_id, position + len(said), Role.CHARACTER, "", MessageStatus.PENDING, lease_id)
+        messages = [(reply_id, parent_id, position, Role.CHARACTER, "", MessageStatus.PENDING, lease_id)]
+        if content is not None:
+            said_id = uuid4()
+            messages = [
+                (said_id, parent_id, position, Role.READER, content, MessageStatus.COMPLETE, None),
+                (reply_id, said_id, position + 1, Role.CHARACTER, "", MessageStatus.PENDING, lease_id),
+            ]
         await self._connection.executemany(
             """
             INSERT INTO messages
-                (conversation_id, request_id, message_id, position, role, content, status, lease_id, leased_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8::uuid,
-                    CASE WHEN $8::uuid IS NULL THEN NULL ELSE clock_timestamp() END)
+                (conversation_id, request_id, message_id, parent_id, position, role, content, status, lease_id, epoch,
+                 leased_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::uuid, CASE WHEN $9::uuid IS NULL THEN 0 ELSE 1 END,
+                    CASE WHEN $8::text = 'pending' THEN clock_timestamp() END)
             """,
-            [(conversation.conversation_id, request_id, *values) for values in (*said, reply)],
+            [(conversation_id, request_id, *values) for values in messages],
         )
+        await tree.settle(self._connection, conversation_id, reply_id)
+        return await self._reply(reply_id)
+
+    async def restart(self, message_id: UUID, lease_id: UUID) -> Reply:
+        """Makes a reply pending and empty, under a new lease and the next epoch."""
         await self._connection.execute(
             """
-            UPDATE conversations
-            SET message_count = $2, last_message = coalesce($3, last_message), updated_at = clock_timestamp(),
-                status = CASE WHEN $3 IS NULL THEN status ELSE 'open' END
-            WHERE conversation_id = $1
-            """,
-            conversation.conversation_id,
-            position + len(said) + 1,
-            None if content is None else content[:_PREVIEW],
-        )
-        row = await self._connection.fetchrow("SELECT * FROM messages WHERE message_id = $1", reply_id)
-        return rows.message(rows.given(row))
-
-    async def restart(self, message_id: UUID, lease_id: UUID) -> Message:
-        """Makes a reply pending and empty again, under a new lease."""
-        row = await self._connection.fetchrow(
-            """
-            UPDATE messages SET status = 'pending', content = '', record = NULL, lease_id = $2,
+            UPDATE messages SET status = 'pending', content = '', record = NULL, lease_id = $2, epoch = epoch + 1,
                 leased_at = clock_timestamp()
-            WHERE message_id = $1 RETURNING *
+            WHERE message_id = $1
             """,
             message_id,
             lease_id,
         )
-        return rows.message(rows.given(row))
+        return await self._reply(message_id)
 
-    async def history(self, conversation_id: UUID, before: int, limit: int) -> Sequence[Message]:
-        """The last whole messages before a position, oldest first."""
+    async def advance(self, message_id: UUID) -> Reply:
+        """Gives a reply that has ended the next epoch."""
+        await self._connection.execute(
+            "UPDATE messages SET epoch = epoch + 1, leased_at = clock_timestamp() WHERE message_id = $1", message_id
+        )
+        return await self._reply(message_id)
+
+    async def history(self, message_id: UUID, limit: int) -> Sequence[Message]:
+        """A message and those before it on its branch, oldest first; only whole ones, and stopped ones with text."""
         found = await self._connection.fetch(
             """
-            SELECT * FROM messages WHERE conversation_id = $1 AND position < $2 AND status = 'complete'
-            ORDER BY position DESC LIMIT $3
+            WITH RECURSIVE branch AS (
+                SELECT message_id, parent_id, whole, whole::int AS kept
+                FROM messages CROSS JOIN LATERAL (
+                    SELECT status = 'complete' OR (status = 'stopped' AND content <> '') AS whole
+                ) AS judged
+                WHERE message_id = $1
+                UNION ALL
+                SELECT messages.message_id, messages.parent_id, judged.whole, branch.kept + judged.whole::int
+                FROM branch JOIN messages ON messages.message_id = branch.parent_id CROSS JOIN LATERAL (
+                    SELECT status = 'complete' OR (status = 'stopped' AND content <> '') AS whole
+                ) AS judged
+                WHERE branch.kept < $2
+            )
+            SELECT message_id FROM branch WHERE whole
             """,
-            conversation_id,
-            before,
+            message_id,
             limit,
         )
-        return [rows.message(row) for row in reversed(found)]
+        placed = await self._connection.fetch(
+            PLACED + " WHERE message.message_id = ANY($1) ORDER BY message.position",
+            [row["message_id"] for row in found],
+        )
+        return [rows.message(row) for row in placed]
 
     async def context(self, conversation: Conversation) -> tuple[Novel, Scenario]:
         """The novel and the scenario that a conversation plays in."""
@@ -143,47 +201,49 @@ class PostgresReplyTransaction:
         )
         return rows.novel(rows.given(novel)), rows.scenario(rows.given(scenario))
 
-    async def lock_reply(self, message_id: UUID) -> Reply | None:
-        """A reply, which nobody else changes until the transaction ends."""
-        # Always the conversation first, as in `lock`: two orders of locking would be a deadlock.
-        await self._connection.execute(
+    async def reader(self, conversation: Conversation) -> User:
+        """Whose a conversation is."""
+        row = await self._connection.fetchrow("SELECT * FROM users WHERE user_id = $1", conversation.user_id)
+        return rows.user(rows.given(row))
+
+    async def lock_reply(self, message_id: UUID) -> tuple[Reply, Conversation] | None:
+        """A reply and its conversation, which nobody else changes until the transaction ends."""
+        owner = await self._connection.fetchrow(
             """
-            SELECT FROM conversations
-            WHERE conversation_id = (SELECT conversation_id FROM messages WHERE message_id = $1) FOR UPDATE
+            SELECT conversation_id, user_id FROM messages JOIN conversations USING (conversation_id)
+            WHERE message_id = $1 AND role = 'character'
             """,
             message_id,
         )
-        row = await self._connection.fetchrow(
-            """
-            SELECT *, extract(epoch FROM clock_timestamp() - leased_at)::float8 AS lease_age
-            FROM messages WHERE message_id = $1 AND role = 'character'
-            """,
-            message_id,
-        )
-        return rows.reply(row) if row else None
+        conversation = await self.lock(owner["conversation_id"], owner["user_id"]) if owner else None
+        row = await self._connection.fetchrow(PLACED + " WHERE message.message_id = $1", message_id)
+        return (rows.reply(row), conversation) if row and conversation else None
 
     async def finish(self, reply: Reply, status: MessageStatus, content: str, record: ReplyRecord) -> Message:
-        """Ends a reply, whole or given up."""
-        row = rows.given(
-            await self._connection.fetchrow(
-                "UPDATE messages SET status = $2, content = $3, record = $4 WHERE message_id = $1 RETURNING *",
-                reply.message.message_id,
-                status,
-                content,
-                rows.record_json(record),
-            )
-        )
-        # A reply that is not the last message must not become the preview of the conversation.
+        """Ends a reply, whole, stopped or given up."""
+        message_id, conversation_id = reply.message.message_id, reply.message.conversation_id
         await self._connection.execute(
-            """
-            UPDATE conversations
-            SET status = CASE WHEN $2 THEN 'open' ELSE status END, updated_at = clock_timestamp(),
-                last_message = CASE WHEN message_count = $3 + 1 AND $4 <> '' THEN $4 ELSE last_message END
-            WHERE conversation_id = $1
-            """,
-            reply.message.conversation_id,
-            status is MessageStatus.COMPLETE,
-            reply.message.position,
-            content[:_PREVIEW],
+            "UPDATE messages SET status = $2, content = $3, record = $4 WHERE message_id = $1",
+            message_id,
+            status,
+            content,
+            rows.record_json(record),
         )
-        return rows.message(row)
+        head_id = await self._connection.fetchval(
+            "SELECT head_id FROM conversations WHERE conversation_id = $1", conversation_id
+        )
+        await tree.settle(self._connection, conversation_id, head_id)
+        return (await self._reply(message_id)).message
+
+    async def _requested(self, conversation_id: UUID, request_id: str, role: Role) -> asyncpg.Record | None:
+        return await self._connection.fetchrow(
+            PLACED + " WHERE message.conversation_id = $1 AND message.request_id = $2 AND message.role = $3",
+            conversation_id,
+            request_id,
+            role,
+        )
+
+    async def _reply(self, message_id: UUID) -> Reply:
+        return rows.reply(
+            rows.given(await self._connection.fetchrow(PLACED + " WHERE message.message_id = $1", message_id))
+        )

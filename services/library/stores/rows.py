@@ -47,7 +47,12 @@ def novel(row: asyncpg.Record) -> Novel:
 
 def ingestion(row: asyncpg.Record) -> IngestionState:
     """A row of novels, as the state of its ingestion."""
-    return IngestionState(IngestionStatus(row["status"]), Progress(row["progress"], row["stage"], row["stage_message"]))
+    return IngestionState(
+        IngestionStatus(row["status"]),
+        Progress(row["progress"], row["stage"], row["stage_message"]),
+        row["epoch"],
+        row["last_sequence"],
+    )
 
 
 def scenario(row: asyncpg.Record) -> Scenario:
@@ -65,7 +70,7 @@ def conversation(row: asyncpg.Record) -> Conversation:
 
 
 def message(row: asyncpg.Record) -> Message:
-    """A row of messages."""
+    """A row of messages with its place among its alternatives."""
     values = _values(row, Message)
     values["role"] = Role(row["role"])
     values["status"] = MessageStatus(row["status"])
@@ -74,8 +79,8 @@ def message(row: asyncpg.Record) -> Message:
 
 
 def reply(row: asyncpg.Record) -> Reply:
-    """A row of messages with the age of its lease."""
-    return Reply(message(row), row["lease_id"], row["lease_age"])
+    """A row of messages with its place, its reader and the age of its lease."""
+    return Reply(message(row), row["user_id"], row["lease_id"], row["epoch"], row["lease_age"])
 
 
 def failure_json(failure: Failure) -> str:

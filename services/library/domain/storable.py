@@ -1,0 +1,31 @@
+"""Text from other rooms as PostgreSQL keeps it: without NUL, which must not cost a reader a reply or a novel."""
+
+from dataclasses import replace
+
+from services.library.models import Failure, Progress, ReplyRecord
+
+
+def text(value: str) -> str:
+    """A text."""
+    return value.replace("\0", "")
+
+
+def failure(value: Failure) -> Failure:
+    """A failure."""
+    return Failure(text(value.code), text(value.reason), text(value.message), value.retryable)
+
+
+def progress(value: Progress) -> Progress:
+    """How far a job has come."""
+    return Progress(value.percent, text(value.stage), text(value.message))
+
+
+def record(value: ReplyRecord) -> ReplyRecord:
+    """How a reply was made."""
+    return replace(
+        value,
+        provider=text(value.provider),
+        model=text(value.model),
+        passage_ids=[text(passage_id) for passage_id in value.passage_ids],
+        failure=failure(value.failure) if value.failure else None,
+    )
