@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import grpc
-from gaji.gateway.v1 import stream_events_pb2 as events_pb
 from gaji.library.v1 import conversation_service_pb2 as library_pb
 from gaji.library.v1 import conversation_service_pb2_grpc as library_rpc
 from gaji.search.v1 import search_service_pb2 as search_pb
@@ -13,20 +12,31 @@ from gaji.search.v1 import search_service_pb2_grpc as search_rpc
 from mesh import deadlines, errors, identity
 from mesh.errors import MeshError
 from services.generation.ports import (
-    BegunReply,
+    Edit,
     Message,
     OpeningOf,
+    Outcome,
     Passage,
+    PendingReply,
     Record,
+    Regeneration,
+    Reply,
     ReplyContext,
     ReplyTo,
     Role,
     Work,
 )
+from services.generation.wire import failure, failure_pb
 
 LIBRARY = library_pb.DESCRIPTOR.services_by_name["ConversationService"]
 SEARCH = search_pb.DESCRIPTOR.services_by_name["SearchService"]
 _ENDING_SECONDS = 10.0
+_OUTCOMES: dict[library_pb.MessageStatus, Outcome] = {
+    library_pb.MESSAGE_STATUS_PENDING: Outcome.PENDING,
+    library_pb.MESSAGE_STATUS_COMPLETE: Outcome.COMPLETE,
+    library_pb.MESSAGE_STATUS_FAILED: Outcome.FAILED,
+    library_pb.MESSAGE_STATUS_STOPPED: Outcome.STOPPED,
+}
 _ROLES: dict[library_pb.MessageRole, Role] = {
     library_pb.MESSAGE_ROLE_READER: "user",
     library_pb.MESSAGE_ROLE_CHARACTER: "assistant",
@@ -34,48 +44,68 @@ _ROLES: dict[library_pb.MessageRole, Role] = {
 
 
 class LibraryClient:
-    """The library of conversations, over gRPC."""
+    """The library of conversations, over gRPC; see `services.generation.ports.Library`."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = library_rpc.ConversationServiceStub(channel)
 
-    async def begin_reply(self, work: Work, request_id: str) -> BegunReply:
-        """See `services.generation.ports.Library`."""
+    async def begin_reply(self, work: Work, request_id: str) -> Reply:
+        """Stores the reader's message and reserves the reply, once for each request id."""
         request = library_pb.BeginReplyRequest(request_id=request_id)
         match work:
             case ReplyTo(conversation_id, content):
                 request.reply.CopyFrom(library_pb.ReplyTarget(conversation_id=conversation_id, content=content))
             case OpeningOf(scenario_id, character_id):
                 request.opening.CopyFrom(library_pb.OpeningTarget(scenario_id=scenario_id, character_id=character_id))
+            case Regeneration(conversation_id, message_id):
+                request.regenerate.CopyFrom(
+                    library_pb.RegenerateTarget(conversation_id=conversation_id, message_id=message_id)
+                )
+            case Edit(conversation_id, message_id, content):
+                request.edit.CopyFrom(
+                    library_pb.EditTarget(conversation_id=conversation_id, message_id=message_id, content=content)
+                )
         with errors.translated("library"):
             response = await self._stub.BeginReply(request)
-        reply = response.reply
-        return BegunReply(
-            conversation_id=reply.conversation_id,
-            message_id=reply.message_id,
-            lease_id=response.lease_id,
-            content=reply.content,
-            record=_record(reply.record),
-            context=_context(response.context) if response.HasField("context") else None,
-        )
+        return _reply(response.reply, response.epoch, response.lease_id, response.context)
 
-    async def complete_reply(self, begun: BegunReply, content: str, record: Record) -> None:
-        """See `services.generation.ports.Library`."""
-        request = library_pb.CompleteReplyRequest(
-            message_id=begun.message_id, lease_id=begun.lease_id, content=content, record=_record_pb(record)
-        )
-        with _ending():
-            await self._stub.CompleteReply(request, wait_for_ready=True)
+    async def get_reply(self, conversation_id: str, message_id: str) -> Reply:
+        """A reply of the caller's."""
+        request = library_pb.GetReplyRequest(conversation_id=conversation_id, message_id=message_id)
+        with errors.translated("library"):
+            response = await self._stub.GetReply(request)
+        return _reply(response.reply, response.epoch)
 
-    async def fail_reply(self, begun: BegunReply, content: str, record: Record, failure: MeshError) -> None:
-        """See `services.generation.ports.Library`."""
+    async def take_reply(self, message_id: str, epoch: int, dead_after: float) -> Reply:
+        """Takes a reply whose writer is dead, under the next epoch."""
+        request = library_pb.TakeReplyRequest(message_id=message_id, epoch=epoch, dead_after_seconds=dead_after)
+        with errors.translated("library"):
+            taken = await self._stub.TakeReply(request)
+        return _reply(taken.reply, taken.epoch, taken.lease_id, taken.context, taken.access_token)
+
+    async def pending_replies(self, min_age: float, limit: int) -> list[PendingReply]:
+        """Replies that have not ended, oldest first."""
+        request = library_pb.ListPendingRepliesRequest(min_age_seconds=min_age, limit=limit)
+        with errors.translated("library"):
+            response = await self._stub.ListPendingReplies(request)
+        return [PendingReply(each.message_id, each.epoch, each.lease_age_seconds) for each in response.replies]
+
+    async def end_reply(
+        self, reply: Reply, outcome: Outcome, content: str, record: Record, failure: MeshError | None
+    ) -> None:
+        """Stores how a reply has ended, by its lease."""
         kept = _record_pb(record)
-        kept.failure.CopyFrom(failure_pb(failure))
-        request = library_pb.FailReplyRequest(
-            message_id=begun.message_id, lease_id=begun.lease_id, content=content, record=kept
-        )
+        ids = {"message_id": reply.message_id, "lease_id": reply.lease_id}
         with _ending():
-            await self._stub.FailReply(request, wait_for_ready=True)
+            if outcome is Outcome.COMPLETE:
+                await self._stub.CompleteReply(library_pb.CompleteReplyRequest(**ids, content=content, record=kept))
+            elif outcome is Outcome.STOPPED:
+                request = library_pb.KeepStoppedReplyRequest(**ids, content=content, record=kept)
+                await self._stub.KeepStoppedReply(request)
+            else:
+                if failure is not None:
+                    kept.failure.CopyFrom(failure_pb(failure))
+                await self._stub.FailReply(library_pb.FailReplyRequest(**ids, content=content, record=kept))
 
 
 class SearchClient:
@@ -103,19 +133,9 @@ class SearchClient:
         return [_passage(passage) for passage in response.passages]
 
 
-def failure_pb(error: MeshError) -> events_pb.Failure:
-    """An error as the contract's `Failure`."""
-    return events_pb.Failure(
-        code=error.code.name, reason=error.reason, message=error.message, retryable=error.retryable
-    )
-
-
 @contextmanager
 def _ending() -> Iterator[None]:
-    """A reply's end is stored by the right of its lease: its reader's token and deadline may have ended before it.
-
-    The calls wait for a library that is just restarting: nobody else knows the text.
-    """
+    """A reply's end is stored by the right of its lease: its reader's token and deadline may have ended before it."""
     caller = identity.current()
     identity.enter(None)
     try:
@@ -138,6 +158,7 @@ def _record(record: library_pb.ReplyRecord) -> Record:
         first_token_ms=record.first_token_ms,
         total_ms=record.total_ms,
         passage_ids=tuple(record.passage_ids),
+        last_sequence=record.last_sequence,
     )
 
 
@@ -150,6 +171,29 @@ def _record_pb(record: Record) -> library_pb.ReplyRecord:
         first_token_ms=record.first_token_ms,
         total_ms=record.total_ms,
         passage_ids=record.passage_ids,
+        last_sequence=record.last_sequence,
+    )
+
+
+def _reply(
+    message: library_pb.Message,
+    epoch: int,
+    lease_id: str = "",
+    context: library_pb.ReplyContext | None = None,
+    access_token: str = "",
+) -> Reply:
+    failed = message.record.HasField("failure")
+    return Reply(
+        conversation_id=message.conversation_id,
+        message_id=message.message_id,
+        outcome=_OUTCOMES[message.status],
+        epoch=epoch,
+        content=message.content,
+        record=_record(message.record),
+        failure=failure(message.record.failure) if failed else None,
+        lease_id=lease_id,
+        context=_context(context) if context is not None and lease_id else None,
+        access_token=access_token,
     )
 
 

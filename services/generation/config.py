@@ -5,7 +5,7 @@ import os
 from pydantic import Field, SecretStr
 
 from mesh.config import MeshSettings
-from services.generation.domain.engine import Limits
+from services.generation.domain.writing import Limits
 
 
 class GenerationSettings(MeshSettings):
@@ -14,12 +14,22 @@ class GenerationSettings(MeshSettings):
     listen: str = "127.0.0.1:50053"
     admin_listen: str = "127.0.0.1:9103"
 
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix:// URL of the logs")
+    redis_timeout: float = Field(1.0, gt=0, description="seconds after which Redis counts as down")
+    log_lease_seconds: float = Field(
+        3.0, gt=0, description="how long the writer of a reply may be silent before another takes it"
+    )
+    log_ttl_seconds: float = Field(3600.0, gt=0, description="how long a reply's events are kept after its end")
+
     provider: str = Field("", description="the model's provider; empty: gemini when GEMINI_API_KEY is set, else local")
     max_tokens: int = Field(256, ge=1, le=8192, description="tokens of a reply at most")
     temperature: float = Field(0.7, ge=0, le=2, description="0: always the likeliest word; higher: more varied")
     passages: int = Field(6, ge=1, le=50, description="passages that a reply is given at most")
     passages_seconds: float = Field(5.0, gt=0, description="how long a reply waits for its passages")
-    reply_seconds: float = Field(290.0, gt=0, description="from request to end, where the caller gives more")
+    reply_seconds: float = Field(290.0, gt=0, description="how long a reply may be written")
+    store_seconds: float = Field(
+        300.0, gt=0, description="how long a reply's writer tries to store its end before another may"
+    )
     load_seconds: float = Field(120.0, gt=0, description="how long the model may take to load")
     model_timeout: float = Field(60.0, gt=0, description="longest silence of a remote model")
 
@@ -54,4 +64,4 @@ class GenerationSettings(MeshSettings):
     @property
     def limits(self) -> Limits:
         """How much a reply may take."""
-        return Limits(self.max_tokens, self.temperature, self.reply_seconds)
+        return Limits(self.max_tokens, self.temperature, self.reply_seconds, self.store_seconds)

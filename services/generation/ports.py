@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal, Protocol
 
 from mesh.errors import FailedPrecondition, MeshError
@@ -25,10 +26,13 @@ class Prompt:
         system: who the character is and what the rules are; the same from turn to turn, so that models which keep the
             state of a prompt's beginning can use it again.
         turns: the conversation, oldest first; it ends with the user's turn.
+        prefix: how the answer begins: the model goes on behind it. Only models that can are asked to
+            (`ModelProvider.continues`).
     """
 
     system: str
     turns: tuple[Turn, ...]
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,10 @@ class ModelProvider(Protocol):
     @property
     def context_window(self) -> int:
         """How many tokens prompt and answer may have together."""
+
+    @property
+    def continues(self) -> bool:
+        """Whether it can go on in the middle of an answer (`Prompt.prefix`), as if it had not been interrupted."""
 
     def stream(
         self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
@@ -138,7 +146,11 @@ class ReplyContext:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """How a reply was made; times in milliseconds from the request."""
+    """How a reply was made; times in milliseconds from the request.
+
+    Attributes:
+        last_sequence: the sequence of the last event of its log; 0: not known.
+    """
 
     provider: str = ""
     model: str = ""
@@ -147,25 +159,61 @@ class Record:
     first_token_ms: int = 0
     total_ms: int = 0
     passage_ids: tuple[str, ...] = ()
+    last_sequence: int = 0
+
+
+class Outcome(StrEnum):
+    """How a reply stands: pending, or how it has ended."""
+
+    PENDING = "pending"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
-class BegunReply:
-    """A reply that library holds ready.
+class Reply:
+    """A reply as library has it.
 
     Attributes:
-        lease_id: the right to complete or fail it; empty when it is whole already.
-        content: its text when it is whole already.
-        record: how it was made when it is whole already.
-        context: what its prompt needs; None when it is whole already.
+        outcome: how it stands.
+        epoch: how often it has been taken up; 0: not yet.
+        content: its text, once it has ended.
+        record: how it was made, once it has ended.
+        failure: why it failed, if it did.
+        lease_id: the right to write it; empty: it is another's, or it has ended.
+        context: what its prompt needs; None without a lease.
+        access_token: for calls on the reply's behalf when its reader is not there; empty: use the caller's.
     """
 
     conversation_id: str
     message_id: str
-    lease_id: str
+    outcome: Outcome
+    epoch: int
     content: str = ""
     record: Record = field(default_factory=Record)
+    failure: MeshError | None = None
+    lease_id: str = ""
     context: ReplyContext | None = None
+    access_token: str = field(default="", repr=False)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will be written."""
+        return self.outcome is not Outcome.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class PendingReply:
+    """A reply that has not ended.
+
+    Attributes:
+        age: seconds since it was taken up or, at epoch 0, reserved.
+    """
+
+    message_id: str
+    epoch: int
+    age: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,24 +232,66 @@ class OpeningOf:
     character_id: str
 
 
-Work = ReplyTo | OpeningOf
+@dataclass(frozen=True, slots=True)
+class Regeneration:
+    """The work of writing another reply in the place of one."""
+
+    conversation_id: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The work of answering a message that its reader says in another way."""
+
+    conversation_id: str
+    message_id: str
+    content: str
+
+
+Work = ReplyTo | OpeningOf | Regeneration | Edit
 
 
 class Library(Protocol):
-    """Where conversations are kept."""
+    """Where conversations are kept. All of it raises the `MeshError` that library answers with, or Unavailable."""
 
-    async def begin_reply(self, work: Work, request_id: str) -> BegunReply:
-        """Stores the reader's message and reserves the reply, once for each request id.
+    async def begin_reply(self, work: Work, request_id: str) -> Reply:
+        """Stores the reader's message and reserves the reply, once for each request id."""
 
-        Raises:
-            MeshError: NotFound and the like; Aborted while the reply is being written by another.
+    async def get_reply(self, conversation_id: str, message_id: str) -> Reply:
+        """A reply of the caller's.
+
+        Args:
+            conversation_id: empty: whichever of the caller's has the message.
+            message_id: empty: the conversation's opening.
         """
 
-    async def complete_reply(self, begun: BegunReply, content: str, record: Record) -> None:
-        """Stores the whole reply. It has its own deadline: it may outlive the call that asked for the reply."""
+    async def take_reply(self, message_id: str, epoch: int, dead_after: float) -> Reply:
+        """Takes a reply whose writer is dead, under the next epoch.
 
-    async def fail_reply(self, begun: BegunReply, content: str, record: Record, failure: MeshError) -> None:
-        """Gives the reply up with what was written of it; with its own deadline, like `complete_reply`."""
+        Args:
+            message_id: the reply.
+            epoch: the dead writer's.
+            dead_after: seconds after which a later writer counts as dead as well.
+
+        Raises:
+            Aborted: another has taken it.
+        """
+
+    async def pending_replies(self, min_age: float, limit: int) -> Sequence[PendingReply]:
+        """Replies that have not ended, oldest first, of at least such an age in seconds."""
+
+    async def end_reply(
+        self, reply: Reply, outcome: Outcome, content: str, record: Record, failure: MeshError | None
+    ) -> None:
+        """Stores how a reply has ended, by its lease; the same again changes nothing.
+
+        It has its own deadline, and needs no token: it may outlive the call that asked for the reply.
+
+        Raises:
+            FailedPrecondition: the lease is no longer the reply's.
+            NotFound: the reply was deleted.
+        """
 
 
 class Search(Protocol):

@@ -1,89 +1,125 @@
-"""The contract in front of the engine."""
+"""The contract in front of the replies."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
-from gaji.gateway.v1 import stream_events_pb2 as events_pb
 from gaji.generation.v1 import generation_service_pb2 as pb
 from gaji.generation.v1 import generation_service_pb2_grpc as rpc
 
 from mesh import identity
+from mesh.streamlog import Cursor
+from mesh.streams import Shared
 from mesh.validation import Violations
-from services.generation.clients import failure_pb
-from services.generation.domain.engine import ReplyEngine
-from services.generation.domain.events import Complete, Event, Failed, Progress, Text
-from services.generation.ports import OpeningOf, ReplyTo, Work
+from services.generation.domain.replies import Replies
+from services.generation.ports import Edit, OpeningOf, Regeneration, Reply, ReplyTo, Work
+from services.generation.wire import response
+
+_MOST_ORPHANS = 1000
 
 
 class GenerationServicer(rpc.GenerationServiceServicer):
-    """Answers GenerationService."""
+    """Answers GenerationService. Streams are of `Shared` messages: each event is formatted once, however many read."""
 
-    def __init__(self, engine: ReplyEngine) -> None:
-        self._engine = engine
+    def __init__(self, replies: Replies) -> None:
+        self._replies = replies
 
-    async def StreamReply(
-        self, request: pb.StreamReplyRequest, context: Any
-    ) -> AsyncGenerator[pb.StreamReplyResponse, None]:
+    async def StreamReply(self, request: pb.StreamReplyRequest, context: Any) -> AsyncGenerator[Any, None]:
+        def check(check: Violations) -> Work:
+            check.text("content", request.content, 1, 8_000)
+            return ReplyTo(request.conversation_id, request.content)
+
+        async with aclosing(self._begun(pb.StreamReplyResponse, request, check)) as messages:
+            async for message in messages:
+                yield message
+
+    async def StreamOpening(self, request: pb.StreamOpeningRequest, context: Any) -> AsyncGenerator[Any, None]:
+        def check(check: Violations) -> Work:
+            check.uuid("scenario_id", request.scenario_id)
+            check.uuid("character_id", request.character_id)
+            return OpeningOf(request.scenario_id, request.character_id)
+
+        async with aclosing(self._begun(pb.StreamOpeningResponse, request, check)) as messages:
+            async for message in messages:
+                yield message
+
+    async def RegenerateReply(self, request: pb.RegenerateReplyRequest, context: Any) -> AsyncGenerator[Any, None]:
+        def check(check: Violations) -> Work:
+            check.uuid("message_id", request.message_id)
+            return Regeneration(request.conversation_id, request.message_id)
+
+        async with aclosing(self._begun(pb.RegenerateReplyResponse, request, check)) as messages:
+            async for message in messages:
+                yield message
+
+    async def EditMessage(self, request: pb.EditMessageRequest, context: Any) -> AsyncGenerator[Any, None]:
+        def check(check: Violations) -> Work:
+            check.uuid("message_id", request.message_id)
+            check.text("content", request.content, 1, 8_000)
+            return Edit(request.conversation_id, request.message_id, request.content)
+
+        async with aclosing(self._begun(pb.EditMessageResponse, request, check)) as messages:
+            async for message in messages:
+                yield message
+
+    async def WatchReply(self, request: pb.WatchReplyRequest, context: Any) -> AsyncGenerator[Any, None]:
         identity.require()
         check = Violations()
         check.uuid("conversation_id", request.conversation_id)
-        check.text("content", request.content, 1, 8_000)
-        check.request_id("request_id", request.request_id)
+        if request.message_id:
+            check.uuid("message_id", request.message_id)
         check.raise_if_any()
-        work = ReplyTo(request.conversation_id, request.content)
-        async with aclosing(self._events(work, request.request_id)) as fields:
-            async for field in fields:
-                yield pb.StreamReplyResponse(**field)
+        after = Cursor.parse(request.after) if request.after else None
+        reply = await self._replies.find(request.conversation_id, request.message_id)
+        async with aclosing(self._events(pb.WatchReplyResponse, reply, after)) as messages:
+            async for message in messages:
+                yield message
 
-    async def StreamOpening(
-        self, request: pb.StreamOpeningRequest, context: Any
-    ) -> AsyncGenerator[pb.StreamOpeningResponse, None]:
+    async def StopReply(self, request: pb.StopReplyRequest, context: Any) -> pb.StopReplyResponse:
         identity.require()
         check = Violations()
-        check.uuid("scenario_id", request.scenario_id)
-        check.uuid("character_id", request.character_id)
-        check.request_id("request_id", request.request_id)
+        check.uuid("conversation_id", request.conversation_id)
+        check.uuid("message_id", request.message_id)
         check.raise_if_any()
-        work = OpeningOf(request.scenario_id, request.character_id)
-        async with aclosing(self._events(work, request.request_id)) as fields:
-            async for field in fields:
-                yield pb.StreamOpeningResponse(**field)
+        reply = await self._replies.stop(request.conversation_id, request.message_id)
+        return pb.StopReplyResponse(message_id=reply.message_id, outcome=reply.outcome, content=reply.content)
 
-    async def _events(self, work: Work, request_id: str) -> AsyncGenerator[dict[str, Any], None]:
-        """The fields of each response: the two streams have the same."""
-        sequence = 0
-        async with aclosing(self._engine.run(work, request_id)) as events:
-            async for event in events:
-                sequence += 1
-                yield {"sequence": sequence, **_arm(event)}
+    async def FinishReply(self, request: pb.FinishReplyRequest, context: Any) -> pb.FinishReplyResponse:
+        check = Violations()
+        check.uuid("message_id", request.message_id)
+        check.raise_if_any()
+        return pb.FinishReplyResponse(outcome=await self._replies.finish(request.message_id))
 
+    async def ListOrphans(self, request: pb.ListOrphansRequest, context: Any) -> pb.ListOrphansResponse:
+        if not 0 <= request.limit <= _MOST_ORPHANS:
+            check = Violations()
+            check.add("limit", f"is {request.limit}; give a number from 1 to {_MOST_ORPHANS}, or none")
+            check.raise_if_any()
+        return pb.ListOrphansResponse(message_ids=await self._replies.orphans(request.limit or 100))
 
-def _arm(event: Event) -> dict[str, Any]:
-    match event:
-        case Progress(percent, stage, message):
-            return {"progress": events_pb.Progress(progress=percent, stage=stage, message=message)}
-        case Text(content):
-            return {"token": pb.Token(content=content)}
-        case Complete():
-            return {"complete": _summary(event)}
-        case Failed(error):
-            return {"failed": failure_pb(error)}
+    async def _begun(
+        self, kind: Any, request: Any, check_rest: Callable[[Violations], Work]
+    ) -> AsyncGenerator[Shared, None]:
+        """The events of a reply that the request begins or, with a cursor, goes on to read."""
+        identity.require()
+        conversation_id = getattr(request, "conversation_id", "")  # an opening's is yet to be made
+        check = Violations()
+        if "conversation_id" in request.DESCRIPTOR.fields_by_name:
+            check.uuid("conversation_id", conversation_id)
+        if request.after:
+            check.raise_if_any()
+            after = Cursor.parse(request.after)
+            reply = await self._replies.at(conversation_id, after)
+        else:
+            work = check_rest(check)
+            check.request_id("request_id", request.request_id)
+            check.raise_if_any()
+            after, reply = None, await self._replies.begin(work, request.request_id)
+        async with aclosing(self._events(kind, reply, after)) as messages:
+            async for message in messages:
+                yield message
 
-
-def _summary(event: Complete) -> pb.ReplySummary:
-    record = event.record
-    return pb.ReplySummary(
-        conversation_id=event.begun.conversation_id,
-        message_id=event.begun.message_id,
-        content=event.content,
-        usage=pb.Usage(
-            prompt_tokens=record.prompt_tokens,
-            completion_tokens=record.completion_tokens,
-            first_token_ms=record.first_token_ms,
-            total_ms=record.total_ms,
-        ),
-        provider=record.provider,
-        model=record.model,
-        passage_ids=record.passage_ids,
-    )
+    async def _events(self, kind: Any, reply: Reply, after: Cursor | None) -> AsyncGenerator[Shared, None]:
+        async with aclosing(self._replies.events(reply, after)) as events:
+            async for heard in events:
+                yield response(kind, heard)

@@ -170,3 +170,11 @@ async def test_a_model_file_that_is_not_there_or_not_one_is_told(tmp_path: Path)
     (tmp_path / "bad.gguf").write_bytes(b"this is no model")
     with pytest.raises(FailedPrecondition, match="can't be loaded"):
         await local.open_provider(make_settings(local_model=str(tmp_path / "bad.gguf")))
+
+
+async def test_it_goes_on_behind_a_given_beginning(model: local.LocalModel) -> None:
+    turns = (Turn("user", "Recite the alphabet: A B C and so on."),)
+    begun = "The alphabet is A, B, C, D, E, F, G, H, I, J, K, L, M,"
+    text, counts = await said(model, Prompt("You are a counting machine.", turns, begun), max_tokens=12)
+    assert text.startswith(" N, O, P"), "it repeats nothing and leaves nothing out"
+    assert counts.completion <= 12

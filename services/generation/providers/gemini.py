@@ -38,6 +38,7 @@ class GeminiModel:
     """
 
     name = "gemini"
+    continues = False
 
     def __init__(self, client: genai.Client, http: httpx.AsyncClient, *, model: str, context_window: int) -> None:
         self._client = client

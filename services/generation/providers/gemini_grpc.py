@@ -45,6 +45,7 @@ class GeminiGrpcModel:
     """
 
     name = "gemini-grpc"
+    continues = False
 
     def __init__(
         self,

@@ -85,6 +85,7 @@ class LocalModel:
     """
 
     name = "local"
+    continues = True
 
     def __init__(self, server: Any, *, model: str, context_window: int, slots: int, queue: int) -> None:
         self._server = server
@@ -152,6 +153,8 @@ def _request(prompt: Prompt, max_tokens: int, temperature: float, stop: Sequence
         "messages": [
             {"role": "system", "content": prompt.system},
             *({"role": turn.role, "content": turn.content} for turn in prompt.turns),
+            # An answer at the end of the messages is gone on with, and is not said again.
+            *([{"role": "assistant", "content": prompt.prefix}] if prompt.prefix else []),
         ],
         "stream": True,
         "stream_options": {"include_usage": True},

@@ -32,6 +32,7 @@ class OpenAIModel:
     """
 
     name = "openai"
+    continues = False
 
     def __init__(self, client: httpx.AsyncClient, *, model: str, context_window: int) -> None:
         self._client = client

@@ -17,6 +17,7 @@ class ScriptedModel:
     """
 
     name = "scripted"
+    continues = True
     model = "numbered-words"
     context_window = 1_000_000
 
@@ -30,9 +31,10 @@ class ScriptedModel:
         """See `services.generation.ports.ModelProvider`."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        for number in range(1, self._tokens + 1):
+        before = len(prompt.prefix.split())
+        for number in range(before + 1, self._tokens + 1):
             # By the clock, not word by word: the pace does not drift when the machine is busy.
-            await asyncio.sleep(started + number / self._rate - loop.time() if self._rate else 0)
+            await asyncio.sleep(started + (number - before) / self._rate - loop.time() if self._rate else 0)
             yield Chunk(f"word{number}" if number == 1 else f" word{number}")
         yield Chunk(counts=TokenCounts(cost(prompt), self._tokens))
 

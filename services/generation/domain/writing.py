@@ -1,0 +1,288 @@
+"""How a reply is written into its log: passages, prompt, tokens, and its end, whatever it is."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from mesh.errors import FailedPrecondition, Internal, MeshError, NotFound
+from mesh.process import ended
+from mesh.streamlog import FAILED, Producer
+from mesh.telemetry.logs import get_logger
+from services.generation import metrics
+from services.generation.domain import failures
+from services.generation.domain.continuation import Notes, joined, to_be_continued, whole_sentences
+from services.generation.domain.events import LOG_ENDS, Event, Failed, Progress, Seam, Text, end_of, text_of
+from services.generation.domain.passages import PassageFinder
+from services.generation.domain.pieces import Pieces, reading
+from services.generation.domain.prompt import build, cost
+from services.generation.domain.tokens import estimate
+from services.generation.ports import (
+    Chunk,
+    Library,
+    ModelProvider,
+    Outcome,
+    Passage,
+    PromptTooLong,
+    Record,
+    Reply,
+    ReplyContext,
+    TokenCounts,
+)
+
+log = get_logger(__name__)
+T = TypeVar("T")
+_FEWEST_TOKENS = 512
+_FEWEST_MORE = 16
+_STORE_SECONDS = (0.1, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a reply may take.
+
+    Attributes:
+        max_tokens: tokens of a reply at most.
+        temperature: 0 to 2.
+        seconds: from the moment that a writer takes it up to the end of the text.
+        store_seconds: how long to try to store a reply that has ended before another may try.
+    """
+
+    max_tokens: int = 256
+    temperature: float = 0.7
+    seconds: float = 290.0
+    store_seconds: float = 300.0
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """A reply that is being written here.
+
+    Attributes:
+        kept: what earlier writers left of the text and what stands.
+        text: what there is of the text now.
+        told: the highest progress that readers have heard of.
+        storing: whether its end is being stored: then nothing stops it any more.
+    """
+
+    reply: Reply
+    producer: Producer[Event]
+    notes: Notes
+    kept: str
+    text: str
+    told: int
+    record: Record
+    began: float = field(default_factory=time.monotonic)
+    pieces: Pieces = field(default_factory=Pieces)
+    estimated_prompt: int = 0
+    storing: bool = False
+
+    def ms(self) -> int:
+        """Milliseconds since the reply was asked for, by the clock: its writer may be another by now."""
+        return max(1, round((time.time() - self.notes.started) * 1000))
+
+    def note(self, notes: Notes) -> None:
+        self.notes = notes
+        self.producer.note(Notes.NAME, notes.dumps())
+
+    def tell(self, percent: int, stage: str, message: str) -> None:
+        if percent > self.told:
+            self.told = percent
+            self.producer.append(Progress(percent, stage, message))
+
+    def add(self, piece: str) -> None:
+        self.text += piece
+        self.producer.append(Text(piece))
+
+
+class Writer:
+    """Writes replies with one model.
+
+    Args:
+        provider: the model.
+        library: where they are kept.
+        finder: finds passages.
+        limits: how much a reply may take.
+    """
+
+    def __init__(self, provider: ModelProvider, library: Library, finder: PassageFinder, limits: Limits) -> None:
+        self._provider = provider
+        self._library = library
+        self._finder = finder
+        self._limits = limits
+
+    async def write(self, reply: Reply, producer: Producer[Event]) -> None:
+        """Writes a reply, or the rest of it, to its end; closes the producer.
+
+        It ends early where another writer has taken the reply, and where the end cannot be stored in time; cancelled,
+        it stops the model and leaves the rest to whoever takes the log next.
+
+        Args:
+            reply: with lease and context.
+            producer: of its log; what that holds already is gone on from.
+        """
+        attempt = self._attempt(reply, producer)
+        active = metrics.ACTIVE.labels(self._provider.name)
+        active.inc()
+        working = asyncio.create_task(self._work(attempt))
+        fenced = asyncio.create_task(producer.fenced.wait())
+        stopping = asyncio.create_task(producer.stop_requested.wait())
+        try:
+            await asyncio.wait({working, fenced, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.done() and not (working.done() or fenced.done() or attempt.storing):
+                await ended(working)  # and with it the model
+                working = asyncio.create_task(self._end(attempt, Outcome.STOPPED))
+            await asyncio.wait({working, fenced}, return_when=asyncio.FIRST_COMPLETED)
+            if fenced.done():
+                log.warning("another has taken the reply", extra={"message_id": reply.message_id})
+                metrics.ENDED.labels(self._provider.name, "fenced").inc()
+        finally:
+            try:
+                await ended(working, fenced, stopping)
+            finally:
+                active.dec()
+                producer.close()
+
+    def _attempt(self, reply: Reply, producer: Producer[Event]) -> _Attempt:
+        entries = producer.stream.entries
+        text = text_of(entries)
+        told = max((entry.event.percent for entry in entries if isinstance(entry.event, Progress)), default=0)
+        noted = producer.notes.get(Notes.NAME)
+        notes = Notes.loads(noted) if noted else Notes(started=time.time())
+        record = Record(provider=self._provider.name, model=self._provider.model, first_token_ms=notes.first_token_ms)
+        return _Attempt(reply, producer, notes, text, text, told, record)
+
+    async def _work(self, attempt: _Attempt) -> None:
+        try:
+            if not attempt.notes.text_is_whole:
+                await self._text(attempt, attempt.reply.context)
+                attempt.note(replace(self._counted(attempt), text_is_whole=True))
+        except MeshError as error:
+            await self._end(attempt, Outcome.FAILED, error)
+        except Exception:
+            log.exception("a reply broke", extra={"message_id": attempt.reply.message_id})
+            await self._end(attempt, Outcome.FAILED, Internal("something went wrong on our side"))
+        else:
+            await self._end(attempt, Outcome.COMPLETE)
+
+    async def _text(self, attempt: _Attempt, context: ReplyContext | None) -> None:
+        if context is None:
+            raise Internal("a reply was taken up without its context")
+        attempt.tell(20, "context", "Opened the conversation")
+        passages = list(attempt.notes.passages)
+        if not attempt.producer.notes:
+            passages = await self._in_time(attempt, self._finder.find(context))
+            attempt.note(replace(attempt.notes, passages=passages))
+        count = len(passages)
+        found = f"Found {count} passage{'s' * (count != 1)}" if count else "No passages found"
+        attempt.tell(50, "passages", found)
+        if attempt.text and not self._provider.continues:
+            attempt.kept = attempt.text = whole_sentences(attempt.text)
+            attempt.producer.append(Seam(len(attempt.kept)))
+        chunks = self._model(attempt, context, passages)
+        attempt.tell(70, "prompt", f"{context.character_name} is thinking")
+        async with reading(chunks) as pieces:
+            attempt.pieces = pieces
+            while piece := await self._in_time(attempt, pieces.next()):
+                if not attempt.text:
+                    self._first(attempt, context.character_name)
+                elif attempt.text == attempt.kept and not self._provider.continues:
+                    piece = joined(attempt.kept, piece)
+                attempt.add(piece)
+        if not attempt.text.strip():
+            raise failures.silent()
+
+    def _first(self, attempt: _Attempt, name: str) -> None:
+        attempt.record = replace(attempt.record, first_token_ms=attempt.ms())
+        attempt.note(replace(attempt.notes, first_token_ms=attempt.record.first_token_ms))
+        metrics.FIRST_TOKEN_SECONDS.labels(self._provider.name).observe(attempt.ms() / 1000)
+        attempt.tell(100, "writing", f"{name} is writing")
+
+    async def _model(
+        self, attempt: _Attempt, context: ReplyContext, passages: list[Passage]
+    ) -> AsyncGenerator[Chunk, None]:
+        """The model's chunks; asks once more with a shorter prompt when the estimate of its tokens was too low."""
+        most = max(_FEWEST_MORE, self._limits.max_tokens - estimate(attempt.kept))
+        tokens = self._provider.context_window - self._limits.max_tokens
+        for last in (False, True):
+            built = build(context, passages, tokens=tokens)
+            attempt.estimated_prompt = cost(built.prompt)
+            attempt.record = replace(attempt.record, passage_ids=built.passage_ids)
+            prompt = to_be_continued(built.prompt, attempt.kept, continues=self._provider.continues)
+            chunks = self._provider.stream(prompt, max_tokens=most, temperature=self._limits.temperature)
+            try:
+                async with aclosing(chunks):
+                    async for chunk in chunks:
+                        yield chunk
+            except PromptTooLong as error:
+                log.warning("the prompt was too long", extra={"estimated": tokens, "tokens": error.tokens})
+                if last:
+                    raise
+                factor = 0.95 * attempt.estimated_prompt / error.tokens if error.tokens else 0.5
+                tokens = max(_FEWEST_TOKENS, int(tokens * factor))
+            else:
+                return
+
+    async def _in_time(self, attempt: _Attempt, waiting: Coroutine[Any, Any, T]) -> T:
+        loop = asyncio.get_running_loop()
+        left = attempt.began + self._limits.seconds - time.monotonic()
+        try:
+            async with asyncio.timeout_at(loop.time() + left):
+                return await waiting
+        except TimeoutError as error:
+            raise failures.too_slow() from error
+
+    def _counted(self, attempt: _Attempt) -> Notes:
+        """The notes with the tokens so far, estimated where the model does not count."""
+        counts = attempt.pieces.counts or TokenCounts(attempt.estimated_prompt, estimate(attempt.pieces.text))
+        return replace(attempt.notes, counts=(counts.prompt, counts.completion + estimate(attempt.kept)))
+
+    def _finish(self, attempt: _Attempt) -> None:
+        """Puts counts and times into the record; the passages, where another writer had them, from the notes."""
+        notes = attempt.notes if attempt.notes.text_is_whole else self._counted(attempt)
+        prompt, completion = notes.counts
+        attempt.record = replace(
+            attempt.record,
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            total_ms=attempt.ms(),
+            passage_ids=attempt.record.passage_ids or tuple(passage.passage_id for passage in notes.passages),
+            last_sequence=len(attempt.producer.stream.entries) + 1,
+        )
+        metrics.TOKENS.labels(self._provider.name, "prompt").inc(prompt)
+        metrics.TOKENS.labels(self._provider.name, "completion").inc(completion)
+
+    async def _end(self, attempt: _Attempt, outcome: Outcome, error: MeshError | None = None) -> None:
+        """Stores the end, then tells it; nobody hears of an end that a restart could take back."""
+        attempt.storing = True
+        self._finish(attempt)
+        reply = replace(attempt.reply, outcome=outcome, content=attempt.text, record=attempt.record, failure=error)
+        facts = {"message_id": reply.message_id, "outcome": outcome, "reason": error.reason if error else ""}
+        try:
+            async with asyncio.timeout(self._limits.store_seconds):
+                await self._store(reply)
+        except NotFound as gone:
+            attempt.producer.end(Failed(gone), FAILED)
+        except (MeshError, TimeoutError) as problem:
+            # The lease runs out, and whoever takes the reply then stores it, or learns that somebody has.
+            log.warning("the end of a reply is not stored", extra={**facts, "error": repr(problem)})
+            return
+        else:
+            attempt.producer.end(end_of(reply), LOG_ENDS[outcome])
+        metrics.ENDED.labels(self._provider.name, error.reason if error else outcome.value).inc()
+        log.info("a reply has ended", extra=facts)
+
+    async def _store(self, reply: Reply) -> None:
+        delay, most = _STORE_SECONDS
+        while True:
+            try:
+                return await self._library.end_reply(reply, reply.outcome, reply.content, reply.record, reply.failure)
+            except (NotFound, FailedPrecondition):
+                raise
+            except MeshError as error:
+                log.warning("a reply is stored later", extra={"message_id": reply.message_id, "reason": error.reason})
+            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            delay = min(2 * delay, most)

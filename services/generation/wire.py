@@ -1,0 +1,122 @@
+"""Events as messages of the contract, and back: what logs hold and what readers get is the same message."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grpc
+from gaji.gateway.v1 import stream_events_pb2 as events_pb
+from gaji.generation.v1 import generation_service_pb2 as pb
+
+from mesh.errors import BY_CODE, MeshError, Unknown
+from mesh.streams import Shared
+from services.generation.domain.events import Complete, Event, Failed, Gap, Progress, Seam, Stopped, Text
+from services.generation.domain.replies import Heard
+from services.generation.ports import Record
+
+
+class EventCodec:
+    """Events as the bytes of stream responses, which all have the same fields."""
+
+    def dumps(self, event: Event) -> bytes:
+        """The bytes of an event."""
+        return pb.WatchReplyResponse(**_arm(event)).SerializeToString()
+
+    def loads(self, data: bytes) -> Event:
+        """The event in bytes.
+
+        Raises:
+            ValueError: it is of a kind that this release does not know.
+        """
+        message = pb.WatchReplyResponse.FromString(data)
+        match message.WhichOneof("event"):
+            case "progress":
+                return Progress(message.progress.progress, message.progress.stage, message.progress.message)
+            case "token":
+                return Text(message.token.content)
+            case "seam":
+                return Seam(message.seam.keep)
+            case "complete":
+                return Complete(*_summarized(message.complete))
+            case "stopped":
+                return Stopped(*_summarized(message.stopped))
+            case "failed":
+                return Failed(failure(message.failed))
+            case kind:
+                raise ValueError(f"a log holds an event of an unknown kind: {kind}")
+
+
+def response(kind: Any, heard: Heard) -> Shared:
+    """An event as a response message; of an event in a log it is made once for all of its readers.
+
+    Args:
+        kind: the class of the message.
+        heard: the event.
+    """
+    views = heard.entry.views if heard.entry is not None else {}
+    made = views.get(kind)
+    if made is None:
+        made = views[kind] = Shared(kind(sequence=heard.sequence, cursor=heard.cursor, **_arm(heard.event)))
+    return made
+
+
+def failure_pb(error: MeshError) -> events_pb.Failure:
+    """An error as the contract's `Failure`."""
+    return events_pb.Failure(
+        code=error.code.name, reason=error.reason, message=error.message, retryable=error.retryable
+    )
+
+
+def failure(message: events_pb.Failure) -> MeshError:
+    """The error that a `Failure` tells of."""
+    code = getattr(grpc.StatusCode, message.code, grpc.StatusCode.UNKNOWN)
+    error = BY_CODE.get(code, Unknown)
+    retry_after = 1.0 if message.retryable and not error.always_retryable else None
+    return error(message.message, reason=message.reason, retry_after=retry_after)
+
+
+def _arm(event: Event) -> dict[str, Any]:
+    name, of = _ARMS[type(event)]
+    return {name: of(event)}
+
+
+def _summary(event: Complete | Stopped) -> pb.ReplySummary:
+    record = event.record
+    return pb.ReplySummary(
+        conversation_id=event.conversation_id,
+        message_id=event.message_id,
+        content=event.content,
+        usage=pb.Usage(
+            prompt_tokens=record.prompt_tokens,
+            completion_tokens=record.completion_tokens,
+            first_token_ms=record.first_token_ms,
+            total_ms=record.total_ms,
+        ),
+        provider=record.provider,
+        model=record.model,
+        passage_ids=record.passage_ids,
+    )
+
+
+def _summarized(summary: pb.ReplySummary) -> tuple[str, str, str, Record]:
+    usage = summary.usage
+    record = Record(
+        provider=summary.provider,
+        model=summary.model,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        first_token_ms=usage.first_token_ms,
+        total_ms=usage.total_ms,
+        passage_ids=tuple(summary.passage_ids),
+    )
+    return summary.conversation_id, summary.message_id, summary.content, record
+
+
+_ARMS: Mapping[type, tuple[str, Callable[[Any], Any]]] = {
+    Progress: ("progress", lambda e: events_pb.Progress(progress=e.percent, stage=e.stage, message=e.message)),
+    Text: ("token", lambda e: pb.Token(content=e.content)),
+    Seam: ("seam", lambda e: events_pb.Seam(keep=e.keep)),
+    Gap: ("gap", lambda e: events_pb.Gap(first_sequence=e.first, last_sequence=e.last)),
+    Complete: ("complete", _summary),
+    Stopped: ("stopped", _summary),
+    Failed: ("failed", lambda e: failure_pb(e.error)),
+}
