@@ -1,6 +1,7 @@
 """A client of any gateway over HTTP. Blocking: it serves people, one request at a time."""
 
 import json
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -8,37 +9,24 @@ from typing import Any, Protocol, Self
 import httpx
 import httpx_sse
 
-from stack.errors import StackError
+from stack.answers import ApiError, Json, failure, refusal
+from stack.resume import LOST_SECONDS, Place
 
-Json = dict[str, Any]
 _TIMEOUT = httpx.Timeout(15.0)
 _UPLOAD_TIMEOUT = httpx.Timeout(60.0)
 # A stream is never silent for long: the gateway sends a comment every 15 s.
 _STREAM_TIMEOUT = httpx.Timeout(15.0, read=60.0)
-
-
-class ApiError(StackError):
-    """An answer that says no.
-
-    Attributes:
-        status: the HTTP status; 0: there was no answer.
-        code: the gRPC status code's name.
-        reason: the machine-readable reason.
-    """
-
-    def __init__(self, message: str, remedy: str, *, status: int = 0, code: str = "", reason: str = "") -> None:
-        super().__init__(message, remedy)
-        self.status = status
-        self.code = code
-        self.reason = reason
+_ENDS = frozenset({"complete", "failed", "stopped"})
+_PASSING = frozenset({0, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A server-sent event: its name and its JSON."""
+    """A server-sent event: its name, its JSON, and the id to go on after."""
 
     name: str
     data: Json
+    cursor: str = ""
 
 
 class Session(Protocol):
@@ -111,7 +99,10 @@ class Gateway:
                 return
 
     def stream(self, method: str, path: str, **request: Any) -> Generator[Event, None, None]:
-        """The events of a stream, as they come; to be closed, which ends the stream.
+        """The events of a stream, as they come, until its end: ``complete``, ``stopped`` or ``failed``.
+
+        A connection that is lost, or closed before the end, is followed by another one, which goes on after the last
+        id; the request has to be one that may be repeated. To be closed by who leaves early, which ends no reply.
 
         Args:
             method: GET or POST.
@@ -119,34 +110,44 @@ class Gateway:
             request: ``params`` or ``json``.
 
         Raises:
-            ApiError: the stream is refused, an event named ``failed`` comes, or the connection breaks.
+            ApiError: the stream is refused, an event named ``failed`` comes, or nothing does for 30 s however often it
+                is tried.
         """
-        token = self._token(None)
-        try:
-            yield from self._events(method, path, token, request)
-        except ApiError as error:
-            if error.status != 401:
-                raise
-            yield from self._events(method, path, self._token(token), request)
+        place = Place()
+        while True:
+            try:
+                if (yield from self._connected(method, path, request, place)):
+                    return
+                lost = ApiError("the stream broke off", "look at `gaji status` and try again")
+            except (httpx.HTTPError, httpx_sse.SSEError, ValueError) as error:
+                lost = self._broken(error)
+            except _LostError as error:
+                lost = error.lost
+            if lost.status not in _PASSING or (not place.begun and (lost.status or lost.unreached)):
+                raise lost
+            pause = place.lost()
+            if pause is None:
+                raise ApiError(f"nothing more came for {LOST_SECONDS:g} s: {lost.message}", lost.remedy)
+            time.sleep(pause)
 
-    def _events(self, method: str, path: str, token: str, request: Json) -> Iterator[Event]:
-        headers = _bearer(token)
-        try:
+    def _connected(self, method: str, path: str, request: Json, place: Place) -> Generator[Event, None, bool]:
+        """What comes on one connection; returns whether it was the stream's end."""
+        token, refused = self._token(None), False
+        while True:
+            headers = {**_bearer(token), **({"Last-Event-ID": place.cursor} if place.cursor else {})}
             with httpx_sse.connect_sse(
                 self._http, method, path, headers=headers, timeout=_STREAM_TIMEOUT, **request
             ) as source:
-                if source.response.is_error:
+                if source.response.status_code == 401 and self._session is not None and not refused:
+                    refused = True
+                elif source.response.is_error:
                     source.response.read()
-                    raise _refusal(source.response)
-                for event in source.iter_sse():
-                    if not event.data:
-                        continue
-                    data = json.loads(event.data)
-                    if event.event == "failed":
-                        raise _failure(data)
-                    yield Event(event.event, data)
-        except (httpx.HTTPError, httpx_sse.SSEError, ValueError) as error:
-            raise self._broken(error) from None
+                    raise _LostError(refusal(source.response))
+                else:
+                    place.begun = True
+                    # Without content: the last id was that of the end.
+                    return source.response.status_code == 204 or (yield from _events(source, place))
+            token = self._token(token)
 
     def _json(self, call: Callable[[dict[str, str]], httpx.Response]) -> Json:
         token = self._token(None)
@@ -155,7 +156,7 @@ class Gateway:
             if response.status_code == 401 and self._session is not None:
                 response = call(_bearer(self._token(token)))
             if response.is_error:
-                raise _refusal(response)
+                raise refusal(response)
             return dict(response.json()) if response.content else {}
         except (httpx.HTTPError, ValueError) as error:
             raise self._broken(error) from None
@@ -171,7 +172,9 @@ class Gateway:
     def _broken(self, error: Exception) -> ApiError:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol | httpx.InvalidURL):
             return ApiError(
-                f"no gateway answers at {self.url}", "start one with `gaji up`, or say where it is with --url"
+                f"no gateway answers at {self.url}",
+                "start one with `gaji up`, or say where it is with --url",
+                unreached=True,
             )
         if isinstance(error, httpx.TimeoutException):
             return ApiError(f"{self.url} did not answer in time", "look at `gaji status` and try again")
@@ -189,33 +192,35 @@ def opened_session(http: httpx.Client, path: str, body: Json) -> Json:
     """
     response = http.post(path, json=body)
     if response.is_error:
-        raise _refusal(response)
+        raise refusal(response)
     return dict(response.json())
+
+
+class _LostError(Exception):
+    """A connection that was lost with words."""
+
+    def __init__(self, lost: ApiError) -> None:
+        self.lost = lost
+
+
+def _events(source: httpx_sse.EventSource, place: Place) -> Generator[Event, None, bool]:
+    """A connection's events; returns whether the last one was the stream's end."""
+    for event in source.iter_sse():
+        if event.retry is not None:
+            place.told_to_wait(event.retry)
+        if not event.data:
+            continue
+        moved, data = place.moved(event.id), json.loads(event.data)
+        if event.event == "failed":
+            # Without an id of its own it is the gateway's word, not the stream's: what is streamed may go on.
+            if data.get("retryable") and not moved:
+                raise _LostError(failure(data))
+            raise failure(data)
+        yield Event(event.event, data, event.id)
+        if event.event in _ENDS:
+            return True
+    return False
 
 
 def _bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _refusal(response: httpx.Response) -> ApiError:
-    try:
-        error = dict(response.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        error = {"message": f"{response.request.url} answered {response.status_code}"}
-    remedy = "try again in a moment" if response.status_code in {429, 503, 504} else "check what was asked for"
-    return ApiError(
-        str(error.get("message", "refused")),
-        "" if error.get("fields") else remedy,  # the message names the fields, each with its remedy
-        status=response.status_code,
-        code=str(error.get("code", "")),
-        reason=str(error.get("reason", "")),
-    )
-
-
-def _failure(data: Json) -> ApiError:
-    return ApiError(
-        str(data.get("message") or "it failed"),
-        "try again" if data.get("retryable") else "see the services' logs",
-        code=str(data.get("code", "")),
-        reason=str(data.get("reason", "")),
-    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from stack.errors import StackError
 from stack.logs import LogFile
 from stack.ports import HOST, Ports
-from stack.probes import grpc_serving, http_ok
+from stack.probes import Probe, grpc_serving, http_ok
 from stack.processes import Program
 from stack.supervisor import Child
 
@@ -17,6 +17,7 @@ GATEWAY = "gateway"
 GATEWAY_PORT = 8080
 MOST_REPLICAS = 16
 _READY_SECONDS = 120.0
+_REDIS = "GAJI_REDIS_URL"
 # Threads of OpenMP that spin while they wait take the cores away from everybody else.
 _QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "TOKENIZERS_PARALLELISM": "false"}
 _MODEL_KEYS = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GAJI_GEMINI_API_KEY", "OPENAI_API_KEY", "GAJI_OPENAI_API_KEY")
@@ -29,10 +30,11 @@ class Room:
     Attributes:
         name: of the service.
         module: what ``python -m`` runs.
-        port: its gRPC port (the gateway's: HTTP) by default.
+        port: its gRPC port (the gateway's: HTTP) by default; None: it is a worker, which nobody calls.
         admin_port: its admin port by default.
+        arguments: what follows the module.
         needs: what must be ready before it starts. Rooms bear each other's absence, so only stores and, for ``ready``
-            to mean ready, the gateway's peers are named.
+            to mean ready, the gateway's peers are named; and the gateway by workers, which leave the start to others.
         private: variables that only rooms which name them get.
         env: defaults of variables for it alone.
         folders: variables that name a folder of its own in the data folder, unless they are set already.
@@ -41,8 +43,9 @@ class Room:
 
     name: str
     module: str
-    port: int
+    port: int | None
     admin_port: int
+    arguments: Sequence[str] = ()
     needs: Sequence[str] = ()
     private: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
@@ -52,7 +55,7 @@ class Room:
 
 # In order of need; stopped in reverse.
 ROOMS = (
-    Room("cache", "services.cache", 50054, 9104, needs=("valkey",), private=("GAJI_REDIS_URL",)),
+    Room("cache", "services.cache", 50054, 9104, needs=("valkey",), private=(_REDIS,)),
     Room(
         "search",
         "services.search",
@@ -68,11 +71,38 @@ ROOMS = (
         "services.library",
         50051,
         9101,
-        needs=("postgres",),
-        private=("GAJI_DATABASE_URL", "GAJI_JWT_PRIVATE_KEY_FILE"),
+        needs=("postgres", "valkey"),
+        private=("GAJI_DATABASE_URL", _REDIS, "GAJI_JWT_PRIVATE_KEY_FILE"),
     ),
-    Room("generation", "services.generation", 50053, 9103, private=_MODEL_KEYS, env=_QUIET_THREADS),
-    Room(GATEWAY, "gateway", GATEWAY_PORT, 9100, needs=("cache", "search", "library", "generation")),
+    Room(
+        "generation",
+        "services.generation",
+        50053,
+        9103,
+        needs=("valkey",),
+        private=(_REDIS, *_MODEL_KEYS),
+        env=_QUIET_THREADS,
+    ),
+    Room("jobs", "services.jobs", 50055, 9105, needs=("valkey",), private=(_REDIS,)),
+    Room(GATEWAY, "gateway", GATEWAY_PORT, 9100, needs=("cache", "search", "library", "generation", "jobs")),
+    Room(
+        "worker-high",
+        "services.jobs.worker",
+        None,
+        9106,
+        arguments=("high_priority",),
+        needs=(GATEWAY,),
+        private=(_REDIS,),
+    ),
+    Room(
+        "worker-low",
+        "services.jobs.worker",
+        None,
+        9107,
+        arguments=("low_priority",),
+        needs=(GATEWAY,),
+        private=(_REDIS,),
+    ),
 )
 
 
@@ -83,7 +113,7 @@ class Replica:
     Attributes:
         room: the room.
         name: ``generation``, ``generation-2``, ...
-        listen: ``host:port`` of gRPC (the gateway's: HTTP).
+        listen: ``host:port`` of gRPC (the gateway's: HTTP); empty: a worker's.
         admin: ``host:port`` of /metrics and /health.
     """
 
@@ -151,7 +181,7 @@ def place(ports: Ports, port: int, replicas: Mapping[str, int]) -> tuple[list[Re
                     )
                 listen = f"{HOST}:{port + index}"
             else:
-                listen = pick(room.port, first=index == 0)
+                listen = pick(room.port, first=index == 0) if room.port else ""
             placed.append(Replica(room, name, listen, pick(room.admin_port, first=index == 0)))
     return placed, taken
 
@@ -168,7 +198,7 @@ def children_of(placed: Sequence[Replica], variables: Mapping[str, str], data_di
     targets = {
         f"GAJI_{room.name.upper()}_TARGET": ",".join(r.listen for r in placed if r.room is room)
         for room in ROOMS
-        if room.name != GATEWAY
+        if room.port and room.name != GATEWAY
     }
     children = []
     for replica in placed:
@@ -180,20 +210,29 @@ def children_of(placed: Sequence[Replica], variables: Mapping[str, str], data_di
             **os.environ,
             **variables,
             **targets,
-            "GAJI_LISTEN": replica.listen,
+            **({"GAJI_LISTEN": replica.listen} if replica.listen else {}),
             "GAJI_ADMIN_LISTEN": replica.admin,
             "PYTHONUNBUFFERED": "1",
         }
         program = Program(
             name=replica.name,
             # -P: what lies in the folder that people happen to stand in, e.g. a clone named gaji, is no package.
-            argv=[sys.executable, "-P", "-m", room.module],
+            argv=[sys.executable, "-P", "-m", room.module, *room.arguments],
             log=LogFile(data_dir / "logs" / f"{replica.name}.log"),
-            ready=http_ok(replica.listen, "/ready") if room.name == GATEWAY else grpc_serving(replica.listen),
+            ready=_ready(replica),
             env={name: value for name, value in env.items() if name not in private or name in room.private},
             folder=Path.cwd(),
             ready_seconds=_READY_SECONDS,
         )
         where = {"url": f"http://{replica.listen}"} if room.name == GATEWAY else {"grpc": replica.listen}
-        children.append(Child(room.name, program, room.needs, {**where, "admin": replica.admin}))
+        facts = {**(where if replica.listen else {}), "admin": replica.admin}
+        children.append(Child(room.name, program, room.needs, facts, awaited=room.port is not None))
     return children
+
+
+def _ready(replica: Replica) -> Probe:
+    if replica.room.name == GATEWAY:
+        return http_ok(replica.listen, "/ready")
+    if not replica.listen:  # a worker answers when it takes jobs
+        return http_ok(replica.admin, "/health")
+    return grpc_serving(replica.listen)

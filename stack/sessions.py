@@ -11,7 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from stack.api import ApiError, Json, opened_session
+from stack.answers import ApiError, Json
+from stack.api import opened_session
 from stack.embedded.account import write_private
 
 _EARLY_SECONDS = 30.0

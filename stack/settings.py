@@ -47,6 +47,8 @@ def parsed_url(url: str, *schemes: str) -> SplitResult | None:
 
 def _settings() -> Iterator[type[MeshSettings]]:
     for room in ROOMS:
+        if room.port is None:  # a worker has the settings of its room
+            continue
         for value in vars(import_module(f"{room.module}.config")).values():
             if isinstance(value, type) and issubclass(value, MeshSettings) and value is not MeshSettings:
                 yield value

@@ -5,13 +5,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from stack.api import ApiError, Gateway, Json
+from stack.answers import ApiError, Json
+from stack.api import Gateway
 from stack.embedded.account import secret
 from stack.sessions import AccountSession
 
 EMAIL = "stack@gaji.example"
 Told = Callable[[int, str, str], None]
-_RECONNECTS = 5
 
 
 def ingest(gateway: Gateway, novel: Json, told: Told) -> Json:
@@ -33,25 +33,18 @@ def ingest(gateway: Gateway, novel: Json, told: Told) -> Json:
 
 
 def watch(gateway: Gateway, novel_id: str, told: Told) -> Json:
-    """Follows an ingestion to its end; a broken stream is opened again.
+    """Follows an ingestion to its end.
 
     Raises:
-        ApiError: the ingestion fails, or the stream breaks too often.
+        ApiError: the ingestion fails, or nothing is heard of it any more.
     """
-    broken = ApiError("the ingestion's end was not told", "look at it with `gaji status`")
-    for _ in range(_RECONNECTS):
-        try:
-            for event in gateway.stream("GET", f"/api/novels/{novel_id}/ingestion-stream"):
-                if event.name == "progress":
-                    data = event.data
-                    told(int(data.get("progress", 0)), str(data.get("stage", "")), str(data.get("message", "")))
-                elif event.name == "complete":
-                    return event.data
-        except ApiError as error:
-            if error.status or error.code:
-                raise
-            broken = error
-    raise broken
+    for event in gateway.stream("GET", f"/api/novels/{novel_id}/ingestion-stream"):
+        if event.name == "progress":
+            data = event.data
+            told(int(data.get("progress", 0)), str(data.get("stage", "")), str(data.get("message", "")))
+        elif event.name == "complete":
+            return event.data
+    raise ApiError("the ingestion's end was not told", "look at it with `gaji status`")
 
 
 def shelve_sample(url: str, data_dir: Path) -> str | None:

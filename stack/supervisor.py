@@ -23,12 +23,15 @@ class Child:
         program: how to run it, always the same, so that it comes back on the same ports.
         needs: services of which all replicas must be ready first; named earlier in the list of children.
         facts: what others may want to know of it, e.g. its addresses.
+        awaited: whether the start is over only when it is ready, and has failed when it can't be started. One that is
+            not awaited is tried again and again, and comes after those that are in the list of children.
     """
 
     service: str
     program: Program
     needs: Sequence[str] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
+    awaited: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class Supervisor:
         self._hurried = False
 
     async def start(self) -> None:
-        """Starts everything; returns when all of it is ready.
+        """Starts everything; returns when all that is awaited is ready.
 
         Raises:
             StartFailedError: a child could not be started; the others are left to `stop`.
@@ -109,7 +112,7 @@ class Supervisor:
                 await all_ready
 
     async def stop(self) -> None:
-        """Stops everything in reverse order, within the policy's time; replicas of one service together."""
+        """Stops everything in reverse order, within the policy's time; replicas of a service, or workers, together."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -135,12 +138,16 @@ class Supervisor:
 
     async def _all_ready(self) -> None:
         for keeper in self._keepers:
-            await keeper.ready.wait()
+            if keeper.child.awaited:
+                await keeper.ready.wait()
 
     def _groups(self) -> Iterator[list[Process]]:
-        services = dict.fromkeys(keeper.child.service for keeper in self._keepers)
-        for service in services:
-            yield [k.process for k in self._keepers if k.child.service == service and k.process is not None]
+        """The processes of each service; those that nobody awaited are one group, since they serve nobody."""
+        groups: dict[str, list[Process]] = {}
+        for keeper in self._keepers:
+            if keeper.process is not None:
+                groups.setdefault(keeper.child.service if keeper.child.awaited else "", []).append(keeper.process)
+        yield from groups.values()
 
 
 class _Keeper:
@@ -166,11 +173,11 @@ class _Keeper:
                 why = await self._live()
             except StartFailedError as error:
                 hopeless = tries >= self._policy.first_tries or error.returncode == _BAD_SETTINGS
-                if hopeless and not self.ready.is_set():
+                if hopeless and self._is_missed():
                     raise
                 why = error.message
             except OSError as error:  # the system is short of processes, files or disk
-                if not self.ready.is_set() and tries >= self._policy.first_tries:
+                if tries >= self._policy.first_tries and self._is_missed():
                     what = f"{self.child.program.name} cannot be started: {error}"
                     raise StartFailedError(what, "free what the system is short of", None) from error
                 why = f"{self.child.program.name} cannot be started: {error}"
@@ -179,6 +186,10 @@ class _Keeper:
             self._reporter.died(self.child, why, self.child.program.log.tail(), pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, self._policy.longest_pause)
+
+    def _is_missed(self) -> bool:
+        """Whether the start still waits for it."""
+        return self.child.awaited and not self.ready.is_set()
 
     async def _live(self) -> str:
         """One life of the child; returns how it ended."""

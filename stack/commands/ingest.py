@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from stack.api import Gateway, Json
+from stack.answers import Json
+from stack.api import Gateway
 from stack.commands.text import counted, printable
 from stack.errors import StackError
 from stack.sessions import GuestSession

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stack.api import Gateway, Json
+from stack.answers import Json
+from stack.api import Gateway
 from stack.embedded import postgres, valkey
 from stack.probes import grpc_health, http_status
 from stack.tools import version_of
@@ -93,6 +94,8 @@ async def _health(entry: Json) -> str:
     if url.startswith("http://"):
         code = await http_status(url.removeprefix("http://"), "/ready")
         return {200: "ready", None: "UNREACHABLE"}.get(code, "not ready")
+    if "admin" in entry:  # a worker, which nobody calls
+        return {200: "running", None: "UNREACHABLE"}.get(await http_status(str(entry["admin"]), "/health"), "not ready")
     return "running"
 
 

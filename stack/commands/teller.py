@@ -47,7 +47,7 @@ class Teller:
         self._done(name)
         again = " again" if name in self._seen else ""
         self._seen.add(name)
-        where = child.facts.get("url") or child.facts.get("grpc", "")
+        where = child.facts.get("url") or child.facts.get("grpc") or child.facts.get("admin", "")
         with suppress(OSError):
             line = Text.assemble(("  ✓ ", "green"), f"{name:<14}", (f"{seconds:5.1f} s{again}  {where}", "dim"))
             self._console.print(line, soft_wrap=True)
@@ -56,8 +56,6 @@ class Teller:
         """A line for a child that ended, its last words, and when it is started again."""
         self._done(child.program.name)
         self.say(f"  ✗ {why}; starting it again in {pause:g} s ({child.program.log.path})", "red")
-        if " cannot start: " in why:  # it has said why, in a sentence
-            return
         if " cannot start: " not in why:  # else it has said it in a sentence
             for line in map(_plainly, lines[-_DEATH_LINES:]):
                 self.say(f"      {line[:_LINE_CHARACTERS]}", "dim")

@@ -59,6 +59,16 @@ async def test_valkey_keeps_its_data_and_asks_for_the_password(server_folder: Pa
         assert await client.get("kept") == b"yes"
 
 
+async def test_valkey_keeps_its_data_when_it_is_killed(server_folder: Path) -> None:
+    async with open_valkey(server_folder / "valkey") as server, redis.asyncio.Redis.from_url(server.url) as client:
+        assert await client.config_get("appendonly") == {"appendonly": "yes"}
+        await client.xadd("log", {"word": "가지"})
+        await client.waitaof(1, 0, 5000)  # written to disk, as it is every second
+        os.kill(int((await client.info())["process_id"]), signal.SIGKILL)
+    async with open_valkey(server_folder / "valkey") as server, redis.asyncio.Redis.from_url(server.url) as client:
+        assert [fields for _, fields in await client.xrange("log") or ()] == [{b"word": "가지".encode()}]
+
+
 async def test_secrets_are_for_their_owner_alone(server_folder: Path) -> None:
     async with open_valkey(server_folder / "valkey"):
         pass

@@ -45,7 +45,15 @@ def touched(path: Path) -> Callable[[int], Awaitable[bool]]:
     return probe
 
 
-def make(folder: Path, name: str, script: str = SLEEPER, *, needs: Sequence[str] = (), seconds: float = 20) -> Child:
+def make(
+    folder: Path,
+    name: str,
+    script: str = SLEEPER,
+    *,
+    needs: Sequence[str] = (),
+    seconds: float = 20,
+    awaited: bool = True,
+) -> Child:
     mark = folder / f"{name}.ready"
     program = Program(
         name=name,
@@ -54,7 +62,7 @@ def make(folder: Path, name: str, script: str = SLEEPER, *, needs: Sequence[str]
         ready=touched(mark),
         ready_seconds=seconds,
     )
-    return Child(name, program, needs)
+    return Child(name, program, needs, awaited=awaited)
 
 
 def alive(pid: int) -> bool:
@@ -132,6 +140,14 @@ async def test_a_child_that_the_system_refuses_is_tried_and_told_of(tmp_path: Pa
     await supervisor.stop()
     assert len(reports.deaths) == FAST.first_tries - 1
     assert all("too long" in why for _, why, *_ in reports.deaths)
+
+
+async def test_workers_are_not_awaited_and_never_given_up(tmp_path: Path) -> None:
+    worker = make(tmp_path, "worker", "raise SystemExit(2)", needs=["room"], awaited=False)
+    async with supervised(make(tmp_path, "room"), worker) as (_, reports):
+        assert reports.order[:2] == ["started room", "ready room"]
+        await until(lambda: len(reports.deaths) > FAST.first_tries)
+    assert {name for name, *_ in reports.deaths} == {"worker"}
 
 
 async def test_a_child_that_is_not_ready_in_time_is_stopped(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from stack.sessions import GuestSession
 from tests.fixtures.servers import temporary_folder
 from tests.fixtures.stack import RunningStack, clean_environment, start_stack
 
-SERVICES = {"postgres", "valkey", "cache", "search", "library", "generation", "gateway"}
+WORKERS = {"worker-high", "worker-low"}
+SERVICES = {"postgres", "valkey", "cache", "search", "library", "generation", "jobs", "gateway", *WORKERS}
 
 
 def descendants(root: int) -> set[int]:
@@ -61,8 +62,9 @@ def story() -> Iterator[RunningStack]:
     """A stack that is restarted, crashed and killed by the tests of this module."""
     with (
         temporary_folder() as folder,
-        start_stack(folder / "data", "--no-sample", "--replicas", "generation=2,gateway=2") as running,
+        start_stack(folder / "data", "--no-sample", "--replicas", "generation=2,gateway=2,worker-low=2") as running,
     ):
+        running.wait_for_workers()
         yield running
 
 
@@ -72,32 +74,37 @@ def test_state_names_every_process(story: RunningStack) -> None:
     assert {name: len(replicas) for name, replicas in services.items() if len(replicas) > 1} == {
         "generation": 2,
         "gateway": 2,
+        "worker-low": 2,
     }
     pids = {entry["pid"] for replicas in services.values() for entry in replicas}
     assert pids == alive(pids)
     assert story.state["gateway"] == services["gateway"][0]["url"]
-    for entry in [*services["generation"], *services["gateway"]]:
+    assert {tuple(entry) for name in WORKERS for entry in services[name]} == {("pid", "admin")}
+    for entry in [*services["generation"], *services["gateway"], *services["worker-low"]]:
         assert httpx.get(f"http://{entry['admin']}/metrics").status_code == 200
     for entry in services["gateway"]:
         assert httpx.get(f"{entry['url']}/ready").status_code == 200
 
 
 def test_passwords_are_told_to_nobody(story: RunningStack) -> None:
-    password = (story.data_dir / "secrets" / "postgres-password").read_text()
-    state = json.dumps(story.state)
-    assert password not in state + story.output
-    for pid in descendants(story.process.pid):
-        with suppress(OSError):  # a connection's process may have ended meanwhile
-            assert password not in Path(f"/proc/{pid}/cmdline").read_text()
-    environments = {
-        name: Path(f"/proc/{replicas[0]['pid']}/environ").read_text()
-        for name, replicas in story.state["services"].items()
-    }
-    assert {name for name, text in environments.items() if password in text} == {"library"}
+    told: dict[str, set[str]] = {}
+    for store in ("postgres", "valkey"):
+        password = (story.data_dir / "secrets" / f"{store}-password").read_text()
+        state = json.dumps(story.state)
+        assert password not in state + story.output
+        for pid in descendants(story.process.pid):
+            with suppress(OSError):  # a connection's process may have ended meanwhile
+                assert password not in Path(f"/proc/{pid}/cmdline").read_text()
+        environments = {
+            name: Path(f"/proc/{replicas[0]['pid']}/environ").read_text()
+            for name, replicas in story.state["services"].items()
+        }
+        told[store] = {name for name, text in environments.items() if password in text}
+    assert told == {"postgres": {"library"}, "valkey": {"cache", "library", "generation", "jobs", *WORKERS}}
 
 
 def test_what_dies_comes_back_on_its_ports(story: RunningStack) -> None:
-    for service in ("generation", "gateway", "postgres", "valkey"):
+    for service in ("generation", "gateway", "worker-high", "postgres", "valkey"):
         before = story.state["services"][service][0]
         os.kill(before["pid"], signal.SIGKILL)
         until(partial(_replaced, story, service, before["pid"]))
@@ -124,6 +131,7 @@ def test_a_taken_port_is_said(story: RunningStack, server_folder: Path) -> None:
 @pytest.mark.timeout(300)
 def test_neither_kill_nor_stop_leaves_a_process_or_loses_data(server_folder: Path) -> None:
     with start_stack(server_folder / "data", "--no-sample") as running:
+        running.wait_for_workers()
         pids = descendants(running.process.pid)
         assert len(pids) >= len(SERVICES)
         me = whoami(running.url, server_folder / "sessions")
@@ -132,6 +140,7 @@ def test_neither_kill_nor_stop_leaves_a_process_or_loses_data(server_folder: Pat
         until(lambda: not alive(pids), 10)
     with start_stack(server_folder / "data", "--no-sample") as running:
         assert whoami(running.url, server_folder / "sessions") == me
+        running.wait_for_workers()
         pids = descendants(running.process.pid)
         assert running.stop() == 0
         assert not alive(pids)
