@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.annotated import fill_annotated
 from gateway.auth import authenticate
 from gateway.bindings import Route
 from gateway.config import GatewaySettings
@@ -84,9 +85,17 @@ class Gateway:
             internal = Internal("something went wrong on our side; the request id is in the logs")
             await _refuse(request, EdgeError(500, internal))
 
+    def drain(self) -> None:
+        """Lets go of the streams that can be resumed elsewhere, one after the other."""
+        self._streams.drain()
+
     def end_streams(self) -> None:
-        """Ends the streams that are still running, politely."""
+        """Ends the others that are still running, politely."""
         self._streams.end_all()
+
+    def close(self) -> None:
+        """Leaves nothing behind."""
+        self._streams.close()
 
     async def _answer(self, request: Request) -> None:
         page = self._pages.get(request.raw_path)
@@ -113,6 +122,7 @@ class Gateway:
         for cookie in route.request_cookies:
             if not getattr(message, cookie.field):
                 setattr(message, cookie.field, request.cookie(cookie.name))
+        fill_annotated(message, route, request)
         self._check_size(message.ByteSize())
         upstream = self._upstreams[route.room]
         if route.streaming:

@@ -19,13 +19,23 @@ def authenticate(request: Request, route: Route, verifier: TokenVerifier) -> Ide
         Unauthenticated: TOKEN_MISSING, TOKEN_EXPIRED or TOKEN_INVALID, where the route needs a reader.
     """
     try:
-        reader = verifier.verify(_token(request))
+        reader = _own(verifier.verify(_token(request)))
     except Unauthenticated:
         if not route.public:
             raise
         return None
     identity.enter(reader)
     request.user_id = reader.user_id
+    return reader
+
+
+def _own(reader: Identity) -> Identity:
+    """A token that a room was given to act on a reader's behalf is no reader's."""
+    if reader.delegated:
+        raise Unauthenticated(
+            "the access token is not one of a reader: get one from /api/auth/guest, login or refresh",
+            reason="TOKEN_INVALID",
+        )
     return reader
 
 

@@ -51,6 +51,8 @@ class Route:
         public: whether a token is not needed.
         cache_seconds, timeout, max_body_bytes: the policy's; 0: the gateway's default.
         status: the HTTP status of success.
+        resume_field: the request field that says where a stream goes on; empty: it cannot be resumed.
+        key_field: the request field that makes repeated requests one; empty: there is none.
     """
 
     verb: str
@@ -70,6 +72,8 @@ class Route:
     request_cookies: tuple[RequestCookie, ...]
     response_cookies: tuple[ResponseCookie, ...]
     cleared_cookies: tuple[tuple[str, str], ...]
+    resume_field: str
+    key_field: str
 
     @property
     def streaming(self) -> bool:
@@ -184,7 +188,35 @@ def _route(method: MethodDescriptor, rule: Any, policy: edge_pb2.EdgePolicy, pat
         request_cookies=request_cookies(request),
         response_cookies=() if method.server_streaming else response_cookies(response),
         cleared_cookies=tuple((name, paths.get(name, "/")) for name in policy.clear_cookies),
+        resume_field=_marked(request, edge_pb2.last_event_id) if method.server_streaming else _unmarked(request),
+        key_field=_marked(request, edge_pb2.idempotency_key),
     )
+
+
+def _marked(request: Descriptor, option: Any) -> str:
+    """The name of the string field that bears an option; empty: none does.
+
+    Raises:
+        ValueError: several do, or it is no string.
+    """
+    fields = [field for field in request.fields if _has(field, option)]
+    if len(fields) > 1:
+        raise ValueError(f"{request.full_name}: only one field can have the option {option.name}")
+    for field in fields:
+        if field.is_repeated or field.type != FieldDescriptor.TYPE_STRING:
+            raise ValueError(f"{field.full_name}: only a string can have the option {option.name}")
+    return str(fields[0].name) if fields else ""
+
+
+def _unmarked(request: Descriptor) -> str:
+    if _marked(request, edge_pb2.last_event_id):
+        raise ValueError(f"{request.full_name}: only a stream can go on after an event")
+    return ""
+
+
+def _has(field: FieldDescriptor, option: Any) -> bool:
+    options: Any = field.GetOptions()
+    return bool(options.Extensions[option])
 
 
 def _check_fields(request: Descriptor, response: Descriptor, template: Template, rule: Any) -> None:

@@ -41,6 +41,13 @@ class GatewaySettings(MeshSettings):
         description="without relay: events of one stream within this time share a write; the first never waits",
     )
     stall_seconds: float = Field(60.0, gt=0, description="how long a reader may take nothing before it is cut off")
+    resume_seconds: float = Field(
+        30.0, ge=0, description="how long a stream whose service was lost is called again without an event; 0: never"
+    )
+    return_min_seconds: float = Field(
+        0.5, ge=0, description="how soon a reader is asked to come back when the gateway stops, at the soonest"
+    )
+    return_max_seconds: float = Field(3.0, ge=0, description="the same, at the latest")
     ready_seconds: float = Field(1.0, gt=0, description="how long /ready waits for each service")
     edge_cache_bytes: int = Field(32 * MIB, ge=0, description="size of the cache of answers; 0: off")
 

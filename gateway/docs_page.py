@@ -104,7 +104,8 @@ def _response(status: str, response: Json) -> Iterator[str]:
     content = response.get("content", {})
     events = content.get("text/event-stream", {}).get("x-events")
     schema = content.get("application/json", {}).get("schema")
-    yield _row(status, _type(schema) if schema else "event stream" if events else "", response["description"])
+    kind = _type(schema) if schema else "event stream" if events else "file" if "*/*" in content else ""
+    yield _row(status, kind, response["description"])
     for name, event in (events or {}).items():
         yield _row(f"· {name}", _type(event), event.get("description", ""))
 

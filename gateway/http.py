@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from gateway.cookies import parse_cookies
 from gateway.errors import ClientLeft, EdgeError, Header, bad_request
+from gateway.wire import Wire
 from mesh.errors import DeadlineExceeded, InvalidArgument
 
 Scope = MutableMapping[str, Any]
@@ -32,6 +33,8 @@ class Request:
         label: the route's template once it has been found, for logs and metrics.
         user_id: set when it is known.
         started: whether the answer has begun.
+        wire: the connection.
+        sent: bytes of the answer's body so far.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,6 +46,8 @@ class Request:
         self.label = ""
         self.user_id = ""
         self.started = False
+        self.wire: Wire = scope[Wire.KEY]
+        self.sent = 0
         self._query: bytes = scope["query_string"]
         self._cookies: dict[str, str] | None = None
 

@@ -13,4 +13,7 @@ SECONDS = Histogram(
     registry=REGISTRY,
 )
 SSE_CONNECTIONS = Gauge("gaji_sse_connections", "Streams open to readers.", registry=REGISTRY)
+SSE_RESUMES = Counter(
+    "gaji_sse_resumes_total", "Streams called again after their peer was lost.", ("room",), registry=REGISTRY
+)
 SSE_EVENTS = Counter("gaji_sse_events_total", "Events sent to readers.", registry=REGISTRY)

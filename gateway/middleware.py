@@ -66,15 +66,15 @@ class Observed:
         if scope["type"] != "http":
             raise RuntimeError(f"the gateway does not speak {scope['type']}")
         started = time.perf_counter()
-        status, sent = 0, 0
+        status = 0
 
         async def observed(event: Event) -> None:
-            nonlocal status, sent
+            nonlocal status
             if event["type"] == "http.response.start":
                 status = event["status"]
                 event["headers"] = _with_security(event["headers"], context.request_id)
             else:
-                sent += len(event["body"])
+                request.sent += len(event["body"])
             await send(event)
 
         request = scope[self.KEY] = Request(scope, receive, observed)
@@ -82,7 +82,7 @@ class Observed:
         try:
             await self._app(scope, receive, observed)
         finally:
-            _record(request, status or CLIENT_LEFT, sent, time.perf_counter() - started)
+            _record(request, status or CLIENT_LEFT, time.perf_counter() - started)
 
 
 def _with_security(headers: Iterable[Header], request_id: str) -> list[Header]:
@@ -92,7 +92,7 @@ def _with_security(headers: Iterable[Header], request_id: str) -> list[Header]:
     return all_headers
 
 
-def _record(request: Request, status: int, sent: int, seconds: float) -> None:
+def _record(request: Request, status: int, seconds: float) -> None:
     route = request.label or UNMATCHED
     REQUESTS.labels(route, request.method, status).inc()
     SECONDS.labels(route, request.method).observe(seconds)
@@ -100,7 +100,7 @@ def _record(request: Request, status: int, sent: int, seconds: float) -> None:
         "method": request.method,
         "route": route,
         "status": status,
-        "bytes": sent,
+        "bytes": request.sent,
         "ms": round(seconds * 1000, 1),
         "user": request.user_id,
     }

@@ -5,9 +5,11 @@ from importlib import metadata
 
 from google.protobuf.descriptor import FieldDescriptor
 
+from gateway.annotated import LAST_EVENT_ID
 from gateway.auth import ACCESS_COOKIE
 from gateway.bindings import Route, field_at
 from gateway.contract import Contract
+from gateway.files import is_file
 from gateway.schemas import Json, Schemas
 
 _ERRORS = {
@@ -37,6 +39,12 @@ _ERROR_SCHEMA: Json = {
             },
         }
     },
+}
+
+_FILE: Json = {
+    "description": "A file, of the content type that it has.",
+    "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+    "headers": {"Content-Disposition": {"schema": {"const": "attachment"}}},
 }
 
 
@@ -88,12 +96,12 @@ class _Builder:
         }
         if rest:
             operation["description"] = rest
-        parameters = [*self._path_parameters(route), *self._query_parameters(route)]
+        parameters = [*self._path_parameters(route), *self._query_parameters(route), *_header_parameters(route)]
         if parameters:
             operation["parameters"] = parameters
         if route.body:
             operation["requestBody"] = {"content": {"application/json": {"schema": self._body_schema(route)}}}
-        operation["responses"] = {str(200 if route.streaming else route.status): self._success(route)} | _errors(route)
+        operation["responses"] = self._successes(route) | _errors(route)
         operation["security"] = [] if route.public else [{"bearer": []}, {"cookie": []}]
         return operation
 
@@ -123,6 +131,12 @@ class _Builder:
             return self._schemas.reference(message)
         return self._schemas.message(message, left_out)
 
+    def _successes(self, route: Route) -> Json:
+        if not route.streaming:
+            return {str(route.status): self._success(route)}
+        nothing = "Nothing comes, or nothing more after the given place: the stream had ended. EventSource stops then."
+        return {"200": self._success(route), "204": {"description": nothing}}
+
     def _success(self, route: Route) -> Json:
         comment = self._contract.comment(route.rpc.output_type.full_name)
         if route.streaming:
@@ -132,6 +146,8 @@ class _Builder:
             }
         if route.status == 204:
             return {"description": "Done."}
+        if is_file(route):
+            return _FILE
         if route.response_body:
             schema = self._schemas.field(field_at(route.rpc.output_type, route.response_body))
         else:
@@ -147,6 +163,17 @@ class _Builder:
         return "; ".join(
             f"`{field.name}`: {self._contract.comment(field.full_name).rstrip('.')}" for field in _arms(route)
         )
+
+
+def _header_parameters(route: Route) -> Iterator[Json]:
+    if route.resume_field:
+        yield {
+            "name": LAST_EVENT_ID,
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": f"The same as `{route.resume_field}`, and goes before it; EventSource sends it by itself.",
+        }
 
 
 def _arms(route: Route) -> Sequence[FieldDescriptor]:

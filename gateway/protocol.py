@@ -1,6 +1,7 @@
 """HTTP/1.1 on a connection: uvicorn's protocol, with bounds on what comes before a request is one."""
 
 import asyncio
+from collections.abc import MutableMapping
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from gateway.errors import EdgeError, bad_request, error_body
 from gateway.http import LINGER_SECONDS
 from gateway.middleware import API_POLICY, SECURITY_HEADERS
+from gateway.wire import Wire
 from mesh.errors import InvalidArgument
 
 MAX_HEAD_BYTES = 128 * 1024
@@ -42,12 +44,24 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """A client is there."""
         super().connection_made(transport)
+        self._wire = Wire(transport, self.flow)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client, or we, have closed."""
         self._stop_timer()
         super().connection_lost(exc)
+        self._wire.closed()
+
+    def pause_writing(self) -> None:
+        """More waits to go out than should."""
+        super().pause_writing()
+        self._wire.full()
+
+    def resume_writing(self) -> None:
+        """Most of it has gone out."""
+        super().resume_writing()
+        self._wire.writable()
 
     def data_received(self, data: bytes) -> None:
         """Something has come."""
@@ -67,6 +81,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        scope: MutableMapping[str, Any] = self.scope  # type: ignore[assignment]  # uvicorn's type knows no extensions
+        scope[Wire.KEY] = self._wire
         self._in_head, self._head_began_at = True, self._received
 
     def on_headers_complete(self) -> None:

@@ -9,7 +9,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from mesh.client import MeshChannel, open_channel, outgoing_metadata, replicas
 from mesh.config import MeshSettings
-from mesh.relay import RelayCall, RelayClient
+from mesh.relay import PushedCall, RelayClient, Sink
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,27 @@ class Relays:
     def __init__(self, replicas_: Sequence[_Replica]) -> None:
         self._replicas = replicas_
 
-    def open(self, path: str, request: bytes, timeout: float) -> RelayCall | None:
-        """Begins a call; None: no replica offers the relay right now, and the caller makes a plain call."""
+    def open(
+        self, path: str, request: bytes, sink: Sink, *, timeout: float, instead_of: object | None
+    ) -> PushedCall | None:
+        """Begins a call; None: no replica offers the relay right now, and the caller makes a plain call.
+
+        Args:
+            path: the method's path.
+            request: serialized.
+            sink: where its output goes.
+            timeout: its deadline in seconds.
+            instead_of: the call that it takes the place of. Its replica, and any whose relay ended a moment ago, are
+                taken only when there is no other.
+        """
         usable = [replica for replica in self._replicas if replica.usable()]
         if not usable:
             return None
-        relay = min(usable, key=lambda replica: replica.relay.active).relay
+        avoided = instead_of.relay if isinstance(instead_of, PushedCall) else None
+        relays = (replica.relay for replica in usable)
+        relay = min(relays, key=lambda relay: (relay is avoided or relay.resting, relay.active))
         metadata = {key: value for key, value in outgoing_metadata() if isinstance(value, str)}
-        return relay.open(path, request, metadata=metadata, timeout=timeout)
+        return relay.push(path, request, sink, metadata=metadata, timeout=timeout)
 
 
 @asynccontextmanager
@@ -51,6 +64,7 @@ async def open_relays(
         opened = []
         for address in replicas(target):
             channel = await stack.enter_async_context(open_channel(address, settings, services))
+            channel.get_state(try_to_connect=True)  # so that the first call finds it ready
             relay = RelayClient(channel)
             stack.push_async_callback(relay.close)
             opened.append(_Replica(channel, relay))

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
+from gaji.gateway.v1 import edge_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from gateway.contract import Contract
@@ -30,6 +31,8 @@ _WELL_KNOWN: dict[str, Json] = {
     "google.protobuf.Struct": {"type": "object"},
     "google.protobuf.ListValue": {"type": "array"},
 }
+
+_GENERATED = "The gateway makes one for a request that has none."
 
 
 class Schemas:
@@ -65,6 +68,9 @@ class Schemas:
         """A field's value, with its description."""
         schema = self._type_schema(field)
         comment = self._contract.comment(field.full_name)
+        options: Any = field.GetOptions()
+        if options.Extensions[edge_pb2.idempotency_key]:
+            comment = f"{comment} {_GENERATED}".strip()
         return schema | ({"description": comment} if comment else {})
 
     def _type_schema(self, field: FieldDescriptor) -> Json:

@@ -50,8 +50,9 @@ class RunningGateway:
 async def open_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
     """Serves until the block is left, then drains.
 
-    Draining: no new connection is taken, idle ones are closed, running requests get ``drain_seconds``, and streams
-    that are still open then end with an event ``failed`` that asks their readers to come back.
+    Draining: no new connection is taken, idle ones are closed, running requests get ``drain_seconds``. Streams that can
+    be resumed are handed over to other gateways meanwhile, spread over that time and within 5 s; those that cannot and
+    are still open at its end get an event ``failed`` that asks their readers to come back.
 
     Raises:
         OSError: a port is taken, or a file cannot be read.
@@ -60,7 +61,7 @@ async def open_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGatewa
     routes, document = await asyncio.to_thread(_read_contract, settings.descriptors_file)
     verifier = await asyncio.to_thread(TokenVerifier, settings.jwt_public_key_file)
     async with AsyncExitStack() as stack:
-        upstreams = await stack.enter_async_context(open_upstreams(settings, routes, relay=settings.relay))
+        upstreams = await stack.enter_async_context(open_upstreams(settings, routes))
         readiness = Readiness(upstreams, settings.ready_seconds)
         pages: dict[str, Page] = {
             "/health": alive,
@@ -79,9 +80,11 @@ async def open_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGatewa
         finally:
             readiness.draining = True
             server.should_exit = True
+            gateway.drain()
             ending = asyncio.get_running_loop().call_later(settings.drain_seconds, gateway.end_streams)
             await serving
             ending.cancel()
+            gateway.close()
             log.info("stopped")
 
 

@@ -1,5 +1,6 @@
-"""Unary calls: one request, one JSON answer."""
+"""Unary calls: one request, one answer: JSON, or a file."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from functools import cache
@@ -13,9 +14,11 @@ from gateway.config import GatewaySettings
 from gateway.cookies import clear_cookie_headers, set_cookie_headers
 from gateway.edge_cache import EdgeCache
 from gateway.errors import Header
-from gateway.http import NO_STORE, Request
+from gateway.files import ATTACHMENT, content_type, is_file
+from gateway.http import JSON, NO_STORE, Request
+from gateway.repeats import pause_before, peer_lost
 from gateway.upstreams import Upstream
-from mesh.errors import translated
+from mesh.errors import MeshError, translated
 from mesh.protojson import to_object
 
 
@@ -49,11 +52,34 @@ class UnaryCalls:
         secure = self._settings.cookie_secure
         headers += set_cookie_headers(route.response_cookies, response, secure=secure)
         headers += clear_cookie_headers(route.cleared_cookies, secure=secure)
-        await request.respond(route.status, b"" if route.status == 204 else _encoder(route)(response), headers)
+        kind = JSON
+        if _is_file(route):
+            file = getattr(response, route.response_body)
+            body, kind = file.data, content_type(file)
+            headers.append(ATTACHMENT)
+        else:
+            body = b"" if route.status == 204 else _encoder(route)(response)
+        await request.respond(route.status, body, headers, content_type=kind)
 
     async def _call(self, route: Route, upstream: Upstream, payload: bytes) -> bytes:
-        with translated(upstream.room):
-            return await upstream.unary(route.path, payload, route.timeout or self._settings.default_timeout)
+        """Calls; where an idempotency key makes repeated calls one, again while the peer is lost."""
+        now = asyncio.get_running_loop().time
+        deadline = now() + (route.timeout or self._settings.default_timeout)
+        last_start = min(deadline, now() + self._settings.resume_seconds) if route.key_field else 0.0
+        attempt = 0
+        while True:
+            try:
+                with translated(upstream.room):
+                    return await upstream.unary(route.path, payload, max(0.001, deadline - now()))
+            except MeshError as error:
+                pause = pause_before(attempt)
+                if not peer_lost(error, upstream.room) or now() + pause > last_start:
+                    raise
+            attempt += 1
+            await asyncio.sleep(pause)
+
+
+_is_file = cache(is_file)
 
 
 @cache

@@ -1,7 +1,8 @@
 """Stream responses as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
-A stream response is ``sequence`` and a oneof ``event``: the arm's name is the event's, its JSON the data, the sequence
-the id. JSON holds no raw line break, so data is always one line.
+A stream response is ``sequence``, a oneof ``event`` and, where readers can go on after an event, ``cursor``: the arm's
+name is the event's, its JSON the data, the cursor the id. An event with an empty cursor has no id, so nobody goes on
+after it. Where there is no such field the sequence is the id. JSON holds no raw line break, so data is always one line.
 """
 
 from collections.abc import Callable
@@ -9,11 +10,12 @@ from functools import cache
 from typing import Any
 
 import orjson
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from mesh.protojson import ToObject, to_object
 
 HEARTBEAT = b":\n\n"
+_ID = b"\nid: "  # never at the start of a block: an event begins with its name
 
 
 @cache
@@ -21,14 +23,18 @@ def formatter(response: Descriptor) -> Callable[[Any], bytes]:
     """The function that turns messages of a response type into events; a message with no arm set gives none.
 
     Raises:
-        ValueError: the type has no oneof ``event``.
+        ValueError: the type has no oneof ``event``, or a ``cursor`` that is no string.
     """
     if "event" not in response.oneofs_by_name:
         raise ValueError(f"{response.full_name} has no oneof `event`; a stream response needs one")
-    arms: dict[str, tuple[bytes, ToObject]] = {
-        field.name: (b"event: " + field.name.encode() + b"\nid: %d\ndata: ", to_object(field.message_type))
-        for field in response.oneofs_by_name["event"].fields
-    }
+    cursor = response.fields_by_name.get("cursor")
+    if cursor is not None and (cursor.type != FieldDescriptor.TYPE_STRING or cursor.is_repeated):
+        raise ValueError(f"{cursor.full_name} must be a string")
+    return _by_sequence(response) if cursor is None else _by_cursor(response)
+
+
+def _by_sequence(response: Descriptor) -> Callable[[Any], bytes]:
+    arms = _arms(response, b"\nid: %d\ndata: ")
     dumps = orjson.dumps
 
     def format_(message: Any) -> bytes:
@@ -40,6 +46,43 @@ def formatter(response: Descriptor) -> Callable[[Any], bytes]:
         return head % sequence + dumps(of(getattr(message, name))) + b"\n\n"
 
     return format_
+
+
+def _by_cursor(response: Descriptor) -> Callable[[Any], bytes]:
+    arms = _arms(response, b"\n")
+    dumps = orjson.dumps
+
+    def format_(message: Any) -> bytes:
+        name: str | None = message.WhichOneof("event")
+        if name is None:
+            return b""
+        head, of = arms[name]
+        cursor: str = message.cursor
+        data = dumps(of(getattr(message, name)))
+        if not cursor:
+            return b"%bdata: %b\n\n" % (head, data)
+        return b"%bid: %b\ndata: %b\n\n" % (head, cursor.encode(), data)
+
+    return format_
+
+
+def _arms(response: Descriptor, rest: bytes) -> dict[str, tuple[bytes, ToObject]]:
+    """Arm -> how its event begins, and how its message becomes data."""
+    return {
+        field.name: (b"event: " + field.name.encode() + rest, to_object(field.message_type))
+        for field in response.oneofs_by_name["event"].fields
+    }
+
+
+def has_id(block: bytes) -> bool:
+    """Whether one of the events in a block has an id."""
+    return _ID in block
+
+
+def last_id(block: bytes) -> str:
+    """The last id in a block of whole events; empty: none of them has one."""
+    _, found, rest = block.rpartition(_ID)
+    return rest.partition(b"\n")[0].decode() if found else ""
 
 
 def event(name: str, data: dict[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
 """Runs every gateway over the same upstream in turn, several rounds, and prints medians.
 
-Usage: python -m benchmarks.relay [--rounds N] [--json FILE]. Linux only (it reads /proc); loopback only; ends by itself
-in about two minutes.
+Usage: python -m benchmarks.relay [--rounds N] [--only LOAD] [--json FILE]. Linux only (it reads /proc); loopback only;
+ends by itself in about two minutes. Rounds take turns, so that what else the machine does falls on all alike.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def gateways(upstream: str, public_key: Path, work: Path) -> dict[str, tuple[int
     }
 
 
-async def measure(rounds: int) -> dict[str, Any]:
+async def measure(rounds: int, loads: Sequence[Load]) -> dict[str, Any]:
     """All rounds: gateway -> load -> results, and the first token without a gateway."""
     results: dict[str, dict[str, list[Result]]] = {}
     direct: dict[str, list[tuple[float, float]]] = {}
@@ -124,7 +124,7 @@ async def measure(rounds: int) -> dict[str, Any]:
                 singles.setdefault(DIRECT, []).append(await load.direct_one_by_one(SINGLES, upstream))
                 for name, (port, _) in running.items():
                     singles.setdefault(name, []).append(await load.one_by_one(SINGLES, port, token))
-            for each in LOADS:
+            for each in loads:
                 if turn:
                     direct.setdefault(each.name, []).append(await load.direct_first_token(each, upstream))
                 for name, (port, pid) in running.items():
@@ -141,10 +141,10 @@ def median(rows: Sequence[Result], field: str) -> float:
     return float(statistics.median(getattr(row, field) for row in rows))
 
 
-def report(measured: dict[str, Any], rounds: int) -> None:
+def report(measured: dict[str, Any], rounds: int, loads: Sequence[Load]) -> None:
     """Prints the tables."""
     console = Console(width=120)
-    for each in LOADS:
+    for each in loads:
         pace = f"{1000 / each.interval_ms:.0f} tokens/s" if each.interval_ms else "as fast as it goes"
         table = Table(title=f"{each.name}: {each.streams} streams, {pace}; medians of {rounds} rounds (min-max)")
         table.add_column("gateway")
@@ -157,7 +157,7 @@ def report(measured: dict[str, Any], rounds: int) -> None:
         )
         for heading in headings:
             table.add_column(heading, justify="right")
-        rows = {name: loads[each.name] for name, loads in measured["results"].items()}
+        rows = {name: by_load[each.name] for name, by_load in measured["results"].items()}
         p50 = statistics.median(pair[0] for pair in measured["direct"][each.name])
         p99 = statistics.median(pair[1] for pair in measured["direct"][each.name])
         for name, results in rows.items():
@@ -198,12 +198,14 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=[load.name for load in LOADS], help="one load instead of all")
     parser.add_argument("--json", type=Path, help="keep the raw figures in this file")
     arguments = parser.parse_args()
-    measured = uvloop.run(measure(arguments.rounds))
-    report(measured, arguments.rounds)
+    loads = [load for load in LOADS if arguments.only in (None, load.name)]
+    measured = uvloop.run(measure(arguments.rounds, loads))
+    report(measured, arguments.rounds, loads)
     if arguments.json:
-        raw = {n: {k: [asdict(r) for r in v] for k, v in loads.items()} for n, loads in measured["results"].items()}
+        raw = {n: {k: [asdict(r) for r in v] for k, v in by_load.items()} for n, by_load in measured["results"].items()}
         arguments.json.write_text(json.dumps({**measured, "results": raw}, indent=2))
 
 

@@ -38,7 +38,7 @@ async def stream(request: Request) -> EventSourceResponse:
             if event.WhichOneof("event") == "token":
                 yield {
                     "event": "token",
-                    "id": str(event.sequence),
+                    "id": event.cursor,
                     "data": json.dumps({"content": event.token.content}),
                 }
             else:

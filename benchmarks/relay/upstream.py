@@ -20,6 +20,7 @@ from mesh.config import MeshSettings
 from mesh.process import until_signal
 from mesh.server import Service, open_server
 
+CURSOR = f"{'0123456789abcdef' * 2}.1."
 WORDS = [f" word{number}" for number in range(100)]
 
 
@@ -33,10 +34,12 @@ class Upstream(rpc.GenerationServiceServicer):
         count, interval_ms = request.content.split()
         seconds = float(interval_ms) / 1000
         for sequence in range(1, int(count) + 1):
-            yield pb.StreamReplyResponse(sequence=sequence, token=pb.Token(content=WORDS[sequence % 100]))
+            token = pb.Token(content=WORDS[sequence % 100])
+            yield pb.StreamReplyResponse(sequence=sequence, cursor=f"{CURSOR}{sequence}", token=token)
             if seconds:
                 await asyncio.sleep(seconds)
-        yield pb.StreamReplyResponse(sequence=int(count) + 1, complete=pb.ReplySummary(message_id="m"))
+        end = int(count) + 1
+        yield pb.StreamReplyResponse(sequence=end, cursor=f"{CURSOR}{end}", complete=pb.ReplySummary(message_id="m"))
 
 
 async def main() -> None:

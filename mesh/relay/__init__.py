@@ -4,7 +4,7 @@ What a relay of token streams costs is the gRPC message per event and reader. He
 together: those that are ready, at most `BATCH_SECONDS` apart, the first of a call at once.
 """
 
-from mesh.relay.client import RelayCall, RelayClient
+from mesh.relay.client import PushedCall, RelayCall, RelayClient, Sink
 from mesh.relay.server import BATCH_SECONDS, RelayServicer
 
-__all__ = ["BATCH_SECONDS", "RelayCall", "RelayClient", "RelayServicer"]
+__all__ = ["BATCH_SECONDS", "PushedCall", "RelayCall", "RelayClient", "RelayServicer", "Sink"]

@@ -3,39 +3,81 @@
 import asyncio
 import contextvars
 import itertools
+import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, Protocol, Self
 
 import grpc
 from gaji.mesh.v1 import relay_service_pb2 as pb
 from gaji.mesh.v1 import relay_service_pb2_grpc as rpc
 from google.rpc import status_pb2
 
-from mesh.errors import MeshError, Unavailable, from_code, from_rpc_error, from_status
+from mesh.errors import Internal, MeshError, Unavailable, from_code, from_rpc_error, from_status
 from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
 WINDOW = 256 * 1024
+REST_SECONDS = 2.0
 STREAM_SECONDS = 30 * 24 * 3600.0  # no call lacks a deadline; at this one its readers have to come back
 
 
+class Sink(Protocol):
+    """Where the output of a call goes as it comes, straight from the stream: what it does must be quick."""
+
+    def data(self, data: bytes) -> bool:
+        """Output has come. Whether it was taken; if not, `PushedCall.taken` is owed for it."""
+
+    def end(self, error: MeshError | None) -> None:
+        """The call has ended; None: well."""
+
+
+class PushedCall:
+    """One call whose output goes to a sink. Leave it by `cancel`, always.
+
+    Args:
+        relay: the stream that it runs on.
+        call_id: its number there.
+        sink: where its output goes.
+    """
+
+    __slots__ = ("_call_id", "_credit", "relay", "sink")
+
+    def __init__(self, relay: "RelayClient", call_id: int, sink: Sink) -> None:
+        self.relay = relay
+        self.sink = sink
+        self._call_id = call_id
+        self._credit = 0
+
+    def taken(self, count: int) -> None:
+        """The reader has taken so many bytes: as many more may come, once it is worth a message."""
+        self._credit += count
+        if self._credit >= WINDOW // 2:
+            self.relay.send(pb.RelayRequest(call_id=self._call_id, credit=pb.Credit(bytes=self._credit)))
+            self._credit = 0
+
+    def cancel(self) -> None:
+        """Ends the call, at the producer as well; its sink hears no more. Without effect when it has ended."""
+        self.relay.forget(self._call_id)
+
+
 class RelayCall:
-    """One call: an async iterator of formatted output, joined from what has come since the last look.
+    """One call, as an async iterator of formatted output, joined from what has come since the last look.
 
     Iterating raises the call's `MeshError` after its last output. Leave it by `cancel`, always.
     """
 
-    merges = True  # what is ready together comes together
-
-    def __init__(self, client: "RelayClient", call_id: int) -> None:
-        self._client = client
-        self._call_id = call_id
+    def __init__(self) -> None:
+        self._call: PushedCall | None = None
         self._parts: list[bytes] = []
-        self._taken = 0
         self._ended = False
         self._error: MeshError | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._news = asyncio.Event()
+
+    def begin(self, call: PushedCall) -> Self:
+        """Runs on a call."""
+        self._call = call
+        return self
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -46,36 +88,30 @@ class RelayCall:
                 if self._error is not None:
                     raise self._error
                 raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+            self._news.clear()
+            await self._news.wait()
         data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
-        if not self._ended:
-            self._taken += len(data)
-            if self._taken >= WINDOW // 2:
-                self._client.send(pb.RelayRequest(call_id=self._call_id, credit=pb.Credit(bytes=self._taken)))
-                self._taken = 0
+        if self._call is not None and not self._ended:
+            self._call.taken(len(data))
         return data
 
     def cancel(self) -> None:
         """Ends the call, at the producer as well; without effect when it has ended."""
-        if not self._ended:
+        if self._call is not None and not self._ended:
+            self._call.cancel()
             self.end(None)
-            self._client.forget(self._call_id)
 
-    def feed(self, data: bytes) -> None:
+    def data(self, data: bytes) -> bool:
         """Output has come."""
         self._parts.append(data)
-        self._wake()
+        self._news.set()
+        return False
 
     def end(self, error: MeshError | None) -> None:
         """The call has ended."""
         self._ended, self._error = True, error
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._news.set()
 
 
 class RelayClient:
@@ -83,14 +119,19 @@ class RelayClient:
 
     Args:
         channel: a channel to that replica.
+
+    Attributes:
+        draining: whether the replica has said that it is about to stop.
+        offered: whether it offers the relay.
     """
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: Any = rpc.RelayServiceStub(channel)
-        self._calls: dict[int, RelayCall] = {}
+        self._calls: dict[int, PushedCall] = {}
         self._numbers = itertools.count(1)
         self._outgoing: asyncio.Queue[pb.RelayRequest | None] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
+        self._rest_until = 0.0
         self.draining = False
         self.offered = True
 
@@ -98,6 +139,11 @@ class RelayClient:
     def active(self) -> int:
         """How many calls are running."""
         return len(self._calls)
+
+    @property
+    def resting(self) -> bool:
+        """Whether the stream ended a moment ago: calls had better go elsewhere, if there is an elsewhere."""
+        return self._rest_until > time.monotonic()
 
     def open(
         self,
@@ -108,24 +154,38 @@ class RelayClient:
         timeout: float,
         format: pb.FrameFormat = pb.FRAME_FORMAT_SSE,  # noqa: A002 - the contract's name
     ) -> RelayCall:
-        """Begins a call.
+        """Begins a call that is iterated; the arguments are those of `push`."""
+        call = RelayCall()
+        return call.begin(self.push(method, request, call, metadata=metadata, timeout=timeout, format=format))
+
+    def push(
+        self,
+        method: str,
+        request: bytes,
+        sink: Sink,
+        *,
+        metadata: Mapping[str, str],
+        timeout: float,
+        format: pb.FrameFormat = pb.FRAME_FORMAT_SSE,  # noqa: A002 - the contract's name
+    ) -> PushedCall:
+        """Begins a call whose output is handed to a sink.
 
         Args:
             method: its path, ``"/package.Service/Method"``.
             request: the request, serialized.
+            sink: hears of its output and its end, and never before this returns.
             metadata: text metadata.
             timeout: its deadline in seconds from now.
             format: how its output is formatted.
         """
         if self._reading is None or self._reading.done():
-            self.draining = False
             self._outgoing = asyncio.Queue()
             self._reading = asyncio.create_task(
                 self._run(self._outgoing),
                 context=contextvars.Context(),  # the stream is nobody's: not with the token of its first reader
             )
         call_id = next(self._numbers)
-        call = self._calls[call_id] = RelayCall(self, call_id)
+        call = self._calls[call_id] = PushedCall(self, call_id, sink)
         opening = pb.OpenCall(
             method=method,
             request=request,
@@ -158,7 +218,8 @@ class RelayClient:
         call = self._stub.Relay(_drained(outgoing), timeout=STREAM_SECONDS)
         try:
             async for batch in call:
-                self.draining = self.draining or batch.draining
+                if batch.draining:
+                    self.draining = True
                 for frame in batch.frames:
                     self._deliver(frame)
         except grpc.aio.AioRpcError as failed:
@@ -168,27 +229,44 @@ class RelayClient:
                 extra={"code": failed.code().name, "error": failed.details(), "calls": len(self._calls)},
             )
             told = from_rpc_error(failed)
-            if not (isinstance(told, Unavailable) and told.reason == failed.code().name):
+            if told.reason != failed.code().name:
                 error = told  # otherwise it is the transport's own words, which are for logs
         finally:
             call.cancel()
+            self.draining = False  # whoever is there next time has not said so
+            self._rest_until = time.monotonic() + REST_SECONDS
             outgoing.put_nowait(None)  # of a call that its peer has ended, gRPC would wait for requests for ever
             self._end_all(error)
 
     def _end_all(self, error: MeshError) -> None:
         calls, self._calls = self._calls, {}
-        for waiting in calls.values():
-            waiting.end(error)
+        for call in calls.values():
+            _end(call, error)
 
     def _deliver(self, frame: pb.Frame) -> None:
         call = self._calls.get(frame.call_id)
         if call is None:  # cancelled meanwhile
             return
-        if frame.data:
-            call.feed(frame.data)
-        if frame.HasField("status"):
-            del self._calls[frame.call_id]
-            call.end(_error(frame.status))
+        data = frame.data
+        if data:
+            try:
+                if call.sink.data(data):
+                    call.taken(len(data))
+            except Exception:
+                log.exception("a relayed call's sink failed")  # the other calls on the stream have done nothing wrong
+                call.cancel()
+                _end(call, Internal("something went wrong on our side; the request id is in the logs"))
+                return
+        # Its sink may have cancelled it just now.
+        if frame.HasField("status") and self._calls.pop(frame.call_id, None) is not None:
+            _end(call, _error(frame.status))
+
+
+def _end(call: PushedCall, error: MeshError | None) -> None:
+    try:
+        call.sink.end(error)
+    except Exception:
+        log.exception("a relayed call's sink failed at its end")
 
 
 async def _drained(outgoing: asyncio.Queue[pb.RelayRequest | None]) -> AsyncIterator[pb.RelayRequest]:

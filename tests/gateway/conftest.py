@@ -34,12 +34,7 @@ Gateway = Callable[..., AbstractAsyncContextManager[tuple[httpx.AsyncClient, Run
 def descriptors_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """probe.proto and all that it imports as a FileDescriptorSet."""
     path = tmp_path_factory.mktemp("descriptors") / "probe.binpb"
-    google_api = Path(next(iter(google.api.__path__))).parents[1]
-    includes = [f"-I{Path(__file__).parent}", f"-I{ROOT / 'protos'}", f"-I{google_api}"]
-    options = [f"--descriptor_set_out={path}", "--include_imports", "--include_source_info"]
-    command = [sys.executable, "-m", "grpc_tools.protoc", *includes, *options, "probe.proto"]
-    subprocess.run(command, check=True, timeout=60)  # noqa: S603 - our own arguments
-    return path
+    return compile_protos(Path(__file__).parent, "probe.proto", path)
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +90,16 @@ async def client(running: RunningGateway) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the shared gateway, with cookies of its own."""
     async with open_client(running.address) as client:
         yield client
+
+
+def compile_protos(folder: Path, name: str, path: Path) -> Path:
+    """Compiles a file and what it imports into a FileDescriptorSet."""
+    google_api = Path(next(iter(google.api.__path__))).parents[1]
+    includes = [f"-I{folder}", f"-I{ROOT / 'protos'}", f"-I{google_api}"]
+    options = [f"--descriptor_set_out={path}", "--include_imports", "--include_source_info"]
+    command = [sys.executable, "-m", "grpc_tools.protoc", *includes, *options, name]
+    subprocess.run(command, check=True, timeout=60)  # noqa: S603 - our own arguments
+    return path
 
 
 def open_client(address: str) -> httpx.AsyncClient:

@@ -26,6 +26,7 @@ class Probe:
         self.streams = 0
         self.calls = 0
         self.seen: list[Any] = []
+        self.watchers: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -88,6 +89,46 @@ class Probe:
     CountPrivately = Count
     CountShortly = Count
 
+    async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        self.seen.append(request)
+        reader = identity.current()
+        self.watchers.append(reader.user_id if reader else "nobody")
+        done = place_of(request.after) if request.after else 0
+        self.streams += 1
+        try:
+            await self.gate.wait()
+            await asyncio.sleep(request.wait_ms / 1000)
+            for number in range(done + 1, request.to + 1):
+                content = f"{number}" + "x" * request.padding
+                yield self.message("WatchResponse", sequence=number, token={"content": content}, cursor=cursor(number))
+                if request.unmarked and number % request.unmarked == 0:
+                    yield self.message("WatchResponse", sequence=number, progress={"progress": 50, "stage": "probe"})
+                if request.interval_ms:
+                    await asyncio.sleep(request.interval_ms / 1000)
+            if request.fail_with:
+                raise failure(request.fail_with, request.reason or "PROBE")
+            if done <= request.to:
+                end = {"name": "end", "size": request.to}
+                yield self.message("WatchResponse", sequence=1, complete=end, cursor=cursor(request.to + 1))
+        finally:
+            self.streams -= 1
+
+    async def CountOnce(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        self.seen.append(request)
+        await asyncio.sleep(request.wait_ms / 1000)
+        yield self.message("CountResponse", sequence=1, token={"content": request.key})
+        await self.gate.wait()
+
+    async def Make(self, request: Any, context: Any) -> Any:
+        self.seen.append(request)
+        await self.gate.wait()
+        await asyncio.sleep(request.wait_ms / 1000)
+        return request
+
+    async def Export(self, request: Any, context: Any) -> Any:
+        file = {"content_type": request.content_type, "data": request.text.encode()}
+        return self.message("ExportResponse", file=file)
+
     def _who(self, user_id: str) -> Any:
         context = trace.current()
         assert context is not None
@@ -96,10 +137,24 @@ class Probe:
         )
 
 
-def failure(code: int) -> errors.MeshError:
+def cursor(number: int) -> str:
+    """The place after a number."""
+    return f"c0ffee.1.{number}"
+
+
+def place_of(text: str) -> int:
+    """The number of a cursor."""
+    stream, _, rest = text.partition(".")
+    number = rest.rpartition(".")[2]
+    if stream != "c0ffee" or not number.isdigit():
+        raise errors.InvalidArgument("no cursor of this stream", reason="INVALID_FIELD", fields={"after": "is none"})
+    return int(number)
+
+
+def failure(code: int, reason: str = "PROBE") -> errors.MeshError:
     """An error of a code, with all details."""
     kind = next(kind for known, kind in errors.BY_CODE.items() if known.value[0] == code)
-    return kind("it went wrong", reason="PROBE", fields={"code": "is bad"}, retry_after=1.2 if code == 8 else None)
+    return kind("it went wrong", reason=reason, fields={"code": "is bad"}, retry_after=1.2 if code == 8 else None)
 
 
 def add_probe(probe: Probe, server: grpc.aio.Server) -> None:

@@ -26,7 +26,7 @@ class Stream:
         self._reader, self._writer = reader, writer
         self.status = 0
         self.headers: dict[str, str] = {}
-        self.chunks = 0
+        self.chunks = self.received = 0
         self._text = b""
 
     async def read_head(self) -> None:
@@ -38,11 +38,16 @@ class Stream:
         """Blocks in order, until the stream ends."""
         while (chunk := await self._chunk()) is not None:
             self.chunks += 1
+            self.received += len(chunk)
             self._text += chunk
             *blocks, self._text = self._text.split(b"\n\n")
             for block in blocks:
                 yield _parsed(block)
         assert not self._text, "the stream ends within an event"
+
+    async def rest(self) -> list[Event]:
+        """All events that are left; blocks of comments and the like are left out."""
+        return [event async for event in self.events() if event.name]
 
     async def body(self) -> bytes:
         return await self._reader.readexactly(int(self.headers["content-length"]))
@@ -50,6 +55,10 @@ class Stream:
     def stop_reading(self) -> None:
         transport: Any = self._writer.transport
         transport.pause_reading()
+
+    def read_on(self) -> None:
+        transport: Any = self._writer.transport
+        transport.resume_reading()
 
     async def close(self) -> None:
         self._writer.close()

@@ -52,6 +52,14 @@ async def test_expired_and_invalid_tokens_have_reasons_of_their_own(client: http
         assert 'error="invalid_token"' in answer.headers["www-authenticate"]
 
 
+async def test_a_token_that_a_room_was_given_is_no_reader_s(client: httpx.AsyncClient, bearer: Bearer) -> None:
+    token = bearer(use="delegated")
+    answer = await client.get("/probe/me", headers=authorization(token))
+    assert answer.status_code == 401
+    assert error_of(answer)["reason"] == "TOKEN_INVALID"
+    assert (await client.get("/probe/anybody", headers=authorization(token))).json()["user_id"] == "nobody"
+
+
 @pytest.mark.parametrize("value", ["Basic YTpi", "Bearer", "token"])
 async def test_another_scheme_is_no_token(client: httpx.AsyncClient, value: str) -> None:
     answer = await client.get("/probe/me", headers={"authorization": value})

@@ -86,9 +86,29 @@ def test_the_document_is_valid_openapi_with_the_contract_s_words(document: dict[
 def test_streams_are_described_by_their_events(document: dict[str, Any]) -> None:
     stream = document["paths"]["/api/conversations/{conversation_id}/messages-stream"]["get"]
     content = stream["responses"]["200"]["content"]["text/event-stream"]
-    assert list(content["x-events"]) == ["progress", "token", "complete", "failed"]
+    assert list(content["x-events"]) == ["progress", "token", "complete", "failed", "stopped", "seam", "gap"]
+    assert "204" in stream["responses"]
     names = {parameter["name"]: parameter["in"] for parameter in stream["parameters"]}
-    assert names == {"conversation_id": "path", "content": "query", "request_id": "query"}
+    assert names == {
+        "conversation_id": "path",
+        "content": "query",
+        "request_id": "query",
+        "after": "query",
+        "Last-Event-ID": "header",
+    }
+    (key,) = (parameter for parameter in stream["parameters"] if parameter["name"] == "request_id")
+    assert key["description"].endswith("The gateway makes one for a request that has none.")
+
+
+def test_files_are_described_as_such(document: dict[str, Any]) -> None:
+    export = next(
+        operation
+        for item in document["paths"].values()
+        for operation in item.values()
+        if operation["operationId"] == "ExportConversation"
+    )
+    assert export["responses"]["200"]["content"] == {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+    assert "HttpBody" not in document["components"]["schemas"]
 
 
 async def test_the_document_of_any_contract_is_valid(client: httpx.AsyncClient) -> None:

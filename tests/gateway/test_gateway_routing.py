@@ -1,11 +1,14 @@
 import asyncio
+from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
 
-from gateway.bindings import parse_template
+from gateway.bindings import parse_template, routes_of
+from gateway.contract import load_contract
 from gateway.server import RunningGateway
-from tests.gateway.conftest import error_of
+from tests.gateway.conftest import compile_protos, error_of
 from tests.gateway.probe_servicer import Probe
 
 
@@ -116,3 +119,55 @@ def test_a_template_is_literals_variables_and_a_verb() -> None:
     assert template.segments == ("api", None, "x.y", None)
     assert template.variables == ("a.b", "c")
     assert template.verb == "stop"
+
+
+async def test_a_file_is_its_own_bytes_and_never_a_page_of_ours(client: httpx.AsyncClient) -> None:
+    text = "<script>alert(1)</script> 가"
+    answer = await client.get(f"/probe/files/{quote(text, safe='')}?content_type=text%2Fhtml%3B%20charset%3Dutf-8")
+    assert answer.status_code == 200
+    assert answer.content == text.encode()
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-disposition"] == "attachment"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    head = await client.head("/probe/files/abc")
+    assert (head.headers["content-length"], head.content) == ("3", b"")
+
+
+@pytest.mark.parametrize("kind", ["", "nonsense", "text/plain\r\nx: y", "text/가", " text/plain"])
+async def test_a_file_without_a_type_that_could_be_sent_is_any_bytes(client: httpx.AsyncClient, kind: str) -> None:
+    answer = await client.get("/probe/files/abc", params={"content_type": kind})
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.content == b"abc"
+
+
+MARK = "[(gaji.gateway.v1.last_event_id) = true]"
+TWO = f"string a = 1 {MARK}; string b = 2 {MARK};"
+
+
+@pytest.mark.parametrize(
+    ("field", "streaming", "problem"),
+    [
+        (f"int32 a = 1 {MARK};", True, "only a string"),
+        ("repeated string a = 1 [(gaji.gateway.v1.idempotency_key) = true];", False, "only a string"),
+        (f"string a = 1 {MARK};", False, "only a stream"),
+        (TWO, True, "only one field"),
+    ],
+)
+def test_marks_that_make_no_sense_are_refused_at_the_start(
+    tmp_path: Path, field: str, streaming: bool, problem: str
+) -> None:
+    stream = "stream " if streaming else ""
+    (tmp_path / "bad.proto").write_text(
+        f"""syntax = "proto3";
+        package gaji.bad.v1;
+        import "gaji/gateway/v1/edge.proto";
+        import "google/api/annotations.proto";
+        service BadService {{
+          rpc Bad(BadRequest) returns ({stream}BadResponse) {{ option (google.api.http) = {{get: "/bad"}}; }}
+        }}
+        message BadRequest {{ {field} }}
+        message BadResponse {{ uint64 sequence = 1; oneof event {{ BadRequest token = 2; }} }}
+        """
+    )
+    with pytest.raises(ValueError, match=problem):
+        routes_of(load_contract(compile_protos(tmp_path, "bad.proto", tmp_path / "bad.binpb")))

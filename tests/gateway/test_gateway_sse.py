@@ -1,6 +1,6 @@
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -9,6 +9,7 @@ from gateway.server import RunningGateway
 from tests.gateway.conftest import Gateway, ProbeSettings, error_of, gateway_factory, open_client
 from tests.gateway.probe_servicer import Probe
 from tests.gateway.sse_client import Event, open_stream
+from tests.gateway.waiting import until
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["relay", "plain"])
@@ -26,12 +27,6 @@ def gateway(settings: ProbeSettings) -> Gateway:
 async def running(gateway: Gateway) -> AsyncIterator[RunningGateway]:
     async with gateway() as (_, running):
         yield running
-
-
-async def until(condition: Callable[[], bool], seconds: float) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_arms_become_events_with_data_and_id(running: RunningGateway) -> None:
