@@ -1,0 +1,1 @@
+"""What one more reader of the same reply costs."""

@@ -1,0 +1,165 @@
+"""Lets ever more readers watch one reply and prints what each more costs; the model is asked once, however many read.
+
+Usage: python -m benchmarks.fanout [--readers 1,100,1000] [--rounds N]. Linux only (it reads /proc); loopback only; ends
+by itself in about two minutes.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import resource
+import statistics
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.faults.running import Stack, running_stack
+from benchmarks.faults.world import Client, World
+from benchmarks.relay.load import Reader, cpu_seconds
+
+TOKENS = 200
+RATE = 50.0
+SERVICES = ("generation", "gateway")
+_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one reply with so many readers took.
+
+    Attributes:
+        readers: how many.
+        events: that they were sent together.
+        seconds: CPU of generation and of the gateway.
+        models: how often the model was asked.
+    """
+
+    readers: int
+    events: int
+    seconds: dict[str, float]
+    models: float
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--readers", default="1,100,300,1000")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    counts = [int(part) for part in arguments.readers.split(",")]
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65_536), most))
+    report(uvloop.run(measure(counts, arguments.rounds)), arguments.rounds)
+
+
+async def measure(counts: Sequence[int], rounds: int) -> list[Result]:
+    """One reply for each number of readers, several rounds."""
+    results = []
+    async with (
+        running_stack("gateway=1", tokens=TOKENS, rate=RATE) as stack,
+        Client(stack.gateways) as client,
+    ):
+        world = await World(client).make()
+        for _ in range(rounds):
+            for count in counts:
+                results.append(await one_reply(stack, world, count))  # noqa: PERF401 - they must not run together
+    return results
+
+
+async def one_reply(stack: Stack, world: World, count: int) -> Result:
+    """Begins a reply and lets so many readers watch it to its end.
+
+    Raises:
+        RuntimeError: readers were not sent the same.
+    """
+    gateway = stack.gateways[0]
+    conversation_id = await world.conversation()
+    pids = {service: stack.replicas(service)[0].pid for service in SERVICES}
+    models = await model_calls(stack)
+    before = {service: cpu_seconds(pid) for service, pid in pids.items()}
+    port = urlsplit(gateway).port or 80
+    path = f"/api/conversations/{conversation_id}/messages-stream?content=Hello&request_id={uuid.uuid4().hex}"
+    async with asyncio.timeout(_SECONDS):
+        first = await connect(port, path, world.client.token)
+        message_id = await reply_of(world, conversation_id)
+        watch = f"/api/conversations/{conversation_id}/messages/{message_id}/events"
+        others = [await connect(port, watch, world.client.token) for _ in range(count - 1)]
+        await asyncio.gather(*(reader.ended for reader in (first, *others)))
+    spent = {service: cpu_seconds(pid) - before[service] for service, pid in pids.items()}
+    events = {reader.events for reader in (first, *others)}
+    if len(events) != 1:
+        raise RuntimeError(f"readers of one reply were sent {sorted(events)} events")
+    return Result(count, count * events.pop(), spent, await model_calls(stack) - models)
+
+
+async def connect(port: int, path: str, token: str) -> Reader:
+    """A reader on a bare connection."""
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    loop = asyncio.get_running_loop()
+    _, reader = await loop.create_connection(lambda: Reader(request), "127.0.0.1", port)
+    return reader
+
+
+async def reply_of(world: World, conversation_id: str) -> str:
+    """The id of the reply that is being written."""
+    while True:
+        messages = await world.client.messages(conversation_id)
+        if messages[-1]["status"] == "MESSAGE_STATUS_PENDING":
+            return str(messages[-1]["message_id"])
+        await asyncio.sleep(0.02)
+
+
+async def model_calls(stack: Stack) -> float:
+    """How many replies the model has written."""
+    admin = stack.replicas("generation")[0].facts["admin"]
+    async with httpx.AsyncClient(trust_env=False) as http:
+        lines = (await http.get(f"http://{admin}/metrics")).text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("gaji_generations_total{"))
+
+
+def report(results: Sequence[Result], rounds: int) -> None:
+    """Prints the table."""
+    table = Table(title=f"readers of one reply of {TOKENS} tokens, {RATE:g} a second; medians of {rounds} rounds")
+    for heading in ("readers", "model calls", "generation", "gateway", "each more reader", "each more reader's event"):
+        table.add_column(heading, justify="right")
+    by_count: dict[int, list[Result]] = {}
+    for result in results:
+        by_count.setdefault(result.readers, []).append(result)
+    base = {service: median(by_count[min(by_count)], service) for service in SERVICES}
+    for count, rows in by_count.items():
+        spent = {service: median(rows, service) for service in SERVICES}
+        more = sum(spent.values()) - sum(base.values())
+        extra = count - min(by_count)
+        table.add_row(
+            f"{count:,}",
+            f"{max(row.models for row in rows):g}",
+            f"{spent['generation']:.2f} s",
+            f"{spent['gateway']:.2f} s",
+            f"{more / extra * 1000:.1f} ms" if extra else "",
+            f"{more / extra / (rows[0].events / count) * 1e6:.1f} us" if extra else "",
+        )
+    console = Console(width=120)
+    console.print(table)
+    console.print(
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; "
+        f"{time.strftime('%Y-%m-%d')}. CPU of the processes, user and system, over the whole reply.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def median(rows: Sequence[Result], service: str) -> float:
+    """The median of what a service spent."""
+    return statistics.median(row.seconds[service] for row in rows)
+
+
+if __name__ == "__main__":
+    main()
