@@ -59,7 +59,9 @@ def create_app(settings: JobsSettings) -> Celery:
         result_serializer="json",
         enable_utc=True,
         timezone="UTC",
-        task_queues={name: {"routing_key": name} for name in (HIGH, LOW)},
+        # Over the default exchange, which goes to a queue by its name: with one of their own the way to a queue would be
+        # in Redis, written when a process connects, and a Redis that loses its data would lose all jobs from then on.
+        task_queues={name: {"exchange": "", "routing_key": name} for name in (HIGH, LOW)},
         task_default_queue=HIGH,
         task_routes={task: {"queue": queue} for task, queue in QUEUES.items()},
         task_create_missing_queues=False,

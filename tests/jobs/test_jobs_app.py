@@ -34,7 +34,7 @@ def test_celery_is_set_as_intended() -> None:
         "result_serializer": "json",
         "enable_utc": True,
         "timezone": "UTC",
-        "task_queues": {HIGH: {"routing_key": HIGH}, LOW: {"routing_key": LOW}},
+        "task_queues": {name: {"exchange": "", "routing_key": name} for name in (HIGH, LOW)},
         "task_default_queue": HIGH,
         "task_routes": {
             FINISH_REPLY: {"queue": "high_priority"},

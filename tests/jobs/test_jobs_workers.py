@@ -22,6 +22,16 @@ async def test_each_queues_worker_takes_its_own(house: House, high: Worker, low:
     assert await low.counted("finish_reply", "complete") == await high.counted("ingest_novel", "complete") == 0
 
 
+async def test_a_redis_that_loses_its_data_takes_jobs_all_the_same(house: House, high: Worker) -> None:
+    before, reply = new_id(), new_id()
+    await house.finish(before)
+    await until(lambda: house.rooms.times("FinishReply", before) == 1)
+    async with redis.asyncio.Redis.from_url(house.settings.redis_url) as client:
+        await client.flushall()
+    await house.finish(reply)
+    await until(lambda: house.rooms.times("FinishReply", reply) == 1)
+
+
 async def test_novels_never_hold_up_replies(house: House, high: Worker, low: Worker) -> None:
     first, *others = novels = [new_id() for _ in range(20)]
     house.rooms.held[first] = asyncio.Event()
