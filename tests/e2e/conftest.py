@@ -28,34 +28,39 @@ async def reader(stack: Any) -> AsyncIterator[Reader]:
         yield guest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def talk(running_stack: RunningStack) -> AsyncIterator[Talk]:
-    """A guest with a novel, a scenario and a conversation."""
+    """A guest with a novel, a scenario and a conversation; of each module, since a token lives for a quarter of an hour."""
     async with reader_at(running_stack.url) as guest:
-        novel_id = await guest.add_novel("The Ferry at Marrow Point", STORY, author="The Gaji project", language="en")
-        scenario = await guest.ok(
-            "POST",
-            "/api/scenarios",
-            {
-                "novel_id": novel_id,
-                "title": "The ferryman refuses",
-                "description": "What if Tobias had refused the coins?",
-            },
-        )
-        characters = (await guest.ok("GET", f"/api/novels/{novel_id}/characters"))["characters"]
-        conversation = await guest.ok(
-            "POST",
-            "/api/conversations",
-            {
-                "scenario_id": scenario["scenario_id"],
-                "character_id": characters[0]["character_id"],
-                "request_id": "the-talk",
-            },
-        )
-        yield Talk(
-            guest,
-            novel_id,
-            scenario["scenario_id"],
-            characters[0]["character_id"],
-            conversation["conversation_id"],
-        )
+        yield await talk_of(guest)
+
+
+async def talk_of(guest: Reader) -> Talk:
+    """A novel, a scenario and a conversation for a guest."""
+    novel_id = await guest.add_novel("The Ferry at Marrow Point", STORY, author="The Gaji project", language="en")
+    scenario = await guest.ok(
+        "POST",
+        "/api/scenarios",
+        {
+            "novel_id": novel_id,
+            "title": "The ferryman refuses",
+            "description": "What if Tobias had refused the coins?",
+        },
+    )
+    characters = (await guest.ok("GET", f"/api/novels/{novel_id}/characters"))["characters"]
+    conversation = await guest.ok(
+        "POST",
+        "/api/conversations",
+        {
+            "scenario_id": scenario["scenario_id"],
+            "character_id": characters[0]["character_id"],
+            "request_id": "the-talk",
+        },
+    )
+    return Talk(
+        guest,
+        novel_id,
+        scenario["scenario_id"],
+        characters[0]["character_id"],
+        conversation["conversation_id"],
+    )
