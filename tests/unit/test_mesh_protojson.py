@@ -143,14 +143,23 @@ def test_timestamps_are_strings() -> None:
 
 
 def test_an_event_is_one_frame_with_its_arms_name_and_the_sequence() -> None:
-    format_ = sse.formatter(novel_service_pb2.WatchIngestionResponse.DESCRIPTOR)
-    message = novel_service_pb2.WatchIngestionResponse(sequence=7)
+    format_ = sse.formatter(search_service_pb2.IngestNovelResponse.DESCRIPTOR)
+    message = search_service_pb2.IngestNovelResponse(sequence=7)
     assert format_(message) == b""
     message.progress.progress = 20
     message.progress.message = "line\nbreak"
     assert format_(message) == (
         b'event: progress\nid: 7\ndata: {"progress":20,"stage":"","message":"line\\nbreak"}\n\n'
     )
+
+
+def test_the_id_is_the_cursor_where_the_stream_has_one() -> None:
+    format_ = sse.formatter(novel_service_pb2.WatchIngestionResponse.DESCRIPTOR)
+    message = novel_service_pb2.WatchIngestionResponse(sequence=7, cursor="a.1.7")
+    message.gap.last_sequence = 3
+    assert format_(message) == b'event: gap\nid: a.1.7\ndata: {"first_sequence":"0","last_sequence":"3"}\n\n'
+    message.cursor = ""
+    assert format_(message) == b'event: gap\ndata: {"first_sequence":"0","last_sequence":"3"}\n\n'
 
 
 def test_a_stream_without_a_oneof_is_refused() -> None:
