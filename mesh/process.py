@@ -84,14 +84,18 @@ async def settle(awaitable: Awaitable[Any], seconds: float) -> None:
             task.cancel()
 
 
-async def ended(*tasks: "asyncio.Task[Any]") -> None:
-    """Cancels tasks until all of them have ended.
+async def ended(*tasks: "asyncio.Task[Any]", again: float = 6.0) -> None:
+    """Cancels tasks and waits until all of them have ended.
 
     Once is not enough: up to Python 3.11 `asyncio.wait_for`, which redis-py sends with, loses a cancellation that comes
     in the moment in which it ends (https://github.com/python/cpython/issues/86296).
+
+    Args:
+        tasks: what shall end.
+        again: seconds after which those that still run are cancelled once more; longer than their cleaning up takes.
     """
     running = {task for task in tasks if not task.done()}
     while running:
         for task in running:
             task.cancel()
-        _, running = await asyncio.wait(running, timeout=0.05)
+        _, running = await asyncio.wait(running, timeout=again)

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from mesh.errors import Unavailable
 from mesh.process import ended
-from mesh.streamlog.redis_log import LogState, RedisLog
+from mesh.streamlog.redis_log import LogState, RedisLog, unavailable
 from mesh.streamlog.stream import Entry, Stream
 from mesh.telemetry.logs import get_logger
 
@@ -55,10 +55,9 @@ class Follower(Generic[T]):
 
     async def stop(self) -> None:
         """Looks no longer: nobody watches, or a producer fills the stream from now on."""
-        await ended(self._task)
+        await ended(self._task, again=0.05)
         if not self._first.done():
             self._first.set_result(None)
-        self._first.exception()  # it may be that nobody was left to hear of it
 
     async def _run(self) -> None:
         wait = LOOK_SECONDS
@@ -72,17 +71,25 @@ class Follower(Generic[T]):
             try:
                 wait = await self._look()
             except Unavailable as error:
-                if not self._first.done():
-                    self._first.set_exception(error)
+                self._fail(error)
                 wait = LOOK_SECONDS
                 continue
-            except Exception:  # whoever reads would wait for ever
+            except Exception:  # e.g. an event that only a later release can read
                 log.exception("a log could not be followed", extra={"stream": str(self._stream.stream_id)})
+                self._fail(unavailable())
                 await asyncio.sleep(LOOK_SECONDS)
                 continue
             if not self._first.done():
                 self._first.set_result(None)
             await asyncio.sleep(_PAUSE_SECONDS)
+
+    def _fail(self, error: Unavailable) -> None:
+        """Tells those who wait for the first look; who comes later waits for the next one."""
+        if not self._first.done():
+            self._first.set_exception(error)
+            self._first.exception()  # it may be that nobody waits
+        if self._first.exception() is not None:
+            self._first = asyncio.get_running_loop().create_future()
 
     async def _look(self) -> float:
         """Takes in what is new; returns after how many seconds to look again."""
@@ -92,12 +99,7 @@ class Follower(Generic[T]):
         now = asyncio.get_running_loop().time()
         if found is None:
             # Redis may have lost it, and a live producer brings it back within a heartbeat.
-            self._missing_since = self._missing_since or now
-            left = self._missing_since + self._lease_seconds - now
-            if left <= 0:
-                self._lapsed(self._stream.epoch)
-            return min(LOOK_SECONDS, max(left, 0.05))
-        self._missing_since = None
+            return self._missing(now)
         state, new = found
         if last is None:
             self._stream.extend(new, state.epoch)
@@ -107,9 +109,20 @@ class Follower(Generic[T]):
         elif state.epoch >= self._stream.epoch and (state.sequence >= last.sequence or state.epoch > last.epoch):
             await self._reload()
         # Otherwise Redis has lost the tail that its producer will bring again.
-        return self._lease(state)
+        return self._lease(state, now)
 
-    def _lease(self, state: LogState) -> float:
+    def _missing(self, now: float) -> float:
+        self._missing_since = self._missing_since or now
+        left = self._missing_since + self._lease_seconds - now
+        if left <= 0:
+            self._lapsed(max(self._stream.epoch, self._stream.wanted))
+        return min(LOOK_SECONDS, max(left, 0.05))
+
+    def _lease(self, state: LogState, now: float) -> float:
+        if state.epoch < self._stream.wanted:
+            # Somebody took the work up and then not the log: what is there, alive or ended, is another's.
+            return self._missing(now)
+        self._missing_since = None
         if state.end:
             return LOOK_SECONDS
         if state.lease_left <= 0:

@@ -1,7 +1,7 @@
 """All logs that a process writes or reads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -12,9 +12,9 @@ from mesh.redis_client import open_redis
 from mesh.streamlog.follower import Follower
 from mesh.streamlog.news import News
 from mesh.streamlog.producer import Producer
-from mesh.streamlog.redis_log import FencedError, LogState, RedisLog
+from mesh.streamlog.redis_log import FencedError, LogState, Mode, RedisLog
 from mesh.streamlog.replicator import Replicator
-from mesh.streamlog.stream import Codec, Stream
+from mesh.streamlog.stream import Codec, Entry, Stream
 from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -63,13 +63,13 @@ async def open_hub(
             open_redis(redis_url, timeout=timeout, connections=connections, name=f"gaji-{name}-log")
         )
         redis_log = RedisLog(redis, codec, timeout=timeout, lease_seconds=lease_seconds, ttl_seconds=ttl_seconds)
-        hub = Hub(redis_log, News(redis, timeout=timeout), lease_seconds)
+        hub = Hub(redis_log, News(redis, timeout=timeout, trouble=redis_log.trouble), lease_seconds)
         tasks = hub.start()
         try:
             yield hub
         finally:
             await hub.close()
-            await ended(*tasks)
+            await ended(*tasks, again=0.05)
 
 
 class Hub(Generic[T]):
@@ -95,41 +95,50 @@ class Hub(Generic[T]):
             asyncio.create_task(self._news.run(), name="log news"),
         ]
 
-    async def produce(self, stream_id: UUID, epoch: int, *, fresh: bool = False) -> Producer[T]:
+    async def produce(self, stream_id: UUID, epoch: int, mode: Mode = "keep") -> Producer[T]:
         """Takes a log and writes it from here on; end with `Producer.end` or `Producer.close`.
 
         Args:
             stream_id: the log.
             epoch: the fencing number that the owner of the work gave.
-            fresh: whether the log begins anew; what earlier epochs left does not count.
+            mode: ``fresh``, the log begins anew and what earlier epochs left does not count; ``restart``, it does if it
+                has ended; ``keep``, it stays as it is.
 
         Raises:
             FencedError: a later epoch holds the log.
             Unavailable: Redis does not answer and the log is not fresh: nobody knows what it holds.
         """
-        local = self._locals.get(stream_id) or _Local(Stream[T](stream_id))
-        if local.producer is not None and local.producer.epoch >= epoch:
-            raise FencedError(local.producer.epoch)
         notes: dict[str, bytes] = {}
+        entries: list[Entry[T]] = []
+        await self._news.listen(stream_id, lambda word: self._told(stream_id, word))
         try:
-            entries, notes = await self._log.open(stream_id, epoch, fresh=fresh)
+            self._check_later(stream_id, epoch)
+            entries, notes = await self._log.open(stream_id, epoch, mode)
         except Unavailable:
-            if not fresh:
+            if mode != "fresh":
+                self._forget_idle(self._local(stream_id))
                 raise
             # Redis gets all of it when it is back: the replicator finds it behind.
-            entries = []
-        local = self._locals.setdefault(stream_id, local)
-        if local.producer is not None:
-            if local.producer.epoch >= epoch:
-                raise FencedError(local.producer.epoch)
-            local.producer.fence()
-        if local.follower is not None:
+        local = self._local(stream_id)
+        while local.follower is not None:  # whoever begins to watch meanwhile may bring another
             await self._unfollow(local)
-        local.stream.rewrite([] if fresh else entries, epoch)
+        # From here on nothing is awaited: a log has a producer or a follower here, never both.
+        self._check_later(stream_id, epoch)
+        local = self._local(stream_id)
+        if local.producer is not None:
+            local.producer.fence()
+        local.stream.rewrite(entries, epoch)
         producer = local.producer = Producer(local.stream, epoch, notes, self._replicator.wake)
         self._replicator.add(producer, asyncio.get_running_loop().time())
-        await self._news.listen(stream_id, lambda word: self._told(stream_id, word))
         return producer
+
+    def _local(self, stream_id: UUID) -> _Local[T]:
+        return self._locals.setdefault(stream_id, _Local(Stream[T](stream_id)))
+
+    def _check_later(self, stream_id: UUID, epoch: int) -> None:
+        local = self._locals.get(stream_id)
+        if local is not None and local.producer is not None and local.producer.epoch >= epoch:
+            raise FencedError(local.producer.epoch)
 
     @asynccontextmanager
     async def watching(self, stream_id: UUID) -> AsyncIterator[Stream[T]]:
@@ -140,7 +149,7 @@ class Hub(Generic[T]):
         """
         if self._closing is not None:
             raise self._closing
-        local = self._locals.setdefault(stream_id, _Local(Stream[T](stream_id)))
+        local = self._local(stream_id)
         local.watchers += 1
         try:
             if local.producer is None:
@@ -188,11 +197,18 @@ class Hub(Generic[T]):
         except Unavailable:
             log.warning("a lease is left to run out", extra={"stream": str(producer.stream.stream_id)})
 
-    async def close(self) -> None:
-        """Ends all reading here, and hands over what is being written."""
+    def producers(self) -> list[Producer[T]]:
+        """Those that write logs here."""
+        return [local.producer for local in self._locals.values() if local.producer is not None]
+
+    async def close(self, producers: Sequence[Producer[T]] = ()) -> None:
+        """Ends all reading here, and hands over what is being written.
+
+        Args:
+            producers: some that were stopped just before, whose leases are given back as well.
+        """
         self.end_reading(Unavailable("this replica stops; another goes on", reason="REPLICA_STOPS", retry_after=0.0))
-        producers = [local.producer for local in self._locals.values() if local.producer is not None]
-        await asyncio.gather(*(self.release(producer) for producer in producers))
+        await asyncio.gather(*(self.release(producer) for producer in {*producers, *self.producers()}))
         for local in list(self._locals.values()):
             await self._unfollow(local)
 

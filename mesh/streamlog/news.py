@@ -25,11 +25,13 @@ class News:
     Args:
         redis: a client without retries of its own.
         timeout: seconds after which an unanswered ping means that the connection is lost.
+        trouble: called when it is.
     """
 
-    def __init__(self, redis: Redis, *, timeout: float) -> None:
+    def __init__(self, redis: Redis, *, timeout: float, trouble: Callable[[], None] = lambda: None) -> None:
         self._redis = redis
         self._timeout = timeout
+        self._trouble = trouble
         self._listeners: dict[bytes, Told] = {}
         self._pubsub: PubSub | None = None
 
@@ -60,9 +62,12 @@ class News:
             try:
                 await self._read()
             except (RedisError, OSError, TimeoutError) as error:
+                self._trouble()
                 if self._pubsub is not None:
                     pause = _RECONNECT_SECONDS[0]
                     log.warning("the news of logs is cut off", extra={"error": str(error)})
+            except Exception:  # without news everybody here would look once a second only
+                log.exception("the news of logs broke")
             finally:
                 self._pubsub = None
             await asyncio.sleep(pause)

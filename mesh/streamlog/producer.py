@@ -9,7 +9,7 @@ from mesh.streamlog.stream import Entry, Stream
 
 T = TypeVar("T")
 
-_MOST_ENTRIES = 500
+MOST_ENTRIES = 500
 """Entries of one log in one script: Redis serves nobody else while it runs."""
 
 
@@ -90,24 +90,24 @@ class Producer(Generic[T]):
 
     def next_append(self) -> Append[T]:
         """What is to be sent now."""
-        entries = self.stream.entries[self._stored : self._stored + _MOST_ENTRIES]
-        if self._reset:
-            entries = list(self.stream.entries)
-            return Append(self.stream.stream_id, self.epoch, 0, entries, dict(self.notes), reset=True)
-        return Append(self.stream.stream_id, self.epoch, self._stored, entries, dict(self._new_notes), reset=False)
+        base = 0 if self._reset else self._stored
+        entries = self.stream.entries[base : base + MOST_ENTRIES]
+        notes = self.notes if self._reset else self._new_notes
+        return Append(self.stream.stream_id, self.epoch, base, entries, dict(notes), reset=self._reset)
 
     def answered(self, sent: Append[T], answer: tuple[bytes, bool] | None, now: float) -> None:
         """What Redis said to it."""
         if answer is None:
             return
         word, stop = answer
-        if word == b"fenced":
+        if word in {b"fenced", b"broken"}:
             self.fence()
         elif word == b"behind":
             self._reset = True
         else:
             self._reset = False
-            self._stored = max(self._stored, sent.base + len(sent.entries)) if not sent.reset else len(sent.entries)
+            stored = sent.base + len(sent.entries)
+            self._stored = stored if sent.reset else max(self._stored, stored)
             for name, value in sent.notes.items():
                 if self._new_notes.get(name) is value:
                     del self._new_notes[name]

@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from redis.asyncio import Redis
@@ -13,9 +14,14 @@ from redis.exceptions import NoScriptError, RedisError
 from mesh.errors import Unavailable
 from mesh.streamlog import scripts
 from mesh.streamlog.stream import Codec, Entry
+from mesh.telemetry.logs import get_logger
 
+log = get_logger(__name__)
 T = TypeVar("T")
 TROUBLE = (RedisError, OSError, TimeoutError)
+Mode = Literal["fresh", "restart", "keep"]
+_GIVEN_BACK = -1e6  # a lease that ends at 0, not a second ago
+_GRACE_SECONDS = 1.5  # more than a producer waits before it tries again
 _DIGESTS = {script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in scripts.ALL}
 
 
@@ -93,20 +99,25 @@ class RedisLog(Generic[T]):
         self._timeout = timeout
         self._lease_ms = round(lease_seconds * 1000)
         self._ttl_ms = round(ttl_seconds * 1000)
+        self._trouble_at = float("-inf")
 
-    async def open(self, stream_id: UUID, epoch: int, *, fresh: bool) -> tuple[list[Entry[T]], dict[str, bytes]]:
+    def trouble(self) -> None:
+        """Redis did not answer: for a while nobody's silence means anything, since producers could not renew leases."""
+        self._trouble_at = time.monotonic()
+
+    async def open(self, stream_id: UUID, epoch: int, mode: Mode) -> tuple[list[Entry[T]], dict[str, bytes]]:
         """Takes a log under an epoch; answers the entries and notes that earlier epochs left.
 
         Args:
             stream_id: the log.
             epoch: the writer's.
-            fresh: whether what earlier epochs left is thrown away.
+            mode: what becomes of what earlier epochs left; see `mesh.streamlog.scripts.OPEN`.
 
         Raises:
             FencedError: a later epoch holds it.
             Unavailable: Redis does not answer.
         """
-        arguments = (epoch, self._lease_ms, self.LIVE_SECONDS * 1000, int(fresh))
+        arguments = (epoch, self._lease_ms, self.LIVE_SECONDS * 1000, mode)
         found = await self._run(scripts.OPEN, stream_id, *arguments)
         if found[0] == b"fenced":
             raise FencedError(found[1])
@@ -118,27 +129,36 @@ class RedisLog(Generic[T]):
         """Writes to many logs in one round trip.
 
         Returns:
-            For each ``b"ok"``, ``b"behind"`` or ``b"fenced"``, and whether a stop was asked for; None where it must be
-            tried again.
+            For each ``b"ok"``, ``b"behind"``, ``b"fenced"`` or ``b"broken"`` (its events are none that can be written),
+            and whether a stop was asked for; None where it must be tried again.
 
         Raises:
             Unavailable: Redis does not answer.
         """
         pipeline = self._redis.pipeline(transaction=False)
+        sent = []
         for append in appends:
             keys = names(append.stream_id)
-            pipeline.evalsha(_DIGESTS[scripts.APPEND], len(keys), *keys, *self._arguments(append))
-        answers = await self._answered(pipeline.execute(raise_on_error=False))
-        results: list[tuple[bytes, bool] | None] = []
-        for answer in answers:
-            if isinstance(answer, NoScriptError):
-                await self._load()
-                results.append(None)
-            elif isinstance(answer, Exception):
-                raise unavailable() from answer
-            else:
-                results.append((answer[0], len(answer) > 2 and answer[2] == b"1"))
-        return results
+            try:
+                arguments = self._arguments(append)
+            except (ValueError, TypeError):
+                log.exception("an event cannot be written", extra={"stream": str(append.stream_id)})
+                continue
+            sent.append(append)
+            pipeline.evalsha(_DIGESTS[scripts.APPEND], len(keys), *keys, *arguments)
+        answers = await self._answered(pipeline.execute(raise_on_error=False)) if sent else []
+        refused = [answer for answer in answers if isinstance(answer, Exception)]
+        if any(isinstance(answer, NoScriptError) for answer in refused):
+            await self._load()
+        elif refused and len(refused) == len(answers):
+            raise unavailable() from refused[0]
+        elif refused:
+            log.error("Redis refuses to take entries of a log", extra={"error": repr(refused[0])})
+        told = {
+            append.stream_id: None if isinstance(answer, Exception) else (answer[0], answer[2:] == [b"1"])
+            for append, answer in zip(sent, answers, strict=True)
+        }
+        return [told.get(append.stream_id, (b"broken", False)) for append in appends]
 
     async def read(self, stream_id: UUID, first: int | None) -> tuple[LogState, list[Entry[T]]] | None:
         """A log's state and its entries from a sequence on; None: there is no such log.
@@ -157,7 +177,7 @@ class RedisLog(Generic[T]):
         entries = self._entries(raw)
         if first is not None and sequence >= first and (not entries or entries[0].sequence != first):
             return None  # evicted under memory pressure: a log that is not whole is none
-        return LogState(epoch, sequence, end.decode(), left / 1000, stop == b"1"), entries
+        return LogState(epoch, sequence, end.decode(), self._lease_left(left / 1000), stop == b"1"), entries
 
     async def stop(self, stream_id: UUID) -> bool:
         """Asks the producer to stop; False: there is no such log, or it has ended.
@@ -174,6 +194,13 @@ class RedisLog(Generic[T]):
             Unavailable: Redis does not answer.
         """
         await self._run(scripts.RELEASE, stream_id, epoch)
+
+    def _lease_left(self, left: float) -> float:
+        """A lease that has run out counts for a little longer after trouble; one that was given back never does."""
+        if left > 0 or left < _GIVEN_BACK:
+            return left
+        grace = max(_GRACE_SECONDS, self._lease_ms / 2000)
+        return max(left, self._trouble_at + grace - time.monotonic())
 
     def _arguments(self, append: Append[T]) -> list[Any]:
         ended = bool(append.entries and append.entries[-1].end)
@@ -209,6 +236,7 @@ class RedisLog(Generic[T]):
         except NoScriptError:
             raise
         except TROUBLE as error:
+            self.trouble()
             raise unavailable() from error
 
 

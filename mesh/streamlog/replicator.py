@@ -2,14 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from prometheus_client import Counter, Gauge
 
 from mesh.errors import Unavailable
 from mesh.streamlog.producer import Producer
-from mesh.streamlog.redis_log import RedisLog
+from mesh.streamlog.redis_log import Append, RedisLog
 from mesh.telemetry.logs import get_logger
 from mesh.telemetry.metrics import REGISTRY
 
@@ -18,7 +18,7 @@ log = get_logger(__name__)
 PAUSE_SECONDS = 0.003
 _BACKOFF_SECONDS = (0.05, 1.0)
 _KEEP_SECONDS = 600.0
-_MOST_LOGS = 256
+_MOST_ENTRIES = 5_000  # of one pipeline, which Redis must take within its time
 
 APPENDED = Counter("gaji_log_entries", "Entries of logs that Redis has taken.", registry=REGISTRY)
 FENCED = Counter("gaji_log_fenced", "Producers that have lost their log to a later epoch.", registry=REGISTRY)
@@ -98,18 +98,16 @@ class Replicator:
             for producer in self._producers
             if producer.dirty or (not producer.closed and (beating or now - producer.renewed >= self._beat))
         ]
-        for start in range(0, len(due), _MOST_LOGS):
-            producers = due[start : start + _MOST_LOGS]
-            appends = [producer.next_append() for producer in producers]
-            answers = await self._log.append(appends)
-            for producer, sent, answer in zip(producers, appends, answers, strict=True):
+        for batch in _batches([(producer, producer.next_append()) for producer in due]):
+            answers = await self._log.append([append for _, append in batch])
+            for (producer, sent), answer in zip(batch, answers, strict=True):
                 producer.answered(sent, answer, now)
                 if producer.fenced.is_set():
                     FENCED.inc()
                 elif answer is not None and answer[0] == b"ok":
                     APPENDED.inc(len(sent.entries))
-            if any(producer.dirty for producer in producers):
-                self._work.set()
+                if producer.dirty:
+                    self._work.set()
         return bool(due)
 
     def _drop(self) -> None:
@@ -121,3 +119,17 @@ class Replicator:
                 del self._producers[producer]
                 self._gone(producer)
         PRODUCERS.set(len(self._producers))
+
+
+def _batches(work: list[tuple[Producer[Any], Append[Any]]]) -> Iterator[list[tuple[Producer[Any], Append[Any]]]]:
+    """The work in pipelines of a bounded number of entries."""
+    batch: list[tuple[Producer[Any], Append[Any]]] = []
+    entries = 0
+    for producer, append in work:
+        if batch and entries + len(append.entries) > _MOST_ENTRIES:
+            yield batch
+            batch, entries = [], 0
+        batch.append((producer, append))
+        entries += len(append.entries) + 1
+    if batch:
+        yield batch

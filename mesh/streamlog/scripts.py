@@ -15,7 +15,8 @@ local function now()
 end
 """
 
-# ARGV: epoch, lease ms, time to live ms, fresh. Answers the notes and entries that earlier epochs left.
+# ARGV: epoch, lease ms, time to live ms, mode. Answers the notes and entries that earlier epochs left. Modes: `fresh`,
+# the log begins anew; `restart`, it does if it has ended; `keep`, it stays as it is.
 OPEN = (
     _NOW
     + """
@@ -24,13 +25,16 @@ local mine = tonumber(ARGV[1])
 if held > mine then
   return {'fenced', held}
 end
-if ARGV[4] == '1' then
+local ended = redis.call('HEXISTS', KEYS[2], 'end') == 1
+if ARGV[4] == 'fresh' or (ARGV[4] == 'restart' and ended) then
   redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+  ended = false
 end
-redis.call('HDEL', KEYS[2], 'end')
-redis.call('HSET', KEYS[2], 'epoch', mine, 'lease', now() + ARGV[2])
-for i = 1, 3 do
-  redis.call('PEXPIRE', KEYS[i], ARGV[3])
+redis.call('HSET', KEYS[2], 'epoch', mine, 'lease', ended and 0 or now() + ARGV[2])
+if not ended then
+  for i = 1, 3 do
+    redis.call('PEXPIRE', KEYS[i], ARGV[3])
+  end
 end
 redis.call('PUBLISH', KEYS[2], 'o')
 return {'held', redis.call('HGETALL', KEYS[3]), redis.call('XRANGE', KEYS[1], '-', '+')}
@@ -40,8 +44,9 @@ return {'held', redis.call('HGETALL', KEYS[3]), redis.call('XRANGE', KEYS[1], '-
 # ARGV: epoch, lease ms, time to live ms, sequence before the first entry, reset, number of notes, then name and value
 # of each note, then epoch, data and end of each entry. Without entries and notes it is the heartbeat.
 #
-# Sent again after a lost answer it changes nothing. When Redis knows less than the producer thinks (it came back from
-# an older snapshot, or empty), the answer is `behind`, and the producer sends everything with reset.
+# Sent again after a lost answer it changes nothing, and neither does a reset that comes late, after what was sent
+# behind it. When Redis knows less than the producer thinks (it came back from an older snapshot, or empty), the answer
+# is `behind`, and the producer begins from the first entry with reset.
 APPEND = (
     _NOW
     + """
@@ -51,8 +56,18 @@ local mine, base, notes = tonumber(ARGV[1]), tonumber(ARGV[4]), tonumber(ARGV[6]
 if held > mine then
   return {'fenced', held}
 end
+local first = 7 + 2 * notes
+local count = (#ARGV - first + 1) / 3
 if ARGV[5] == '1' then
+  if held == mine and seq >= count and redis.call('XLEN', KEYS[1]) == seq then
+    return {'ok', seq, stop}
+  end
   redis.call('DEL', KEYS[1])
+  redis.call('HDEL', KEYS[2], 'end')
+  if held < mine then
+    redis.call('HDEL', KEYS[2], 'stop')
+    stop = ''
+  end
   seq = 0
 elseif held < mine or seq < base or (seq > 0 and redis.call('EXISTS', KEYS[1]) == 0) then
   return {'behind', seq}
@@ -60,8 +75,6 @@ end
 for i = 1, notes do
   redis.call('HSET', KEYS[3], ARGV[5 + 2 * i], ARGV[6 + 2 * i])
 end
-local first = 7 + 2 * notes
-local count = (#ARGV - first + 1) / 3
 local ended = ''
 for i = seq - base + 1, count do
   local at = first + 3 * (i - 1)

@@ -66,12 +66,14 @@ class Stream(Generic[T]):
         stream_id: the log.
         entries: all of them; ``entries[n]`` has sequence n + 1.
         epoch: the highest that is known to hold the log; 0: there is no log.
+        wanted: the highest epoch that a reader knows to have taken the log, or to be about to.
     """
 
     def __init__(self, stream_id: UUID) -> None:
         self.stream_id = stream_id
         self.entries: list[Entry[T]] = []
         self.epoch = 0
+        self.wanted = 0
         self._changes = 0
         self._rewrites = 0
         self._changed = asyncio.Event()
@@ -122,6 +124,7 @@ class Stream(Generic[T]):
             MeshError: what `close` was given.
         """
         at, epoch = (after.sequence, after.epoch) if after else (0, 0)
+        self.wanted = max(self.wanted, since)
         while self.epoch < since:
             await self._change(self._changes)
         while True:

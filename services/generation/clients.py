@@ -76,9 +76,11 @@ class LibraryClient:
             response = await self._stub.GetReply(request)
         return _reply(response.reply, response.epoch)
 
-    async def take_reply(self, message_id: str, epoch: int, dead_after: float) -> Reply:
+    async def take_reply(self, message_id: str, epoch: int, dead_after: float, *, mend: bool) -> Reply:
         """Takes a reply whose writer is dead, under the next epoch."""
-        request = library_pb.TakeReplyRequest(message_id=message_id, epoch=epoch, dead_after_seconds=dead_after)
+        request = library_pb.TakeReplyRequest(
+            message_id=message_id, epoch=epoch, dead_after_seconds=dead_after, mend=mend
+        )
         with errors.translated("library"):
             taken = await self._stub.TakeReply(request)
         return _reply(taken.reply, taken.epoch, taken.lease_id, taken.context, taken.access_token)

@@ -266,13 +266,14 @@ class Library(Protocol):
             message_id: empty: the conversation's opening.
         """
 
-    async def take_reply(self, message_id: str, epoch: int, dead_after: float) -> Reply:
+    async def take_reply(self, message_id: str, epoch: int, dead_after: float, *, mend: bool) -> Reply:
         """Takes a reply whose writer is dead, under the next epoch.
 
         Args:
             message_id: the reply.
             epoch: the dead writer's.
             dead_after: seconds after which a later writer counts as dead as well.
+            mend: whether the next epoch is given of a reply that has ended as well, so that its log can be ended.
 
         Raises:
             Aborted: another has taken it.

@@ -59,8 +59,8 @@ def create_app(settings: JobsSettings) -> Celery:
         result_serializer="json",
         enable_utc=True,
         timezone="UTC",
-        # Over the default exchange, which goes to a queue by its name: with one of their own the way to a queue would be
-        # in Redis, written when a process connects, and a Redis that loses its data would lose all jobs from then on.
+        # Over the default exchange, which goes to a queue by its name: with an exchange of its own, the way to a queue
+        # would be in Redis, written when a process connects, and a Redis that loses its data would lose all jobs then.
         task_queues={name: {"exchange": "", "routing_key": name} for name in (HIGH, LOW)},
         task_default_queue=HIGH,
         task_routes={task: {"queue": queue} for task, queue in QUEUES.items()},

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-_TRANSIENT = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED", "DEADLINE_EXCEEDED"})
+# CANCELLED and UNKNOWN are what a room says that is being stopped, or whose words got lost on the way.
+_TRANSIENT = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN"})
 
 
 class QueueUnavailableError(Exception):

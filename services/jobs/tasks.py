@@ -7,6 +7,7 @@ from celery.exceptions import TimeLimitExceeded
 
 from mesh.telemetry import trace
 from mesh.telemetry.logs import get_logger
+from services.jobs.app import KEY_PREFIX
 from services.jobs.config import JobsSettings
 from services.jobs.domain import FINISH_REPLY, GONE, INGEST_NOVEL, PARTLY, RUNNING, SWEEP, SWEPT, retry_delay
 from services.jobs.ports import RoomError, Rooms
@@ -105,12 +106,18 @@ class Sweep(Job):
             except RoomError as error:  # the trouble of one room is none of the other's; the next sweep asks again
                 log.warning("could not sweep", extra={"task": task, "error": str(error)})
                 continue
-            for key in keys:
+            new = [key for key in keys if self._is_new(key)]
+            for key in new:
                 self.app.tasks[task].apply_async((key,), expires=self.settings.jobs_swept_seconds)
-            swept[task] = len(keys)
+            swept[task] = len(new)
         if any(swept.values()):
             log.info("swept", extra={"swept": swept})
         return SWEPT if len(swept) == 2 else PARTLY
+
+    def _is_new(self, key: str) -> bool:
+        """Whether no sweep has enqueued it just now: jobs for one reply that is stuck must not take all places."""
+        seconds = round(2 * self.settings.jobs_swept_seconds)
+        return bool(self.app.backend.client.set(f"{KEY_PREFIX}swept:{key}", b"", nx=True, ex=max(1, seconds)))
 
 
 def add_tasks(app: Celery, settings: JobsSettings, rooms: Rooms) -> None:

@@ -195,8 +195,12 @@ class ConversationStore(Protocol):
     async def page(self, user_id: UUID, after: Key | None, limit: int) -> Sequence[Conversation]:
         """The user's conversations, last used first."""
 
-    async def delete(self, conversation_id: UUID, user_id: UUID) -> bool:
-        """Deletes the user's conversation with its messages; False: the user has no such conversation."""
+    async def delete(self, conversation_id: UUID, user_id: UUID) -> Sequence[UUID] | None:
+        """Deletes the user's conversation with its messages.
+
+        Returns:
+            The messages that were being written; None: the user has no such conversation.
+        """
 
 
 class BranchStore(Protocol):
@@ -214,8 +218,12 @@ class BranchStore(Protocol):
     async def choose(self, conversation_id: UUID, user_id: UUID, message_id: UUID) -> Conversation | None:
         """Makes the newest branch with a message the chosen one; None: the user has no such message."""
 
-    async def delete(self, conversation_id: UUID, user_id: UUID, message_id: UUID) -> bool:
-        """Deletes a message with all beneath it; False: the user has no such message."""
+    async def delete(self, conversation_id: UUID, user_id: UUID, message_id: UUID) -> Sequence[UUID] | None:
+        """Deletes a message with all beneath it.
+
+        Returns:
+            Those of it that were being written; None: the user has no such message.
+        """
 
     async def fork(self, new: NewFork) -> Conversation:
         """Stores a conversation with copies of a branch, or returns the one that the user's request_id made before."""

@@ -30,7 +30,7 @@ async def reader(stack: Any) -> AsyncIterator[Reader]:
 
 @pytest.fixture(scope="module")
 async def talk(running_stack: RunningStack) -> AsyncIterator[Talk]:
-    """A guest with a novel, a scenario and a conversation; of each module, since a token lives for a quarter of an hour."""
+    """A guest with a novel, a scenario and a conversation; of one module, since its token lives for 15 minutes."""
     async with reader_at(running_stack.url) as guest:
         yield await talk_of(guest)
 

@@ -75,6 +75,7 @@ class LibraryFake(library_rpc.ConversationServiceServicer):
         self.stopped: list[library_pb.KeepStoppedReplyRequest] = []
         self.users: set[str] = set()
         self.takes = 0
+        self.tokens: list[str | None] = []
         self.ended = asyncio.Event()
 
     def row(self, message_id: str) -> Row:
@@ -127,9 +128,13 @@ class LibraryFake(library_rpc.ConversationServiceServicer):
 
     async def TakeReply(self, request: library_pb.TakeReplyRequest, context: Any) -> library_pb.TakeReplyResponse:  # noqa: N802 - the contract's name
         row = self.row(request.message_id)
+        if row.message.status != library_pb.MESSAGE_STATUS_PENDING and not request.mend:
+            return library_pb.TakeReplyResponse(reply=row.message, epoch=row.epoch)
         if row.epoch != request.epoch and row.age < request.dead_after_seconds:
             raise Aborted("another has taken it", reason="REPLY_TAKEN")
         self.takes += 1
+        caller = identity.current()
+        self.tokens.append(caller.token if caller else None)
         row.take()
         if row.message.status != library_pb.MESSAGE_STATUS_PENDING:
             return library_pb.TakeReplyResponse(reply=row.message, epoch=row.epoch)

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import grpc
 import pytest
 import redis.asyncio
 from gaji.generation.v1 import generation_service_pb2 as pb
@@ -14,7 +15,7 @@ from gaji.library.v1 import conversation_service_pb2 as library_pb
 
 from mesh import streams
 from mesh.client import open_channel
-from mesh.errors import Unavailable
+from mesh.errors import MeshError, Unavailable, from_rpc_error
 from mesh.streamlog.redis_log import names
 from services.generation.config import GenerationSettings
 from services.generation.domain.continuation import whole_sentences
@@ -66,6 +67,12 @@ def assembled(events: list[Any]) -> str:
 def after(events: list[Any]) -> pb.StreamReplyRequest:
     last = next(event.cursor for event in reversed(events) if event.cursor)
     return pb.StreamReplyRequest(conversation_id=CONVERSATION, after=last)
+
+
+async def unary_status(call: Any) -> MeshError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return from_rpc_error(caught.value)
 
 
 class DyingModel(ScriptedModel):
@@ -233,7 +240,7 @@ async def test_an_expired_log_is_answered_from_the_stored_message(
             await client.flushall()
         watch = pb.WatchReplyRequest(conversation_id=CONVERSATION, message_id=row.message.message_id)
         whole = await all_of(rooms.stub.WatchReply(watch, metadata=as_reader))
-        assert [event.WhichOneof("event") for event in whole] == ["progress", "token", status]
+        assert [event.WhichOneof("event") for event in whole] == ["progress", "seam", "token", status]
         assert text_of(whole) == words(12)
         watch.after = events[7].cursor
         rest = await all_of(rooms.stub.WatchReply(watch, metadata=as_reader))
@@ -281,3 +288,104 @@ async def test_the_opening_is_what_a_conversations_events_are_by_default(peers: 
 )
 def test_a_cut_text_keeps_its_whole_sentences(text: str, kept: str) -> None:
     assert whole_sentences(text) == kept
+
+
+async def test_a_failed_reply_whose_next_writer_was_lost_at_once_is_written(
+    peers: Peers, settings: GenerationSettings, http_fake: HttpFake, as_reader: Any
+) -> None:
+    http_fake.answer = lambda exchange: exchange.answer(429, {"error": {"message": "slow down"}})
+    remote = settings.model_copy(update={"openai_base_url": http_fake.url, "openai_model": "tiny"})
+    async with open_generation(peers, await open_openai(remote)) as rooms:
+        failed = await all_of(rooms.stub.StreamReply(reply_request("r-1"), metadata=as_reader))
+        assert failed[-1].HasField("failed")
+        row = only_row(peers)
+        # The library has given the reply to the next writer, and nobody has heard of it.
+        row.message.status = library_pb.MESSAGE_STATUS_PENDING
+        row.take()
+        http_fake.answer = says("Good", " day.")
+        watch = pb.WatchReplyRequest(conversation_id=CONVERSATION, message_id=row.message.message_id)
+        events = await all_of(rooms.stub.WatchReply(watch, metadata=as_reader))
+    assert assembled(events) == events[-1].complete.content == "Good day."
+    assert row.epoch == 3
+
+
+async def test_the_sweep_writes_it_as_well(
+    peers: Peers, settings: GenerationSettings, http_fake: HttpFake, as_reader: Any
+) -> None:
+    http_fake.answer = lambda exchange: exchange.answer(429, {"error": {"message": "slow down"}})
+    remote = settings.model_copy(update={"openai_base_url": http_fake.url, "openai_model": "tiny"})
+    async with open_generation(peers, await open_openai(remote)) as rooms:
+        await all_of(rooms.stub.StreamReply(reply_request("r-1"), metadata=as_reader))
+        row = only_row(peers)
+        row.message.status = library_pb.MESSAGE_STATUS_PENDING
+        row.take()
+        http_fake.answer = says("Good", " day.")
+        await eventually(lambda: row.age > 0.6)
+        orphans = await rooms.stub.ListOrphans(pb.ListOrphansRequest())
+        finished = await rooms.stub.FinishReply(pb.FinishReplyRequest(message_id=orphans.message_ids[0]))
+        assert finished.outcome == "complete"
+        assert row.message.content == "Good day."
+
+
+async def test_a_job_that_leaves_leaves_the_reply_running(peers: Peers) -> None:
+    row = peers.library.reserve(library_pb.BeginReplyRequest(request_id="o-1", opening=library_pb.OpeningTarget()))
+    request = pb.FinishReplyRequest(message_id=row.message.message_id)
+    async with open_generation(peers, ScriptedModel(30, 50)) as rooms:
+        for patience in (0.01, 0.05, 0.1):
+            error = await unary_status(rooms.stub.FinishReply(request, timeout=patience))
+            assert error.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert (await rooms.stub.FinishReply(request)).outcome == "complete"
+    assert row.message.content == words(30)
+    assert row.epoch == 1
+
+
+async def test_a_takeover_needs_no_readers_token(peers: Peers, as_reader: Any) -> None:
+    async with open_generation(peers, ScriptedModel(20, 0)) as second:
+        async with dead_after(peers, 5, as_reader) as seen:
+            row = only_row(peers)
+            row.take()  # somebody else has it, and will not live to write it
+            rest = await all_of(second.stub.StreamReply(after(seen), metadata=as_reader))
+    assert assembled(seen + rest) == words(20)
+    assert peers.library.tokens[-1] is None, "it is nobody's call"
+
+
+async def test_all_leases_are_given_back_though_models_stop_slowly(
+    peers: Peers, as_reader: Any, redis_url: str
+) -> None:
+    class Slow(DyingModel):
+        stopping = 0.0
+
+        async def stream(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                async for chunk in super().stream(*args, **kwargs):
+                    yield chunk
+            finally:
+                Slow.stopping += 0.1
+                await asyncio.sleep(Slow.stopping)
+
+    peers.settings = peers.settings.model_copy(update={"log_lease_seconds": 60.0})
+    async with AsyncExitStack() as stack:
+        async with open_generation(peers, Slow(3)) as first:
+            for n in range(4):
+                call = first.stub.StreamReply(reply_request(f"r-{n}"), metadata=as_reader)
+                messages = await stack.enter_async_context(streams.opened(call))
+                text = ""
+                while text != words(3):
+                    text += (await anext(messages)).token.content
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        leases = [
+            await client.hget(names(UUID(row.message.message_id))[1], "lease") for row in peers.library.rows.values()
+        ]
+    assert leases == [b"0"] * 4
+
+
+async def test_the_end_of_a_copied_reply_is_an_end(peers: Peers, as_reader: Any) -> None:
+    """A fork's messages have no log, and nobody has ever taken them up."""
+    row = peers.library.reserve(library_pb.BeginReplyRequest(request_id="o-1", opening=library_pb.OpeningTarget()))
+    row.message.status, row.message.content = library_pb.MESSAGE_STATUS_COMPLETE, "Hello."
+    watch = pb.WatchReplyRequest(conversation_id=CONVERSATION, message_id=row.message.message_id)
+    async with open_generation(peers, ScriptedModel(20, 0)) as rooms:
+        events = await all_of(rooms.stub.WatchReply(watch, metadata=as_reader))
+        assert assembled(events) == "Hello."
+        watch.after = events[-1].cursor
+        assert await all_of(rooms.stub.WatchReply(watch, metadata=as_reader)) == []

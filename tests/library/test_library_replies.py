@@ -71,8 +71,10 @@ class Talk:
         )
         return (await self.library.nobody.call(self.library.conversations.KeepStoppedReply, request)).reply
 
-    async def take(self, message_id: str, epoch: int, dead_after: float = 0) -> pb.TakeReplyResponse:
-        request = pb.TakeReplyRequest(message_id=message_id, epoch=epoch, dead_after_seconds=dead_after)
+    async def take(
+        self, message_id: str, epoch: int, dead_after: float = 0, *, mend: bool = True
+    ) -> pb.TakeReplyResponse:
+        request = pb.TakeReplyRequest(message_id=message_id, epoch=epoch, dead_after_seconds=dead_after, mend=mend)
         return await self.library.nobody.call(self.library.conversations.TakeReply, request)
 
     async def get(self, conversation_id: str = "", message_id: str = "") -> pb.GetReplyResponse:
@@ -247,6 +249,25 @@ async def test_of_those_who_mend_an_ended_reply_one_does(talk: Talk) -> None:
     assert (taken.lease_id, taken.access_token, taken.HasField("context")) == ("", "", False)
     assert sum(isinstance(answer, Aborted) for answer in answers) == 3
     assert await talk.complete(begun, "Good day") == stored, "its end stays idempotent"
+
+
+async def test_a_reply_that_has_ended_keeps_its_epoch_unless_its_log_is_to_be_mended(talk: Talk) -> None:
+    begun = await talk.say("Hello")
+    stored = await talk.complete(begun, "Good day")
+    for epoch in (0, begun.epoch, 7):
+        taken = await talk.take(begun.reply.message_id, epoch, mend=False)
+        assert (taken.reply, taken.epoch, taken.lease_id) == (stored, begun.epoch, "")
+
+
+async def test_a_reply_that_outlives_no_writer_ends_as_failed(talk: Talk) -> None:
+    begun = await talk.say("Hello")
+    epoch = begun.epoch
+    while (taken := await talk.take(begun.reply.message_id, epoch)).lease_id:
+        assert taken.epoch == epoch + 1
+        epoch = taken.epoch
+    assert epoch == 30
+    assert taken.reply.status == pb.MESSAGE_STATUS_FAILED
+    assert (taken.reply.record.failure.reason, taken.reply.record.failure.retryable) == ("REPLY_CUT", True)
 
 
 async def test_a_taken_reply_comes_with_a_token_of_its_reader(talk: Talk, jwt_keys: JwtKeys) -> None:
@@ -440,7 +461,7 @@ async def test_a_reply_that_nobody_could_write_is_given_up(talk: Talk, postgres_
     assert first.status == pb.MESSAGE_STATUS_PENDING, "somebody has taken it up just now"
     assert second == stored
     connection = await asyncpg.connect(postgres_url)
-    await connection.execute("UPDATE messages SET leased_at = now() - interval '31 seconds' WHERE status = 'pending'")
+    await connection.execute("UPDATE messages SET leased_at = now() - interval '901 seconds' WHERE status = 'pending'")
     await connection.close()
     _, first, _ = await abandon()
     assert (first.status, first.record.failure.reason) == (pb.MESSAGE_STATUS_FAILED, "TRIED_TOO_OFTEN")

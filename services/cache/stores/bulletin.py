@@ -34,7 +34,7 @@ async def open_bulletin(redis: Redis, *, timeout: float, backlog: int) -> AsyncI
     try:
         yield bulletin
     finally:
-        await ended(task)
+        await ended(task, again=0.05)
 
 
 class RedisBulletin:

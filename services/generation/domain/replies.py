@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import random
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from mesh import deadlines, identity
 from mesh.errors import Aborted, InvalidArgument, MeshError, NotFound, Unavailable
 from mesh.identity import Identity
 from mesh.process import ended
-from mesh.streamlog import FAILED, Cursor, Entry, FencedError, Hub, Lapse, Stream
+from mesh.streamlog import FAILED, Cursor, Entry, FencedError, Hub, Lapse, Mode, Producer, Stream
 from mesh.telemetry.logs import get_logger
 from services.generation.domain.events import (
     LOG_ENDS,
@@ -33,6 +34,7 @@ from services.generation.ports import Library, Outcome, Reply, Work
 log = get_logger(__name__)
 
 _STOP_EVERY = 0.5
+_PRODUCE_SECONDS = (0.1, 1.0, 30.0)
 _STOP_SECONDS = 10.0
 _OUTCOMES = {Complete: Outcome.COMPLETE, Stopped: Outcome.STOPPED, Failed: Outcome.FAILED}
 
@@ -68,7 +70,7 @@ class Replies:
         self._library = library
         self._hub = hub
         self._writing: dict[str, asyncio.Task[None]] = {}
-        self._taking: dict[str, asyncio.Task[None]] = {}
+        self._taking: dict[str, asyncio.Task[Reply]] = {}
         self._beginning: set[asyncio.Task[Reply]] = set()
         self._stopping: Unavailable | None = None
         hub.on_lapsed = self._lapsed
@@ -169,13 +171,18 @@ class Replies:
         self._check_open()
         stream_id = UUID(message_id)
         state = await self._hub.state(stream_id)
-        if state is None or (not state.end and state.lease_left <= 0):
+        if state is None or state.end or state.lease_left <= 0:
+            # A log that has ended may be that of an earlier try: library knows.
+            mend = state is not None and not state.end
             try:
-                taken = await self._take(message_id, state.epoch if state else 0, mend=state is not None)
+                # Whoever asked may leave, but a reply that was taken must be written.
+                taken = await asyncio.shield(self._taken(message_id, state.epoch if state else 0, mend=mend))
+            except Aborted:
+                if state is not None and state.end:
+                    raise
+            else:
                 if taken.ended:
                     return taken.outcome
-            except Aborted:
-                pass  # somebody is at it
         async with self._hub.watching(stream_id) as stream:
             outcome, _ = await self._end(stream, 0)
         return outcome
@@ -200,8 +207,9 @@ class Replies:
         if self._beginning:
             await asyncio.wait(self._beginning, timeout=1.0)
         await ended(*self._taking.values())
+        producers = self._hub.producers()
         await ended(*self._writing.values())
-        await self._hub.close()
+        await self._hub.close(producers)
 
     # ---- writing
 
@@ -213,7 +221,7 @@ class Replies:
         reply = await self._library.begin_reply(work, request_id)
         if reply.lease_id:
             try:
-                await self._write(reply, fresh=True)
+                await self._write(reply, "fresh")
             except FencedError:
                 log.warning("a reply was taken as soon as it was begun", extra={"message_id": reply.message_id})
         return reply
@@ -223,20 +231,34 @@ class Replies:
         if not beginning.cancelled():
             beginning.exception()  # whoever asked may have left
 
-    async def _write(self, reply: Reply, *, fresh: bool) -> None:
+    async def _write(self, reply: Reply, mode: Mode) -> None:
         """Begins to write a reply, in the background, free of the deadline of whoever asked for it.
 
         Raises:
             FencedError: a later epoch holds the log.
             Unavailable: Redis does not answer, and the log is not fresh.
         """
-        producer = await self._hub.produce(UUID(reply.message_id), reply.epoch, fresh=fresh)
+        producer = await self._produce(reply, mode)
         before = self._writing.pop(reply.message_id, None)
         if before is not None:
             await ended(before)
         task = self._background(self._writer.write(reply, producer), reply.access_token)
         self._writing[reply.message_id] = task
         task.add_done_callback(lambda done: self._written(reply.message_id, done))
+
+    async def _produce(self, reply: Reply, mode: Mode) -> Producer[Event]:
+        """Takes the log of a reply whose lease is in hand: nobody else can, so it is worth some patience."""
+        delay, most, seconds = _PRODUCE_SECONDS
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while True:
+            try:
+                return await self._hub.produce(UUID(reply.message_id), reply.epoch, mode)
+            except Unavailable:
+                if loop.time() >= end:
+                    raise
+            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            delay = min(2 * delay, most)
 
     def _written(self, message_id: str, task: "asyncio.Task[None]") -> None:
         if self._writing.get(message_id) is task:
@@ -251,37 +273,51 @@ class Replies:
         if access_token:
             delegate = Identity("", guest=False, expires_at=float("inf"), token=access_token)
             context.run(identity.enter, delegate)
-        return asyncio.create_task(work, context=context)
+        return context.run(asyncio.create_task, work)
 
     # ---- taking over
 
     def _lapsed(self, stream_id: UUID, epoch: int) -> None:
         """A reply is watched here whose writer is dead."""
         message_id = str(stream_id)
-        if self._stopping is not None or message_id in self._taking:
-            return
-        task = self._background(self._take_if_dead(message_id, epoch))
-        self._taking[message_id] = task
-        task.add_done_callback(lambda _: self._taking.pop(message_id, None))
+        if self._stopping is None and message_id not in self._taking:
+            self._taken(message_id, epoch, mend=True)
 
-    async def _take_if_dead(self, message_id: str, epoch: int) -> None:
+    def _taken(self, message_id: str, epoch: int, *, mend: bool) -> "asyncio.Task[Reply]":
+        """The task that takes a reply, of which there is one at a time."""
+        task = self._taking.get(message_id)
+        if task is None:
+            context = contextvars.copy_context()
+            context.run(deadlines.enter, None)
+            context.run(identity.enter, None)  # of whoever watches: his token may be old, and this is not his call
+            task = context.run(asyncio.create_task, self._take_if_dead(message_id, epoch, mend=mend))
+            self._taking[message_id] = task
+            task.add_done_callback(lambda done: self._took(message_id, done))
+        return task
+
+    def _took(self, message_id: str, task: "asyncio.Task[Reply]") -> None:
+        self._taking.pop(message_id, None)
+        if task.cancelled() or (error := task.exception()) is None or isinstance(error, Aborted):
+            return  # taken, or another replica was faster
+        reason = error.reason if isinstance(error, MeshError) else repr(error)
+        log.warning("a reply is not taken over yet", extra={"message_id": message_id, "reason": reason})
+
+    async def _take_if_dead(self, message_id: str, epoch: int, *, mend: bool) -> Reply:
         try:
-            await self._take(message_id, epoch, mend=True)
+            return await self._take(message_id, epoch, mend=mend)
         except Aborted:
-            pass  # another replica was faster
+            raise
         except NotFound as gone:
             await self._bury(message_id, epoch + 1, gone)
-        except MeshError as error:
-            log.warning("a reply is not taken over yet", extra={"message_id": message_id, "reason": error.reason})
+            raise
 
     async def _take(self, message_id: str, epoch: int, *, mend: bool) -> Reply:
         """Takes a reply, and goes on writing it or tells its log how it has ended."""
-        with deadlines.scope(None):
-            taken = await self._library.take_reply(message_id, epoch, self._hub.lease_seconds)
+        taken = await self._library.take_reply(message_id, epoch, self._hub.lease_seconds, mend=mend)
         log.info("a reply is taken over", extra={"message_id": message_id, "epoch": taken.epoch})
         try:
             if not taken.ended:
-                await self._write(taken, fresh=False)
+                await self._write(taken, "restart")
             elif mend:
                 await self._mend(taken)
         except FencedError as fenced:
@@ -343,13 +379,12 @@ def _mended(stream: Stream[Event], lapse: Lapse) -> list[Heard]:
 def _stored(reply: Reply, after: Cursor | None) -> list[Heard]:
     """The events of a reply that has ended and whose log is no longer kept."""
     last = max(reply.record.last_sequence, 1)
-    end = Cursor(UUID(reply.message_id), reply.epoch, last)
+    end = Cursor(UUID(reply.message_id), max(reply.epoch, 1), last)
     if after is not None and (after.epoch, after.sequence) >= (end.epoch, end.sequence):
         return []
-    if after is None:
-        heard = [Heard(Progress(100, "writing", "The reply is there"), 0)]
-    else:
-        heard = [Heard(Gap(after.sequence + 1, max(last, after.sequence + 1)), 0), Heard(Seam(0), 0)]
-    if reply.content:
-        heard.append(Heard(Text(reply.content), 0))
+    heard = [Heard(Progress(100, "writing", "The reply is there"), 0)] if after is None else []
+    if after is not None and after.sequence < last:
+        heard.append(Heard(Gap(after.sequence + 1, last), 0))
+    # None of it can be gone on after, so whoever is cut off in it gets it again; the seam voids what came before.
+    heard += [Heard(Seam(0), 0), Heard(Text(reply.content), 0)]
     return [*heard, Heard(end_of(reply), last, str(end))]

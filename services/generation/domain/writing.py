@@ -136,6 +136,8 @@ class Writer:
                 await ended(working)  # and with it the model
                 working = asyncio.create_task(self._end(attempt, Outcome.STOPPED))
             await asyncio.wait({working, fenced}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done() and not working.cancelled() and (error := working.exception()) is not None:
+                log.error("the end of a reply broke", extra={"message_id": reply.message_id}, exc_info=error)
             if fenced.done():
                 log.warning("another has taken the reply", extra={"message_id": reply.message_id})
                 metrics.ENDED.labels(self._provider.name, "fenced").inc()

@@ -13,6 +13,7 @@ from mesh.telemetry.logs import get_logger
 from mesh.telemetry.metrics import REGISTRY
 from services.library.domain import storable
 from services.library.domain.progress import Report
+from services.library.domain.reads import Reads
 from services.library.models import Failure, IngestionJob, IngestionSummary
 from services.library.ports import IngestionStore, Search
 
@@ -59,12 +60,14 @@ class Attempts:
     Args:
         store: who has which novel.
         search: the search room.
+        reads: told of what has changed.
         policy: how to go about it.
     """
 
-    def __init__(self, store: IngestionStore, search: Search, policy: Policy) -> None:
+    def __init__(self, store: IngestionStore, search: Search, reads: Reads, policy: Policy) -> None:
         self._store = store
         self._search = search
+        self._reads = reads
         self._policy = policy
 
     async def give_back(self, job: IngestionJob, report: Report | None) -> None:
@@ -96,6 +99,7 @@ class Attempts:
         if not held:
             await self._withdraw(job)
             return "lease_lost", None
+        await self._reads.novel_changed(job.novel.novel_id)  # before anybody who hears of it can ask
         report.complete()
         _SECONDS.observe(time.monotonic() - started)
         return "complete", None

@@ -13,6 +13,7 @@ from services.library.domain.errors import not_found
 from services.library.domain.exports import File
 from services.library.domain.novels import request_id_reused
 from services.library.domain.reads import Reads
+from services.library.domain.writers import Writers
 from services.library.models import Conversation, Message, MessageStatus, NewFork, Page
 from services.library.ports import BranchStore
 
@@ -26,12 +27,14 @@ class Branches:
         branches: where they are kept.
         conversations: what they belong to.
         reads: novels.
+        writers: stopped when what they write is deleted.
     """
 
-    def __init__(self, branches: BranchStore, conversations: Conversations, reads: Reads) -> None:
+    def __init__(self, branches: BranchStore, conversations: Conversations, reads: Reads, writers: Writers) -> None:
         self._branches = branches
         self._conversations = conversations
         self._reads = reads
+        self._writers = writers
 
     async def messages(self, user_id: UUID, conversation_id: UUID, size: int, token: str) -> Page[Message]:
         """The messages of a conversation's chosen branch, oldest first.
@@ -79,8 +82,10 @@ class Branches:
             NotFound: the user has no such message.
         """
         await self._conversations.get(user_id, conversation_id)
-        if not await self._branches.delete(conversation_id, user_id, message_id):
+        pending = await self._branches.delete(conversation_id, user_id, message_id)
+        if pending is None:
             raise not_found("message_id", message_id, "message")
+        await self._writers.stop(pending)
 
     async def fork(self, user_id: UUID, conversation_id: UUID, message_id: UUID, request_id: str) -> Conversation:
         """Begins a conversation with copies of a message and of all before it, once per request_id.

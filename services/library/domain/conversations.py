@@ -9,6 +9,7 @@ from services.library.domain.errors import not_found
 from services.library.domain.novels import request_id_reused
 from services.library.domain.paging import page, read_key
 from services.library.domain.scenarios import Scenarios
+from services.library.domain.writers import Writers
 from services.library.models import Conversation, NewConversation, Page
 from services.library.ports import ConversationStore, Search
 
@@ -16,10 +17,13 @@ from services.library.ports import ConversationStore, Search
 class Conversations:
     """What readers do with their conversations."""
 
-    def __init__(self, conversations: ConversationStore, scenarios: Scenarios, search: Search) -> None:
+    def __init__(
+        self, conversations: ConversationStore, scenarios: Scenarios, search: Search, writers: Writers
+    ) -> None:
         self._conversations = conversations
         self._scenarios = scenarios
         self._search = search
+        self._writers = writers
 
     async def begun(self, user_id: UUID, scenario_id: UUID, character_id: UUID, request_id: str) -> Conversation | None:
         """The conversation that the same request has made before.
@@ -77,8 +81,10 @@ class Conversations:
         Raises:
             NotFound: the user has no such conversation.
         """
-        if not await self._conversations.delete(conversation_id, user_id):
+        pending = await self._conversations.delete(conversation_id, user_id)
+        if pending is None:
             raise not_found("conversation_id", conversation_id, "conversation")
+        await self._writers.stop(pending)
 
 
 def same_request(found: Conversation, scenario_id: UUID, character_id: UUID) -> Conversation:

@@ -15,6 +15,7 @@ from services.library.domain.replies import Replies
 from services.library.domain.scenarios import Scenarios
 from services.library.domain.tokens import TokenIssuer
 from services.library.domain.watching import Watching
+from services.library.domain.writers import Writers
 from services.library.domain.writing import Writing
 from services.library.models import Visibility
 from services.library.ports import Cache, Jobs, Search, Stores
@@ -53,11 +54,12 @@ class Library:
         self.reads = Reads(cache, stores.users, stores.novels, stores.scenarios)
         self.accounts = Accounts(stores.users, passwords, tokens, self.reads, terms.refresh_token_seconds)
         self.novels = Novels(stores.novels, stores.ingestion, self.reads, search, jobs, default=terms.novel_visibility)
-        attempts = Attempts(stores.ingestion, search, terms.ingestion)
+        writers = Writers(hub)
+        attempts = Attempts(stores.ingestion, search, self.reads, terms.ingestion)
         self.ingestions = Ingestions(stores.ingestion, hub, self.reads, attempts)
         self.watching = Watching(self.novels, stores.novels, stores.ingestion, hub)
         self.scenarios = Scenarios(stores.scenarios, self.novels, self.reads, search)
-        self.conversations = Conversations(stores.conversations, self.scenarios, search)
-        self.branches = Branches(stores.branches, self.conversations, self.reads)
+        self.conversations = Conversations(stores.conversations, self.scenarios, search, writers)
+        self.branches = Branches(stores.branches, self.conversations, self.reads, writers)
         self.replies = Replies(stores.replies, self.conversations, jobs)
         self.writing = Writing(stores.replies, tokens)

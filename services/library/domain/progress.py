@@ -112,12 +112,12 @@ async def end_log(hub: ProgressHub, novel_id: UUID, epoch: int) -> None:
 
 async def _produce(hub: ProgressHub, novel_id: UUID, epoch: int) -> "Producer[Progress] | None":
     try:
-        return await hub.produce(novel_id, epoch, fresh=epoch == 1)
+        return await hub.produce(novel_id, epoch, "fresh" if epoch == 1 else "restart")
     except FencedError:
         return None
     except Unavailable as error:  # a log is a comfort: the novel is ingested without one, and begins another later
         log.warning("an ingestion's log begins anew", extra={"novel_id": str(novel_id), "error": error.message})
     try:
-        return await hub.produce(novel_id, epoch, fresh=True)
+        return await hub.produce(novel_id, epoch, "fresh")
     except FencedError:
         return None

@@ -24,8 +24,11 @@ from services.library.ports import ReplyStore
 
 _LIMIT, _MOST = 100, 1000
 _LONGEST_SECONDS = 1e9
-# So long after it was taken up, a reply that jobs give up counts as nobody's.
-_ABANDONED_SECONDS = 30.0
+# So long after it was taken up, a reply that jobs give up counts as nobody's: longer than it may be written and stored.
+_ABANDONED_SECONDS = 900.0
+# A reply that has cost so many writers their lives would cost the next one's too.
+_MOST_EPOCHS = 30
+_CUT = Failure("UNAVAILABLE", "REPLY_CUT", "the reply was cut off too often; try again", retryable=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,14 @@ class Writing:
         text = "names no conversation with an opening that you can see"
         raise NotFound(f"conversation_id {text}", reason="MESSAGE_NOT_FOUND", fields={"conversation_id": text})
 
-    async def take(self, message_id: UUID, epoch: int, dead_after: float) -> Taken:
+    async def take(self, message_id: UUID, epoch: int, dead_after: float, *, mend: bool) -> Taken:
         """Takes a reply up under the next epoch.
 
         Args:
             message_id: the reply.
             epoch: of the writer that is dead.
             dead_after: a later writer is dead as well when it took the reply up so many seconds ago; 0: none is.
+            mend: whether a reply that has ended is taken up as well, to end its log.
 
         Raises:
             InvalidArgument: a number is out of range.
@@ -100,12 +104,18 @@ class Writing:
             if found is None:
                 raise not_found("message_id", message_id, "message")
             reply, conversation = found
+            if not (reply.pending or mend):
+                return Taken(reply)
             if reply.epoch != epoch and not 0 < dead_after <= reply.lease_age:
                 raise Aborted(
                     "another has taken the reply",
                     reason="REPLY_TAKEN",
                     metadata={"message_id": str(message_id), "epoch": str(reply.epoch)},
                 )
+            if reply.pending and reply.epoch >= _MOST_EPOCHS:
+                record = storable.record(ReplyRecord(failure=_CUT))
+                await transaction.finish(reply, MessageStatus.FAILED, "", record)
+                return Taken(await transaction.advance(message_id))
             if not reply.pending:
                 return Taken(await transaction.advance(message_id))
             reply = await transaction.restart(message_id, uuid4())

@@ -134,7 +134,7 @@ class ConversationServicer(rpc.ConversationServiceServicer):
 
     async def TakeReply(self, request: pb.TakeReplyRequest, context: Context) -> pb.TakeReplyResponse:
         (message_id,) = wire.uuids(message_id=request.message_id)
-        taken = await self._writing.take(message_id, request.epoch, request.dead_after_seconds)
+        taken = await self._writing.take(message_id, request.epoch, request.dead_after_seconds, mend=request.mend)
         return pb.TakeReplyResponse(
             reply=wire.message(taken.reply.message),
             lease_id=str(taken.lease_id or ""),

@@ -75,14 +75,14 @@ class PostgresBranches:
             await settle(connection, conversation_id, await newest_leaf(connection, message_id))
             return await lock(connection, conversation_id, user_id)
 
-    async def delete(self, conversation_id: UUID, user_id: UUID, message_id: UUID) -> bool:
-        """Deletes a message with all beneath it."""
+    async def delete(self, conversation_id: UUID, user_id: UUID, message_id: UUID) -> Sequence[UUID] | None:
+        """Deletes a message with all beneath it; returns those of it that were being written."""
         async with self._database.transaction("branches.delete") as connection:
             conversation = await lock(connection, conversation_id, user_id)
             if conversation is None or not await _has(connection, conversation_id, message_id):
-                return False
+                return None
             parent_id = await connection.fetchval("SELECT parent_id FROM messages WHERE message_id = $1", message_id)
-            await connection.execute(
+            deleted = await connection.fetch(
                 """
                 WITH RECURSIVE beneath AS (
                     SELECT message_id FROM messages WHERE message_id = $1
@@ -90,6 +90,7 @@ class PostgresBranches:
                     SELECT messages.message_id FROM messages JOIN beneath ON messages.parent_id = beneath.message_id
                 )
                 DELETE FROM messages USING beneath WHERE messages.message_id = beneath.message_id
+                RETURNING messages.message_id, messages.status
                 """,
                 message_id,
             )
@@ -100,7 +101,7 @@ class PostgresBranches:
             if head_id is None:
                 head_id = await _nearest(connection, conversation_id, parent_id)
             await settle(connection, conversation_id, head_id)
-        return True
+        return [row["message_id"] for row in deleted if row["status"] == "pending"]
 
     async def fork(self, new: NewFork) -> Conversation:
         """Stores a conversation with copies of a branch, or returns the one that the user's request_id made before."""

@@ -53,15 +53,18 @@ class PostgresConversations:
             )
         return [rows.conversation(row) for row in found]
 
-    async def delete(self, conversation_id: UUID, user_id: UUID) -> bool:
-        """Deletes the user's conversation with its messages."""
-        async with self._database.connection("conversations.delete") as connection:
+    async def delete(self, conversation_id: UUID, user_id: UUID) -> Sequence[UUID] | None:
+        """Deletes the user's conversation with its messages; returns those that were being written."""
+        async with self._database.transaction("conversations.delete") as connection:
+            pending = await connection.fetch(
+                "SELECT message_id FROM messages WHERE conversation_id = $1 AND status = 'pending'", conversation_id
+            )
             row = await connection.fetchrow(
                 "DELETE FROM conversations WHERE conversation_id = $1 AND user_id = $2 RETURNING conversation_id",
                 conversation_id,
                 user_id,
             )
-        return row is not None
+        return [each["message_id"] for each in pending] if row else None
 
 
 async def insert(connection: Connection, new: NewConversation) -> Conversation:

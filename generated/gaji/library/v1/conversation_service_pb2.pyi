@@ -280,14 +280,16 @@ class GetReplyResponse(_message.Message):
     def __init__(self, reply: _Optional[_Union[Message, _Mapping]] = ..., epoch: _Optional[int] = ..., lease_age_seconds: _Optional[float] = ...) -> None: ...
 
 class TakeReplyRequest(_message.Message):
-    __slots__ = ("message_id", "epoch", "dead_after_seconds")
+    __slots__ = ("message_id", "epoch", "dead_after_seconds", "mend")
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     DEAD_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MEND_FIELD_NUMBER: _ClassVar[int]
     message_id: str
     epoch: int
     dead_after_seconds: float
-    def __init__(self, message_id: _Optional[str] = ..., epoch: _Optional[int] = ..., dead_after_seconds: _Optional[float] = ...) -> None: ...
+    mend: bool
+    def __init__(self, message_id: _Optional[str] = ..., epoch: _Optional[int] = ..., dead_after_seconds: _Optional[float] = ..., mend: _Optional[bool] = ...) -> None: ...
 
 class TakeReplyResponse(_message.Message):
     __slots__ = ("reply", "lease_id", "context", "epoch", "access_token")

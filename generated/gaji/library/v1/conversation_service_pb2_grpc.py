@@ -220,7 +220,7 @@ class ConversationServiceServicer:
 
     def TakeReply(self, request, context):
         """For generation: takes a reply whose writer has died, or whose log must be mended, under the next epoch. ABORTED
-        when another has taken it.
+        when another has taken it. A reply that has cost too many writers their lives ends as failed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -64,7 +64,7 @@ class ConversationServiceStub:
     """For generation: a reply of the caller's as it stands."""
     TakeReply: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.TakeReplyRequest, _conversation_service_pb2.TakeReplyResponse]
     """For generation: takes a reply whose writer has died, or whose log must be mended, under the next epoch. ABORTED
-    when another has taken it.
+    when another has taken it. A reply that has cost too many writers their lives ends as failed.
     """
     CompleteReply: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.CompleteReplyRequest, _conversation_service_pb2.CompleteReplyResponse]
     """For generation: stores the whole reply. Only the holder of the reply's lease may; idempotent."""
@@ -117,7 +117,7 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     """For generation: a reply of the caller's as it stands."""
     TakeReply: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.TakeReplyRequest, _conversation_service_pb2.TakeReplyResponse]  # type: ignore[assignment]
     """For generation: takes a reply whose writer has died, or whose log must be mended, under the next epoch. ABORTED
-    when another has taken it.
+    when another has taken it. A reply that has cost too many writers their lives ends as failed.
     """
     CompleteReply: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.CompleteReplyRequest, _conversation_service_pb2.CompleteReplyResponse]  # type: ignore[assignment]
     """For generation: stores the whole reply. Only the holder of the reply's lease may; idempotent."""
@@ -245,7 +245,7 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.TakeReplyResponse, _abc.Awaitable[_conversation_service_pb2.TakeReplyResponse]]:
         """For generation: takes a reply whose writer has died, or whose log must be mended, under the next epoch. ABORTED
-        when another has taken it.
+        when another has taken it. A reply that has cost too many writers their lives ends as failed.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,1 @@
+"""What readers see when processes are killed: real processes, real kills, every reply checked word by word."""
