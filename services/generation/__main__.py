@@ -14,6 +14,7 @@ from mesh.server import MeshServer, Service, open_server
 from mesh.streamlog import open_hub
 from services.generation.clients import LIBRARY, SEARCH, LibraryClient, SearchClient
 from services.generation.config import GenerationSettings
+from services.generation.domain.desk import Desk
 from services.generation.domain.passages import PassageFinder
 from services.generation.domain.replies import Replies
 from services.generation.domain.writing import Writer
@@ -44,7 +45,8 @@ async def serving(settings: GenerationSettings, provider: ModelProvider) -> Asyn
         )
         finder = PassageFinder(SearchClient(search), settings.passages, settings.passages_seconds)
         kept = LibraryClient(library)
-        replies = Replies(Writer(provider, kept, finder, settings.limits), kept, hub)
+        desk = Desk(Writer(provider, kept, finder, settings.limits), kept, hub)
+        replies = Replies(desk, kept, hub)
         service = Service(SERVICE, GenerationServicer(replies), rpc.add_GenerationServiceServicer_to_server)
         server = await stack.enter_async_context(open_server(settings, [service], name="generation"))
         stack.push_async_callback(replies.hand_over)  # the server's drain would wait for the streams

@@ -10,7 +10,7 @@ from gaji.generation.v1 import generation_service_pb2 as pb
 from mesh.errors import BY_CODE, MeshError, Unknown
 from mesh.streams import Shared
 from services.generation.domain.events import Complete, Event, Failed, Gap, Progress, Seam, Stopped, Text
-from services.generation.domain.replies import Heard
+from services.generation.domain.hearing import Heard
 from services.generation.ports import Record
 
 

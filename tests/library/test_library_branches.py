@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
 from services.library.domain.exports import paragraphs
 from tests.library.conftest import FakeSearch, LibraryClient
-from tests.library.test_library_replies import UNKNOWN, Talk, make_talk
+from tests.library.talk import UNKNOWN, Talk, make_talk
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ _STATEMENT_SECONDS = 30.0
 _UNREACHABLE = (
     OSError,
     asyncpg.InterfaceError,  # closed, or closing
+    asyncpg.InternalClientError,  # a ROLLBACK on a connection that broke while it was busy
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
