@@ -57,8 +57,9 @@ lock: setup-dev ## resolve the dependencies anew into the two lock files
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK) --extra dev --extra bench --extra build -c requirements.lock -o requirements-dev.lock
 LOCK := --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
-bench: setup-dev ## measure the relay against its peers
+bench: setup-dev ## measure the relay against its peers, and what more readers cost
 	@$(BIN)/python -m benchmarks.relay
+	@$(BIN)/python -m benchmarks.fanout
 
 faults: setup-dev ## kill processes while replies are written, check every reply
 	@$(BIN)/python -m benchmarks.faults
