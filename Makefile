@@ -59,6 +59,7 @@ LOCK := --quiet --universal --generate-hashes --no-emit-index-url --custom-compi
 
 bench: setup-dev ## measure the relay against its peers, and what more readers cost
 	@$(BIN)/python -m benchmarks.relay
+	@$(BIN)/python -m benchmarks.relay.stalled
 	@$(BIN)/python -m benchmarks.fanout
 
 faults: setup-dev ## kill processes while replies are written, check every reply

@@ -79,7 +79,7 @@ async def run(load: Load, port: int, pid: int, token: str) -> Result:
         RuntimeError: events are missing.
         TimeoutError: it did not end within a minute.
     """
-    request = _request(load, token)
+    request = request_for(load, token)
     cpu = cpu_seconds(pid)
     async with asyncio.timeout(60):
         readers = [await _connect(request, port) for _ in range(load.streams)]
@@ -94,7 +94,7 @@ async def run(load: Load, port: int, pid: int, token: str) -> Result:
 
 async def one_by_one(count: int, port: int, token: str) -> tuple[float, float]:
     """The first token's p50 and p99 in milliseconds when one reader comes after the other."""
-    request = _request(Load("single", 1, 1, 0), token)
+    request = request_for(Load("single", 1, 1, 0), token)
     firsts = []
     async with asyncio.timeout(60):
         for _ in range(count):
@@ -112,7 +112,8 @@ async def direct_one_by_one(count: int, upstream: str) -> tuple[float, float]:
         return _p50_p99([await _first_token(stub, Load("single", 1, 1, 0)) for _ in range(count)])
 
 
-def _request(load: Load, token: str) -> bytes:
+def request_for(load: Load, token: str) -> bytes:
+    """What a reader sends for a load."""
     path = f"/api/conversations/{CONVERSATION}/messages-stream?content={quote(load.content)}"
     headers = f"Host: localhost\r\nAccept: text/event-stream\r\nAuthorization: Bearer {token}\r\n"
     return f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode()

@@ -1,0 +1,100 @@
+"""One reader of two hundred stops reading: what the others on the same relay stream notice of it.
+
+Usage: python -m benchmarks.relay.stalled [--rounds N]. Loopback only; ends by itself in about half a minute.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import socket
+import statistics
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.relay.__main__ import gateways, listening, process
+from benchmarks.relay.load import Load, Reader, request_for
+from benchmarks.tokens import key_pair, sign
+
+OTHERS = Load("the others", 199, 150, 20)
+LARGE = Load("large", 1, 60_000, 0)
+"""About 6 MB, more than all buffers on the way."""
+
+
+class Timed(Reader):
+    """A reader that notes its longest wait between two arrivals."""
+
+    longest = 0.0
+    _last = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Counts, and looks at the clock."""
+        now = time.perf_counter()
+        if self._last:
+            self.longest = max(self.longest, now - self._last)
+        self._last = now
+        super().data_received(data)
+
+
+async def one_round(port: int, token: str, *, stalled: bool) -> list[float]:
+    """The longest waits of the others in milliseconds, beside a reader that takes nothing or without one."""
+    loop = asyncio.get_running_loop()
+    with contextlib.ExitStack() as stack:
+        if stalled:
+            lazy = stack.enter_context(socket.socket())
+            lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            lazy.setblocking(False)
+            await loop.sock_connect(lazy, ("127.0.0.1", port))
+            await loop.sock_sendall(lazy, request_for(LARGE, token))
+            await asyncio.sleep(1)  # until everything on the way is full
+        request = request_for(OTHERS, token)
+        opening = (loop.create_connection(lambda: Timed(request), "127.0.0.1", port) for _ in range(OTHERS.streams))
+        readers = [reader for _, reader in await asyncio.gather(*opening)]
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(reader.ended for reader in readers))
+        missing = [reader.events for reader in readers if reader.events != OTHERS.tokens + 1]
+        if missing:
+            raise RuntimeError(f"events are missing: {missing}")
+        return [reader.longest * 1000 for reader in readers]
+
+
+async def measure(rounds: int) -> dict[bool, list[float]]:
+    """Rounds without and with a reader that takes nothing, in turn."""
+    waits: dict[bool, list[float]] = {False: [], True: []}
+    async with contextlib.AsyncExitStack() as stack:
+        work = Path(stack.enter_context(TemporaryDirectory()))
+        private, public = key_pair(work)
+        token = sign(private)
+        up = await stack.enter_async_context(process(sys.executable, "-m", "benchmarks.relay.upstream", str(public)))
+        assert up.stdout
+        upstream = (await asyncio.wait_for(up.stdout.readline(), 15)).decode().strip()
+        port, command, env = gateways(upstream, public, work)["Gaji"]
+        await stack.enter_async_context(process(*command, env=env))
+        await listening(port)
+        await one_round(port, token, stalled=False)  # warm-up
+        for _ in range(rounds):
+            for stalled in (False, True):
+                waits[stalled] += await one_round(port, token, stalled=stalled)
+    return waits
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    waits = uvloop.run(measure(parser.parse_args().rounds))
+    table = Table(title="the longest wait of each of 199 readers of 50 tokens a second, on one relay stream")
+    for heading in ("beside them", "median", "longest of all"):
+        table.add_column(heading, justify="left" if heading == "beside them" else "right")
+    for stalled, beside in ((False, "nobody"), (True, "one who takes nothing of 6 MB")):
+        table.add_row(beside, f"{statistics.median(waits[stalled]):.0f} ms", f"{max(waits[stalled]):.0f} ms")
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()
