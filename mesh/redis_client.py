@@ -2,11 +2,35 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
+
+_REMEMBERED = 256
+
+
+class _Pool(BlockingConnectionPool):
+    """Remembers its connections: one whose user is cancelled while giving it back falls out of redis-py's own lists."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._made: set[Any] = set()
+
+    def make_connection(self) -> Any:
+        """A new connection."""
+        if len(self._made) > _REMEMBERED:
+            self._made = {connection for connection in self._made if connection.is_connected}
+        connection = super().make_connection()  # type: ignore[no-untyped-call]  # it has no types
+        self._made.add(connection)
+        return connection
+
+    async def close_all(self) -> None:
+        """Closes those that are left."""
+        for connection in self._made:
+            await connection.disconnect(nowait=True)
 
 
 @asynccontextmanager
@@ -19,7 +43,7 @@ async def open_redis(url: str, *, timeout: float, connections: int, name: str) -
         connections: how many at most; one is for pub/sub.
         name: what the server calls the connections.
     """
-    pool = BlockingConnectionPool.from_url(
+    pool = _Pool.from_url(
         url,
         protocol=3,
         max_connections=connections,
@@ -36,3 +60,4 @@ async def open_redis(url: str, *, timeout: float, connections: int, name: str) -
         yield client
     finally:
         await client.aclose()
+        await pool.close_all()

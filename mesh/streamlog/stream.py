@@ -162,7 +162,9 @@ class Stream(Generic[T]):
             return None  # readers beside the producer see entries before Redis has them
         if epoch > self.epoch:
             return 0
-        return min(at, bisect_right(entries, epoch, key=lambda entry: entry.epoch))
+        stand = min(at, bisect_right(entries, epoch, key=lambda entry: entry.epoch))
+        # Whoever is put right has not had the end, whatever his cursor says.
+        return stand - 1 if self.end and stand == len(entries) else stand
 
     def _wake(self) -> None:
         self._changes += 1

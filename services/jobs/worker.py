@@ -97,6 +97,8 @@ def _stop(signum: int, frame: FrameType | None) -> NoReturn:
 
     The children are killed first: they keep nothing, and Celery would wait for each to unwind.
     """
+    # What Celery says of killed children, at length, is no news when it is we who end.
+    logging.getLogger("celery.worker.request").setLevel(logging.CRITICAL)
     for child in active_children():
         with suppress(ProcessLookupError):
             os.kill(child.pid, signal.SIGKILL)

@@ -170,8 +170,10 @@ async def test_a_choice_goes_to_the_newest_end_of_its_branch(talk: Talk) -> None
     assert await line(talk) == ["Welcome", "Why?", "Stairs.", "Really?", "Yes."]
     assert (chosen.last_message, chosen.message_count) == ("Yes.", 6)
     assert chosen.head_message_id == (await talk.messages())[-1].message_id
+    assert await choose(talk, said) == chosen, "it is on the chosen branch already"
+    await talk.complete(await talk.edit(said, "What?"), "A lamp.")
     chosen = await choose(talk, said)
-    assert chosen.last_message == "The view.", "the newest branch beneath it"
+    assert chosen.last_message == "The view.", "the newest message at each turn"
     assert chosen == await talk.conversation()
 
 

@@ -376,3 +376,11 @@ async def test_a_redis_that_was_away_makes_nobody_dead(stream_id: UUID) -> None:
                         assert await producer.flushed(20)
                         await eventually(lambda: len(stream.entries) == 2)
                         assert lapsed == []
+
+
+async def test_a_cursor_behind_the_end_of_its_own_epoch_hears_the_end(open_texts: OpenHub, stream_id: UUID) -> None:
+    async with open_texts() as hub:
+        producer = await hub.produce(stream_id, 1, "fresh")
+        producer.append("a")
+        producer.end("end", COMPLETE)
+        assert await read_all(hub, stream_id, Cursor(stream_id, 1, 9)) == ["!1", "end"]

@@ -72,7 +72,8 @@ class PostgresBranches:
             conversation = await lock(connection, conversation_id, user_id)
             if conversation is None or not await _has(connection, conversation_id, message_id):
                 return None
-            await settle(connection, conversation_id, await newest_leaf(connection, message_id))
+            if not await _is_chosen(connection, conversation_id, message_id):
+                await settle(connection, conversation_id, await newest_leaf(connection, message_id))
             return await lock(connection, conversation_id, user_id)
 
     async def delete(self, conversation_id: UUID, user_id: UUID, message_id: UUID) -> Sequence[UUID] | None:
@@ -188,3 +189,23 @@ async def _copy(connection: Connection, new: NewFork) -> UUID:
     if last is None:
         raise Aborted("the message was just deleted; try again", reason="CONCURRENT_CHANGE")
     return last
+
+
+async def _is_chosen(connection: Connection, conversation_id: UUID, message_id: UUID) -> bool:
+    """Whether a message is on the chosen branch already."""
+    return bool(
+        await connection.fetchval(
+            """
+            WITH RECURSIVE chosen AS (
+                SELECT message_id, parent_id FROM messages
+                WHERE message_id = (SELECT head_id FROM conversations WHERE conversation_id = $1)
+                UNION ALL
+                SELECT messages.message_id, messages.parent_id FROM messages
+                JOIN chosen ON messages.message_id = chosen.parent_id
+            )
+            SELECT true FROM chosen WHERE message_id = $2
+            """,
+            conversation_id,
+            message_id,
+        )
+    )

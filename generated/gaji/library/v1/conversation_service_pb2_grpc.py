@@ -174,8 +174,9 @@ class ConversationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ChooseMessage(self, request, context):
-        """Makes the branch with a message the conversation's chosen one: the conversation goes on after the last message of
-        that branch.
+        """Makes a branch with a message the conversation's chosen one: the conversation goes on after the last message of
+        that branch. Of several the one with the newest message at each turn; where the message is on the chosen branch
+        already, nothing changes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,8 +46,9 @@ class ConversationServiceStub:
     ListAlternatives: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListAlternativesRequest, _conversation_service_pb2.ListAlternativesResponse]
     """A message and those that stand in its place on other branches, oldest first."""
     ChooseMessage: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ChooseMessageRequest, _conversation_service_pb2.ChooseMessageResponse]
-    """Makes the branch with a message the conversation's chosen one: the conversation goes on after the last message of
-    that branch.
+    """Makes a branch with a message the conversation's chosen one: the conversation goes on after the last message of
+    that branch. Of several the one with the newest message at each turn; where the message is on the chosen branch
+    already, nothing changes.
     """
     DeleteMessage: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteMessageRequest, _conversation_service_pb2.DeleteMessageResponse]
     """Deletes a message with all that follows it on any branch."""
@@ -99,8 +100,9 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     ListAlternatives: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListAlternativesRequest, _conversation_service_pb2.ListAlternativesResponse]  # type: ignore[assignment]
     """A message and those that stand in its place on other branches, oldest first."""
     ChooseMessage: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ChooseMessageRequest, _conversation_service_pb2.ChooseMessageResponse]  # type: ignore[assignment]
-    """Makes the branch with a message the conversation's chosen one: the conversation goes on after the last message of
-    that branch.
+    """Makes a branch with a message the conversation's chosen one: the conversation goes on after the last message of
+    that branch. Of several the one with the newest message at each turn; where the message is on the chosen branch
+    already, nothing changes.
     """
     DeleteMessage: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteMessageRequest, _conversation_service_pb2.DeleteMessageResponse]  # type: ignore[assignment]
     """Deletes a message with all that follows it on any branch."""
@@ -191,8 +193,9 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversation_service_pb2.ChooseMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.ChooseMessageResponse, _abc.Awaitable[_conversation_service_pb2.ChooseMessageResponse]]:
-        """Makes the branch with a message the conversation's chosen one: the conversation goes on after the last message of
-        that branch.
+        """Makes a branch with a message the conversation's chosen one: the conversation goes on after the last message of
+        that branch. Of several the one with the newest message at each turn; where the message is on the chosen branch
+        already, nothing changes.
         """
 
     @_abc_1.abstractmethod
