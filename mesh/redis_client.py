@@ -1,15 +1,17 @@
 """The one way to open a client of Redis or Valkey."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 _REMEMBERED = 256
+_QUIET_SECONDS = 1.0
 
 
 class _Pool(BlockingConnectionPool):
@@ -61,3 +63,27 @@ async def open_redis(url: str, *, timeout: float, connections: int, name: str) -
     finally:
         await client.aclose()
         await pool.close_all()
+
+
+async def published(pubsub: PubSub, *, timeout: float) -> AsyncGenerator[dict[str, Any], None]:
+    """What comes on a subscription, for ever.
+
+    Args:
+        pubsub: subscribed to something.
+        timeout: seconds after which a ping, sent after each second of silence, counts as unanswered.
+
+    Raises:
+        TimeoutError: a ping went unanswered.
+        redis.exceptions.RedisError: the connection is lost.
+    """
+    pinged = False
+    while True:
+        message = await pubsub.get_message(timeout=timeout if pinged else _QUIET_SECONDS)
+        if message is None:
+            if pinged:
+                raise TimeoutError("a ping went unanswered")
+            await pubsub.ping()
+            pinged = True
+            continue
+        pinged = False
+        yield message

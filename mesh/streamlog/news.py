@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from mesh.redis_client import published
 from mesh.streamlog.redis_log import names
 from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-_QUIET = 1.0
 _RECONNECT_SECONDS = (0.05, 1.0)
 _HOME = "gaji:log:home"  # a connection that listens to nothing cannot be read
 Told = Callable[[str], None]
@@ -79,20 +80,12 @@ class News:
             self._pubsub = pubsub
             for told in list(self._listeners.values()):
                 told("")
-            pinged = False
-            while True:
-                message = await pubsub.get_message(timeout=self._timeout if pinged else _QUIET)
-                if message is None:
-                    if pinged:
-                        raise TimeoutError("a ping went unanswered")
-                    await pubsub.ping()
-                    pinged = True
-                    continue
-                pinged = False
-                if message["type"] != "message":
-                    continue
-                listener = self._listeners.get(message["channel"])
-                if listener is None:
-                    await pubsub.unsubscribe(message["channel"])
-                else:
-                    listener(message["data"].decode())
+            async with aclosing(published(pubsub, timeout=self._timeout)) as messages:
+                async for message in messages:
+                    if message["type"] != "message":
+                        continue
+                    listener = self._listeners.get(message["channel"])
+                    if listener is None:
+                        await pubsub.unsubscribe(message["channel"])
+                    else:
+                        listener(message["data"].decode())

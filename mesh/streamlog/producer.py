@@ -19,7 +19,6 @@ class Producer(Generic[T]):
     Attributes:
         stream: the log as this process knows it.
         epoch: the writer's.
-        prefix: how many entries earlier epochs left.
         notes: the facts that are kept beside the log.
         fenced: set when a later epoch holds the log: whatever is appended from then on counts for nothing.
         stop_requested: set when somebody asked for a stop.
@@ -31,7 +30,6 @@ class Producer(Generic[T]):
     def __init__(self, stream: Stream[T], epoch: int, notes: dict[str, bytes], wake: Callable[[], None]) -> None:
         self.stream = stream
         self.epoch = epoch
-        self.prefix = len(stream.entries)
         self.notes = notes
         self.fenced = asyncio.Event()
         self.stop_requested = asyncio.Event()
@@ -39,7 +37,7 @@ class Producer(Generic[T]):
         self.done = False
         self.renewed = 0.0
         self._wake = wake
-        self._stored = self.prefix
+        self._stored = len(stream.entries)  # what earlier epochs left
         self._reset = False
         self._new_notes: dict[str, bytes] = {}
         self._settled = asyncio.Event()

@@ -3,12 +3,13 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from mesh.process import ended
+from mesh.redis_client import published
 from mesh.telemetry.logs import get_logger
 from services.cache.ports import Notice, StoreUnavailableError
 from services.cache.stores import news
@@ -16,7 +17,6 @@ from services.cache.stores import news
 log = get_logger(__name__)
 
 _POLL = 0.05
-_QUIET = 1.0
 _RECONNECT_FIRST, _RECONNECT_MOST = 0.05, 1.0
 
 
@@ -106,20 +106,12 @@ class RedisBulletin:
         """
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(self._channel)
-            pinged = False
-            while True:
-                message = await pubsub.get_message(timeout=self._timeout if pinged else _QUIET)
-                if message is None:
-                    if pinged:
-                        raise TimeoutError("a ping went unanswered")
-                    await pubsub.ping()
-                    pinged = True
-                    continue
-                pinged = False
-                if message["type"] == "subscribe":
-                    self.connected = True
-                elif message["type"] == "message":
-                    self._tell(news.read(message["data"]))
+            async with aclosing(published(pubsub, timeout=self._timeout)) as messages:
+                async for message in messages:
+                    if message["type"] == "subscribe":
+                        self.connected = True
+                    elif message["type"] == "message":
+                        self._tell(news.read(message["data"]))
 
     def _tell(self, told: str | Notice) -> None:
         if isinstance(told, str):
