@@ -442,7 +442,8 @@ async def test_what_it_counts(open_scripted: Open, as_reader: Any) -> None:
 
 
 async def test_a_reply_is_stored_though_its_readers_token_ends_meanwhile(open_scripted: Open, bearer: Bearer) -> None:
-    metadata = [("authorization", f"Bearer {bearer(READER, ttl=1)}")]
     async with open_scripted(100, 50) as rooms:
+        # Made when the rooms stand, for three of the reply's five seconds: a busy machine must not use it up before.
+        metadata = [("authorization", f"Bearer {bearer(READER, ttl=3)}")]
         events = await all_of(rooms.stub.StreamReply(reply_request(), metadata=metadata))
     assert rooms.library.completed[0].content == events[-1].complete.content == words(100)
