@@ -35,9 +35,10 @@ async def talk(running_stack: RunningStack) -> AsyncIterator[Talk]:
         yield await talk_of(guest)
 
 
-async def talk_of(guest: Reader) -> Talk:
-    """A novel, a scenario and a conversation for a guest."""
-    novel_id = await guest.add_novel("The Ferry at Marrow Point", STORY, author="The Gaji project", language="en")
+async def talk_of(guest: Reader, **more: Any) -> Talk:
+    """A novel, of which more can be said, a scenario and a conversation for a guest."""
+    about = {"author": "The Gaji project", "language": "en", **more}
+    novel_id = await guest.add_novel("The Ferry at Marrow Point", STORY, **about)
     scenario = await guest.ok(
         "POST",
         "/api/scenarios",

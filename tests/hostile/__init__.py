@@ -1,0 +1,1 @@
+"""The system under hostile input: what gets in, and what comes out."""
