@@ -5,7 +5,7 @@ PROTOS := $(shell find protos -name '*.proto' | LC_ALL=C sort)
 SERVICES := $(filter %_service.proto,$(PROTOS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check protos lock bench faults clean
+.PHONY: help setup setup-dev run test check protos lock bench faults fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ bench: setup-dev ## measure the relay against its peers, and what more readers c
 
 faults: setup-dev ## kill processes while replies are written, check every reply
 	@$(BIN)/python -m benchmarks.faults
+
+fuzz: setup-dev ## try 100,000 hostile inputs on the gateway and its decoders
+	@GAJI_FUZZ_CASES=$(or $(CASES),17000) $(BIN)/python -m pytest -n 2 --timeout 3000 tests/hostile
 
 clean: ## remove what was installed and built (data stays)
 	@rm -rf .venv .build

@@ -9,7 +9,7 @@ from gateway.contract import load_contract
 from tests.e2e.conftest import reader, talk  # noqa: F401 - fixtures
 
 ROUTES = routes_of(load_contract(None))
-CASES = int(os.environ.get("GAJI_FUZZ_CASES", "3000"))
+CASES = int(os.environ.get("GAJI_FUZZ_CASES", "500"))
 """Cases of each fuzz test; ``make fuzz`` tries many more than the suite does."""
 
 
