@@ -56,7 +56,7 @@ def _log(call: Call, code: grpc.StatusCode, reason: str | None, seconds: float) 
     if not log.isEnabledFor(level):
         return
     caller = identity.current()
-    extra = {"method": call.method, "code": code.name, "ms": round(seconds * 1000, 2)}
+    extra = {**trace.attributes(), "method": call.method, "code": code.name, "ms": round(seconds * 1000, 2)}
     if reason is not None:
         extra["reason"] = reason
     if caller is not None:
