@@ -24,7 +24,9 @@ ATTEMPTS = 4
 """How often a call is made at most."""
 SHORTEST, LONGEST = 0.1, 1.0
 """The ceiling of the first pause and of all of them, in seconds."""
-PREVIOUS_ATTEMPTS = "grpc-previous-rpc-attempts"
+PREVIOUS_ATTEMPTS = "x-previous-rpc-attempts"
+"""The metadata that says how many attempts went before. gRFC A6 calls it grpc-previous-rpc-attempts, but that name is
+C-core's own: while its transparent retries are on, it takes away what an application sets."""
 _PUSHBACK = "grpc-retry-pushback-ms"
 _METHOD = ("grpc_service", "grpc_method")
 
@@ -189,5 +191,5 @@ class Retries:
 
 
 def with_previous(metadata: Sequence[tuple[str, Any]], retry: int) -> Sequence[tuple[str, Any]]:
-    """The metadata of an attempt: the server learns how many went before it (gRFC A6)."""
+    """The metadata of an attempt: the server learns how many went before it."""
     return metadata if not retry else (*metadata, (PREVIOUS_ATTEMPTS, str(retry)))
