@@ -108,7 +108,7 @@ async def test_a_reader_who_leaves_before_the_first_event_gives_the_permit_back(
         probe.gate.clear()
         async with open_stream(address, "/probe/watch?to=3"):
             await until(lambda: probe.streams == 1)
-        await until(lambda: gate.ends)
+        await until(lambda: bool(gate.ends))
         probe.gate.set()
     assert gate.ends == [None]
 

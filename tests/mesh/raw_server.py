@@ -19,9 +19,9 @@ class _Any(grpc.GenericRpcHandler):
     def service(self, handler_call_details: Any) -> Any:
         method = handler_call_details.method
         if method in self._unary:
-            return grpc.unary_unary_rpc_method_handler(self._unary[method])  # type: ignore[arg-type]  # they are of asyncio
+            return grpc.unary_unary_rpc_method_handler(self._unary[method])
         if method in self._streams:
-            return grpc.unary_stream_rpc_method_handler(self._streams[method])  # type: ignore[arg-type]  # likewise
+            return grpc.unary_stream_rpc_method_handler(self._streams[method])
         return None
 
 

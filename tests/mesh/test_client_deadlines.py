@@ -240,7 +240,7 @@ async def test_the_relays_own_stream_has_a_deadline() -> None:
     class Handler(grpc.GenericRpcHandler):
         def service(self, handler_call_details: Any) -> Any:
             if handler_call_details.method == "/gaji.mesh.v1.RelayService/Relay":
-                return grpc.stream_stream_rpc_method_handler(relay)  # type: ignore[arg-type]  # it is asyncio's
+                return grpc.stream_stream_rpc_method_handler(relay)
             return None
 
     server = grpc.aio.server()

@@ -255,7 +255,7 @@ async def test_a_channel_that_closes_leaves_no_permit() -> None:
 async def test_a_blocking_channel_asks_as_well() -> None:
     gate, room = FakeGate(), Room()
     async with open_raw(unary={LIST: room.unary}) as address:
-        channel = blocking_channel(address, MeshSettings(), [GENERATION], gate=gate)
+        channel: Any = blocking_channel(address, MeshSettings(), [GENERATION], gate=gate)
         try:
             assert await asyncio.to_thread(channel.unary_unary(LIST), b"flaky") == b"done"
             gate.shut = errors.Unavailable("leave it alone", reason="CIRCUIT_OPEN")

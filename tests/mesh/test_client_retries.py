@@ -116,8 +116,8 @@ async def test_all_attempts_share_one_deadline() -> None:
 async def test_push_back_is_honoured(said: str, calls: int) -> None:
     flaky = Flaky(1, UNAVAILABLE, ("grpc-retry-pushback-ms", said))
     async with serving(flaky) as channel:
-        [answer] = await asyncio.gather(channel.unary_unary(LIST)(b""), return_exceptions=True)
-    assert (answer == b"done") is (calls == 2)
+        answers: list[Any] = await asyncio.gather(channel.unary_unary(LIST)(b""), return_exceptions=True)
+    assert (answers == [b"done"]) is (calls == 2)
     assert flaky.calls == calls
 
 
@@ -218,7 +218,7 @@ async def test_the_budget_is_the_channels(monkeypatch: pytest.MonkeyPatch) -> No
 async def test_a_blocking_channel_does_the_same() -> None:
     flaky = Flaky(2)
     async with open_raw(unary={LIST: flaky.unary}) as address:
-        channel = blocking_channel(address, MeshSettings(), [GENERATION])
+        channel: Any = blocking_channel(address, MeshSettings(), [GENERATION])
         try:
             assert await asyncio.to_thread(channel.unary_unary(LIST), b"") == b"done"
         finally:
