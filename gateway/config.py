@@ -42,7 +42,10 @@ class GatewaySettings(MeshSettings):
     )
     stall_seconds: float = Field(60.0, gt=0, description="how long a reader may take nothing before it is cut off")
     resume_seconds: float = Field(
-        30.0, ge=0, description="how long a stream whose service was lost is called again without an event; 0: never"
+        # longer than the 30 s for which a circuit stays open, so that a reader who waits hears of its closing
+        40.0,
+        ge=0,
+        description="how long a stream whose service was lost is called again without an event; 0: never",
     )
     return_min_seconds: float = Field(
         0.5, ge=0, description="how soon a reader is asked to come back when the gateway stops, at the soonest"

@@ -103,5 +103,6 @@ def _record(request: Request, status: int, seconds: float) -> None:
         "bytes": request.sent,
         "ms": round(seconds * 1000, 1),
         "user": request.user_id,
+        **trace.attributes(),
     }
     log.info("request", extra=facts)

@@ -9,7 +9,9 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from mesh.client import MeshChannel, open_channel, outgoing_metadata, replicas
 from mesh.config import MeshSettings
+from mesh.gate import Gate
 from mesh.relay import PushedCall, RelayClient, Sink
+from mesh.stillness import Stillness
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,10 @@ class Relays:
     def __init__(self, replicas_: Sequence[_Replica]) -> None:
         self._replicas = replicas_
 
+    def ready(self) -> bool:
+        """Whether a replica serves and offers the relay."""
+        return any(replica.usable() for replica in self._replicas)
+
     def open(
         self, path: str, request: bytes, sink: Sink, *, timeout: float, instead_of: object | None
     ) -> PushedCall | None:
@@ -40,6 +46,9 @@ class Relays:
             timeout: its deadline in seconds.
             instead_of: the call that it takes the place of. Its replica, and any whose relay ended a moment ago, are
                 taken only when there is no other.
+
+        Raises:
+            MeshError: the peer's gate is shut.
         """
         usable = [replica for replica in self._replicas if replica.usable()]
         if not usable:
@@ -53,19 +62,27 @@ class Relays:
 
 @asynccontextmanager
 async def open_relays(
-    target: str, settings: MeshSettings, services: Sequence[ServiceDescriptor]
+    target: str, settings: MeshSettings, services: Sequence[ServiceDescriptor], *, gate: Gate | None = None
 ) -> AsyncIterator[Relays]:
     """One relay for each replica that a target lists.
 
     A name (``dns:///``, ``xds:///``) is one target with unknown replicas, and one relay to one of them: list addresses
     where streams shall be spread.
+
+    Args:
+        target: as in the settings.
+        settings: limits.
+        services: the peer's.
+        gate: of the peer; each call on a relay asks it.
     """
     async with AsyncExitStack() as stack:
+        stillness = Stillness(settings.still_seconds)
+        stack.callback(stillness.close)
         opened = []
         for address in replicas(target):
             channel = await stack.enter_async_context(open_channel(address, settings, services))
             channel.get_state(try_to_connect=True)  # so that the first call finds it ready
-            relay = RelayClient(channel)
+            relay = RelayClient(channel, gate=gate, stillness=stillness)
             stack.push_async_callback(relay.close)
             opened.append(_Replica(channel, relay))
         yield Relays(opened)

@@ -22,7 +22,7 @@ from gateway.middleware import Observed, cors
 from gateway.openapi import openapi_document
 from gateway.protocol import bounded_protocol
 from gateway.schemas import Json
-from gateway.upstreams import open_upstreams
+from gateway.upstreams import GateOf, open_upstreams
 from mesh.identity import TokenVerifier
 from mesh.telemetry.admin import open_admin
 from mesh.telemetry.logs import get_logger
@@ -47,12 +47,18 @@ class RunningGateway:
 
 
 @asynccontextmanager
-async def open_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
+async def open_gateway(
+    settings: GatewaySettings, gate_of: GateOf = lambda _room: None
+) -> AsyncIterator[RunningGateway]:
     """Serves until the block is left, then drains.
 
     Draining: no new connection is taken, idle ones are closed, running requests get ``drain_seconds``. Streams that can
     be resumed are handed over to other gateways meanwhile, spread over that time and within 5 s; those that cannot and
     are still open at its end get an event ``failed`` that asks their readers to come back.
+
+    Args:
+        settings: the gateway's.
+        gate_of: from a room to the circuit breaker of its calls.
 
     Raises:
         OSError: a port is taken, or a file cannot be read.
@@ -61,7 +67,7 @@ async def open_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGatewa
     routes, document = await asyncio.to_thread(_read_contract, settings.descriptors_file)
     verifier = await asyncio.to_thread(TokenVerifier, settings.jwt_public_key_file)
     async with AsyncExitStack() as stack:
-        upstreams = await stack.enter_async_context(open_upstreams(settings, routes))
+        upstreams = await stack.enter_async_context(open_upstreams(settings, routes, gate_of))
         readiness = Readiness(upstreams, settings.ready_seconds)
         pages: dict[str, Page] = {
             "/health": alive,

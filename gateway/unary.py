@@ -20,6 +20,8 @@ from gateway.repeats import pause_before, peer_lost
 from gateway.upstreams import Upstream
 from mesh.errors import MeshError, translated
 from mesh.protojson import to_object
+from mesh.retries import note_retry
+from mesh.telemetry.metrics import split_method
 
 
 class UnaryCalls:
@@ -65,18 +67,25 @@ class UnaryCalls:
         """Calls; where an idempotency key makes repeated calls one, again while the peer is lost."""
         now = asyncio.get_running_loop().time
         deadline = now() + (route.timeout or self._settings.default_timeout)
-        last_start = min(deadline, now() + self._settings.resume_seconds) if route.key_field else 0.0
+        keyed = bool(route.key_field)
+        last_start = min(deadline, now() + self._settings.resume_seconds) if keyed else 0.0
         attempt = 0
         while True:
             try:
                 with translated(upstream.room):
-                    return await upstream.unary(route.path, payload, max(0.001, deadline - now()))
+                    return await upstream.unary(route.path, payload, max(0.001, deadline - now()), once=keyed)
             except MeshError as error:
-                pause = pause_before(attempt)
-                if not peer_lost(error, upstream.room) or now() + pause > last_start:
+                if not peer_lost(error, upstream.room):
                     raise
-            attempt += 1
-            await asyncio.sleep(pause)
+                while True:
+                    pause = pause_before(attempt)
+                    if now() + pause > last_start:
+                        raise
+                    attempt += 1
+                    await asyncio.sleep(pause)
+                    if upstream.ready():
+                        break
+            note_retry(split_method(route.path))
 
 
 _is_file = cache(is_file)

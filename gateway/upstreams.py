@@ -15,7 +15,10 @@ from gateway.plain import PlainStream
 from gateway.relays import Relays, open_relays
 from mesh import sse
 from mesh.client import MeshChannel, open_channel
+from mesh.gate import Gate
 from mesh.relay import Sink
+
+GateOf = Callable[[str], Gate | None]
 
 
 class EventStream(Protocol):
@@ -41,21 +44,34 @@ class Upstream:
     def __init__(self, room: str, channel: MeshChannel, relays: Relays | None, merge_seconds: float) -> None:
         self.room = room
         self._channel = channel
+        self._once = channel.without_retries()
         self._relays = relays
         self._merge_seconds = merge_seconds
-        self._unary: dict[str, Any] = {}
+        self._unary: dict[tuple[str, bool], Any] = {}
         self._streams: dict[str, tuple[Any, Callable[[bytes], bytes]]] = {}
         self._health: Any = health_pb2_grpc.HealthStub(channel)
 
-    async def unary(self, path: str, request: bytes, timeout: float) -> bytes:
+    def ready(self) -> bool:
+        """Whether a replica serves, as far as is known; asking has lost connections made again."""
+        connected = self._channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+        return connected or (self._relays is not None and self._relays.ready())
+
+    async def unary(self, path: str, request: bytes, timeout: float, *, once: bool = False) -> bytes:
         """Calls a unary method; messages in and out are serialized.
+
+        Args:
+            path: the method's path.
+            request: serialized.
+            timeout: its deadline in seconds.
+            once: whether the caller itself repeats it, and the channel is not to.
 
         Raises:
             grpc.aio.AioRpcError: the call failed.
+            MeshError: it was not made: its circuit is open.
         """
-        call = self._unary.get(path)
+        call = self._unary.get((path, once))
         if call is None:
-            call = self._unary[path] = self._channel.unary_unary(path)
+            call = self._unary[path, once] = (self._once if once else self._channel).unary_unary(path)
         response: bytes = await call(request, timeout=timeout)
         return response
 
@@ -69,7 +85,7 @@ class Upstream:
         timeout: float,
         instead_of: EventStream | None = None,
     ) -> EventStream:
-        """Calls a server-streaming method, over a relay where there is one.
+        """Calls a server-streaming method, over a relay where there is one, and never again by itself.
 
         Args:
             path: the method's path.
@@ -78,13 +94,16 @@ class Upstream:
             sink: where its events go.
             timeout: the deadline of the whole stream in seconds.
             instead_of: the call that was lost and that this one takes the place of.
+
+        Raises:
+            MeshError: the call was not made: its circuit is open.
         """
         if self._relays is not None:
             relayed = self._relays.open(path, request, sink, timeout=timeout, instead_of=instead_of)
             if relayed is not None:
                 return relayed
         if path not in self._streams:
-            self._streams[path] = self._channel.unary_stream(path), _framer(response)
+            self._streams[path] = self._once.unary_stream(path), _framer(response)
         call, frame = self._streams[path]
         running = call(request, timeout=timeout)
         return PlainStream(running, frame, self.room, sink, merge_seconds=self._merge_seconds)
@@ -99,8 +118,15 @@ class Upstream:
 
 
 @asynccontextmanager
-async def open_upstreams(settings: GatewaySettings, routes: Iterable[Route]) -> AsyncIterator[dict[str, Upstream]]:
+async def open_upstreams(
+    settings: GatewaySettings, routes: Iterable[Route], gate_of: GateOf = lambda _room: None
+) -> AsyncIterator[dict[str, Upstream]]:
     """A channel, and relays where wanted, to each room that the routes lead to.
+
+    Args:
+        settings: targets and limits.
+        routes: of the contract.
+        gate_of: from a room to the gate of its calls, one for channel and relays.
 
     Raises:
         ValueError: the settings have no target for one.
@@ -116,9 +142,12 @@ async def open_upstreams(settings: GatewaySettings, routes: Iterable[Route]) -> 
             if target is None:
                 raise ValueError(f"there is no setting {room}_target, and the contract has routes to {room}")
             services_ = list(offered.values())
-            channel = await stack.enter_async_context(open_channel(target, settings, services_))
+            gate = gate_of(room)
+            channel = await stack.enter_async_context(open_channel(target, settings, services_, gate=gate))
             relays = (
-                await stack.enter_async_context(open_relays(target, settings, services_)) if settings.relay else None
+                await stack.enter_async_context(open_relays(target, settings, services_, gate=gate))
+                if settings.relay
+                else None
             )
             upstreams[room] = Upstream(room, channel, relays, settings.sse_window_seconds)
         yield upstreams

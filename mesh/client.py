@@ -1,118 +1,87 @@
 """The one way to open a channel to a peer."""
 
-import asyncio
-import ipaddress
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import grpc
-from google.protobuf import descriptor_pb2
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import ServiceDescriptor
 
 from mesh import deadlines, identity
+from mesh.calls import UNGATED, Attempts, Metadata, Method, StreamCall, UnaryCall, ended
 from mesh.config import MeshSettings
+from mesh.gate import Gate
 from mesh.identity import BEARER
-from mesh.telemetry import metrics, trace
+from mesh.retries import Retries, RetryBudget, retried_methods
+from mesh.stillness import Stillness
+from mesh.targets import grpc_target, replicas
+from mesh.telemetry import trace
 
-Metadata = Sequence[tuple[str, str | bytes]]
+__all__ = [
+    "MeshChannel",
+    "channel_options",
+    "grpc_target",
+    "open_channel",
+    "outgoing_metadata",
+    "replicas",
+    "service_config",
+]
 
 
 @asynccontextmanager
 async def open_channel(
-    target: str, settings: MeshSettings, services: Sequence[ServiceDescriptor] = ()
+    target: str, settings: MeshSettings, services: Sequence[ServiceDescriptor] = (), *, gate: Gate | None = None
 ) -> AsyncIterator["MeshChannel"]:
     """A channel for generated stubs.
 
-    Calls are spread over the replicas that report SERVING, idempotent unary ones (``idempotency_level`` in the
-    contract) are retried while the peer is UNAVAILABLE, each has a deadline within its caller's, and carries the
-    caller's token, request id and trace context.
+    Calls are spread over the replicas that report SERVING, those that may be repeated (``idempotency_level`` in the
+    contract) are retried within a budget while the peer is UNAVAILABLE (`mesh.retries`), each has a deadline within its
+    caller's, and carries the caller's token, request id and trace context.
 
     Args:
         target: ``host:port``, a comma-separated list of them, or any gRPC target (``dns:///...``, ``xds:///...``).
         settings: limits and defaults.
         services: the peer's services that will be called.
+        gate: is asked before each attempt of a call and hears how it went; what it raises, the call raises.
     """
-    channel = grpc.aio.insecure_channel(
-        grpc_target(target),
-        options=[
-            ("grpc.service_config", service_config(services, retries=settings.retries)),
-            ("grpc.max_receive_message_length", settings.max_message_bytes),
-            ("grpc.max_send_message_length", settings.max_message_bytes),
-            ("grpc.keepalive_time_ms", 30_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 5_000),
-            ("grpc.max_reconnect_backoff_ms", 2_000),
-        ],
-    )
+    channel = grpc.aio.insecure_channel(grpc_target(target), options=channel_options(settings))
+    repeated = Retries(retried_methods(services), RetryBudget()) if settings.retries else None
+    stillness = Stillness(settings.still_seconds)
     try:
-        yield MeshChannel(channel, settings.default_timeout, settings.deadline_margin)
+        yield MeshChannel(channel, settings, gate=gate, retries=repeated, stillness=stillness)
     finally:
+        stillness.close()
         await channel.close()
 
 
-def replicas(target: str) -> list[str]:
-    """The addresses that a target lists; a name or a single address is one of itself."""
-    listed = grpc_target(target)
-    if "," not in listed:
-        return [target]
-    return listed.partition(":")[2].split(",")
+def service_config() -> str:
+    """The channel's service config as JSON (https://github.com/grpc/grpc/blob/master/doc/service_config.md).
 
-
-def grpc_target(target: str) -> str:
-    """A comma-separated list of addresses as a target that gRPC balances over; anything else as it is.
-
-    Raises:
-        ValueError: the list mixes address families or holds names (use ``dns:///`` for those).
+    It has no retryPolicy: `mesh.retries` does that. What gRPC knows to have never left, it sends again by itself.
     """
-    if "," not in target or ":///" in target or target.startswith(("ipv4:", "ipv6:")):
-        return target
-    addresses = [part.strip() for part in target.split(",")]
-    try:
-        versions = {ipaddress.ip_address(address.rpartition(":")[0].strip("[]")).version for address in addresses}
-    except ValueError as error:
-        raise ValueError(f"{target!r}: a list may only hold IP addresses with ports; use dns:///NAME:PORT") from error
-    if len(versions) != 1:
-        raise ValueError(f"{target!r}: a list must be of one address family")
-    return f"ipv{versions.pop()}:{','.join(addresses)}"
+    return json.dumps(
+        {
+            "loadBalancingConfig": [{"round_robin": {}}],
+            "healthCheckConfig": {"serviceName": ""},
+        }
+    )
 
 
-def service_config(services: Sequence[ServiceDescriptor], *, retries: bool = True) -> str:
-    """The channel's service config as JSON (https://github.com/grpc/grpc/blob/master/doc/service_config.md)."""
-    names = [
-        {"service": service.full_name, "method": method.name}
-        for service in services
-        for method in service.methods
-        if _retryable(method)
+def channel_options(settings: MeshSettings) -> list[tuple[str, Any]]:
+    """The options of every channel to a peer."""
+    return [
+        ("grpc.service_config", service_config()),
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 5_000),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
     ]
-    config: dict[str, Any] = {
-        "loadBalancingConfig": [{"round_robin": {}}],
-        "healthCheckConfig": {"serviceName": ""},
-    }
-    if names and retries:
-        config["methodConfig"] = [
-            {
-                "name": names,
-                "retryPolicy": {
-                    "maxAttempts": 4,
-                    "initialBackoff": "0.05s",
-                    "maxBackoff": "1s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            }
-        ]
-        # gRFC A6: at most one retry for ten successes once the first ten tokens are spent.
-        config["retryThrottling"] = {"maxTokens": 10, "tokenRatio": 0.1}
-    return json.dumps(config)
-
-
-def _retryable(method: MethodDescriptor) -> bool:
-    streaming = method.server_streaming or method.client_streaming
-    return not streaming and method.GetOptions().idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN
 
 
 class MeshChannel(grpc.aio.Channel):
@@ -121,50 +90,69 @@ class MeshChannel(grpc.aio.Channel):
     Done here and not in client interceptors, which put a generator and a task between each message and its reader.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, default_timeout: float, margin: float) -> None:
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        settings: MeshSettings,
+        *,
+        gate: Gate | None = None,
+        retries: Retries | None = None,
+        stillness: Stillness | None = None,
+    ) -> None:
         self._channel = channel
-        self._default_timeout = default_timeout
-        self._margin = margin
+        self._settings = settings
+        self._gate = gate
+        self._retries = retries
+        self._stillness = stillness or Stillness(0.0)
 
-    def _wrapped(self, path: str, multicallable: Any) -> Any:
-        labels = metrics.split_method(path)
+    def without_retries(self) -> "MeshChannel":
+        """The same channel, for whoever repeats calls himself."""
+        return MeshChannel(self._channel, self._settings, gate=self._gate, stillness=self._stillness)
+
+    def _method(self, path: str, multicallable: Any) -> Method:
+        return Method(
+            path,
+            multicallable,
+            margin=self._settings.deadline_margin,
+            gate=self._gate,
+            retries=self._retries,
+            stillness=self._stillness,
+        )
+
+    def _wrapped(self, path: str, multicallable: Any, make: type[Attempts]) -> Any:
+        plain = path.startswith(UNGATED)
+        method = self._method(path, multicallable)
+        default, margin = self._settings.default_timeout, self._settings.deadline_margin
 
         def call(
-            request: Any = None,
-            *,
-            timeout: float | None = None,
-            metadata: Metadata | None = None,
-            wait_for_ready: bool | None = None,
-            **options: Any,
+            request: Any = None, *, timeout: float | None = None, metadata: Metadata | None = None, **options: Any
         ) -> Any:
+            seconds = deadlines.outgoing(timeout, default, margin, path)
+            sent = outgoing_metadata(metadata)
+            if not plain:
+                return make(method, request, seconds, sent, options)
             started = time.perf_counter()
-            running = multicallable(
-                request,
-                timeout=deadlines.outgoing(timeout, self._default_timeout, self._margin),
-                metadata=outgoing_metadata(metadata),
-                wait_for_ready=wait_for_ready,
-                **options,
-            )
-            running.add_done_callback(lambda done: _record(labels, started, done))
+            running = multicallable(request, timeout=seconds, metadata=sent, **options)
+            running.add_done_callback(partial(ended, method.labels, None, started))
             return running
 
         return call
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """A unary call."""
-        return self._wrapped(method, self._channel.unary_unary(method, *args, **kwargs))
+        return self._wrapped(method, self._channel.unary_unary(method, *args, **kwargs), UnaryCall)
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """A server-streaming call."""
-        return self._wrapped(method, self._channel.unary_stream(method, *args, **kwargs))
+        return self._wrapped(method, self._channel.unary_stream(method, *args, **kwargs), StreamCall)
 
     def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """A client-streaming call; its request is an async iterator."""
-        return self._wrapped(method, self._channel.stream_unary(method, *args, **kwargs))
+        return self._wrapped(method, self._channel.stream_unary(method, *args, **kwargs), UnaryCall)
 
     def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """A bidirectional call; its request is an async iterator."""
-        return self._wrapped(method, self._channel.stream_stream(method, *args, **kwargs))
+        return self._wrapped(method, self._channel.stream_stream(method, *args, **kwargs), StreamCall)
 
     async def close(self, grace: float | None = None) -> None:
         """Ends the running calls after a grace in seconds."""
@@ -200,23 +188,3 @@ def outgoing_metadata(metadata: Metadata | None = None) -> Metadata:
         given.append(("x-request-id", context.request_id))
         given.append(("traceparent", context.traceparent))
     return tuple(given)
-
-
-def _record(labels: tuple[str, str], started: float, call: Any) -> None:
-    metrics.CLIENT_HANDLED.labels(*labels, _code_of_done(call).name).inc()
-    metrics.CLIENT_SECONDS.labels(*labels).observe(time.perf_counter() - started)
-
-
-def _code_of_done(call: Any) -> grpc.StatusCode:
-    # `code()` is a coroutine, but that of a done call has nothing to wait for: it is run here to its end, without the
-    # task per call that awaiting it in a callback would take.
-    coroutine = call.code()
-    try:
-        coroutine.send(None)
-    except StopIteration as result:
-        code: grpc.StatusCode = result.value
-        return code
-    except asyncio.CancelledError:
-        return grpc.StatusCode.CANCELLED
-    coroutine.close()
-    return grpc.StatusCode.UNKNOWN

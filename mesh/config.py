@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mesh.targets import checked_target
 
 MIB = 1024 * 1024
 
@@ -33,4 +35,14 @@ class MeshSettings(BaseSettings):
     max_message_bytes: int = Field(16 * MIB, gt=0, description="largest gRPC message, sent or received")
     default_timeout: float = Field(10.0, gt=0, description="deadline in seconds of a call that states none")
     deadline_margin: float = Field(0.02, ge=0, description="seconds kept back at each hop to answer in time")
-    retries: bool = Field(True, description="whether channels retry idempotent unary calls")
+    retries: bool = Field(True, description="whether channels retry calls that the contract calls idempotent")
+    still_seconds: float = Field(
+        20.0,
+        ge=0,
+        description="after how long without a message a stream counts as slow to its circuit breaker; 0: never",
+    )
+
+    @field_validator("library_target", "search_target", "generation_target", "cache_target", "jobs_target")
+    @classmethod
+    def _check_target(cls, value: str) -> str:
+        return checked_target(value)

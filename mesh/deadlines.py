@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from mesh.errors import DeadlineExceeded
+import grpc
+
+from mesh.errors import DeadlineExceeded, deadline_facts, has_details, peer_name, short_name
 
 _deadline: ContextVar[float | None] = ContextVar("gaji_deadline", default=None)
 
@@ -34,13 +36,14 @@ def enter(seconds: float | None) -> None:
     _deadline.set(None if seconds is None else time.monotonic() + seconds)
 
 
-def outgoing(timeout: float | None, default: float, margin: float) -> float:
+def outgoing(timeout: float | None, default: float, margin: float, method: str = "") -> float:
     """The timeout in seconds of a call to a peer.
 
     Args:
         timeout: what the caller asks for; None: ``default``.
         default: for calls that state none; never infinite.
         margin: kept back to answer one's own caller in time.
+        method: the path of what is called, for the error.
 
     Raises:
         DeadlineExceeded: less is left than the margin; the peer is not bothered.
@@ -50,5 +53,57 @@ def outgoing(timeout: float | None, default: float, margin: float) -> float:
     if left is None:
         return wanted
     if left <= margin:
-        raise DeadlineExceeded("too little time is left to call another service", reason="DEADLINE_TOO_SHORT")
+        raise too_short(left, method)
     return min(wanted, left - margin)
+
+
+def refuse_late(seconds: float | None, margin: float, method: str) -> None:
+    """Refuses a call that has come with less time than its answer needs on the way back.
+
+    Args:
+        seconds: what its caller gives it; None: no limit.
+        margin: what a hop keeps back.
+        method: its path.
+
+    Raises:
+        DeadlineExceeded: before any work was done.
+    """
+    if seconds is not None and seconds <= margin:
+        raise too_short(seconds, method)
+
+
+def too_short(seconds: float, method: str) -> DeadlineExceeded:
+    """The error of a call that is not begun, since it could not end in time."""
+    left = max(0.0, seconds)
+    return DeadlineExceeded(
+        f"{left * 1000:.0f} ms are left for {short_name(method)}, too little to begin: ask with a longer deadline",
+        reason="DEADLINE_TOO_SHORT",
+        metadata=deadline_facts(left, method),
+    )
+
+
+def expired(seconds: float, method: str) -> DeadlineExceeded:
+    """The error of a call that has used up its time."""
+    peer = peer_name(method)
+    return DeadlineExceeded(
+        f"{peer} did not finish {short_name(method)} within its {seconds:.3g} s; try again",
+        reason=f"{peer.upper()}_TOO_SLOW",
+        metadata=deadline_facts(seconds, method),
+    )
+
+
+def typed_rpc_error(error: grpc.aio.AioRpcError, method: str, seconds: float) -> grpc.aio.AioRpcError:
+    """A call's error, which says, when the time has run out here, which call had how much of it.
+
+    Args:
+        error: as gRPC raised it. A server's own words are left as they are: they name a hop that is further on.
+        method: the path of what was called.
+        seconds: its deadline.
+    """
+    if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED or has_details(error):
+        return error
+    told = expired(seconds, method)
+    trailing = grpc.aio.Metadata(*(error.trailing_metadata() or ()), *told.trailing_metadata())
+    return grpc.aio.AioRpcError(
+        error.code(), error.initial_metadata(), trailing, told.message, error.debug_error_string()
+    )

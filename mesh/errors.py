@@ -22,7 +22,7 @@ On the wire it is a gRPC status with ``google.rpc.ErrorInfo`` (reason, domain ``
 ``BadRequest`` and ``RetryInfo`` (https://google.aip.dev/193).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import ClassVar
@@ -32,6 +32,8 @@ from google.protobuf.any_pb2 import Any
 from google.rpc import error_details_pb2, status_pb2
 
 DOMAIN = "gaji"
+PEER = "peer"
+"""The key of `MeshError.metadata` that names the room of which an error tells; absent: the one that tells it."""
 _DETAILS_KEY = "grpc-status-details-bin"
 # Together below 8 KiB on the wire, where the details are in base64 and the message is percent-encoded.
 _MAX_DETAILS = 3 * 1024
@@ -238,9 +240,9 @@ def from_code(code: int, message: str) -> MeshError:
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> MeshError:
     """The error that a peer's status describes, with its details."""
-    for key, value in error.trailing_metadata() or ():
-        if key == _DETAILS_KEY and isinstance(value, bytes):
-            return from_status(status_pb2.Status.FromString(value))
+    told = _told(error.trailing_metadata())
+    if told is not None:
+        return told
     return BY_CODE.get(error.code(), Unknown)(error.details() or error.code().name)
 
 
@@ -264,7 +266,43 @@ def translated(peer: str) -> Iterator[None]:
             translated_error.reason = (
                 f"{peer.upper()}_{'UNAVAILABLE' if isinstance(translated_error, Unavailable) else 'TOO_SLOW'}"
             )
+            translated_error.metadata[PEER] = peer
         raise translated_error from error
 
 
 _CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def has_details(error: grpc.aio.AioRpcError) -> bool:
+    """Whether a status says more than its code: then it is a server's word, not the transport's."""
+    return any(key == _DETAILS_KEY for key, _ in error.trailing_metadata() or ())
+
+
+def reason_in(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
+    """The reason in the trailing metadata of a status; empty: it has none."""
+    told = _told(metadata)
+    return "" if told is None else told.reason
+
+
+def _told(metadata: Iterable[tuple[str, str | bytes]] | None) -> MeshError | None:
+    for key, value in metadata or ():
+        if key == _DETAILS_KEY and isinstance(value, bytes):
+            return from_status(status_pb2.Status.FromString(value))
+    return None
+
+
+def peer_name(method: str) -> str:
+    """The room that offers a method, by its path: ``search`` for ``/gaji.search.v1.SearchService/GetPassages``."""
+    parts = method.lstrip("/").partition("/")[0].split(".")
+    return parts[1] if len(parts) > 2 else parts[0] or "peer"
+
+
+def short_name(method: str) -> str:
+    """A method for people: ``SearchService.GetPassages``."""
+    service, _, name = method.lstrip("/").partition("/")
+    return f"{service.rpartition('.')[2]}.{name}" if name else method or "the call"
+
+
+def deadline_facts(seconds: float, method: str) -> dict[str, str]:
+    """What programs learn of a deadline that was missed: which hop, which method, how long it had."""
+    return {"deadline_seconds": f"{seconds:.3f}", PEER: peer_name(method), "method": method}

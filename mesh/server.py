@@ -83,7 +83,7 @@ async def open_server(settings: MeshSettings, services: Sequence[Service], *, na
         ValueError: the key file holds no Ed25519 public key.
     """
     verifier = await asyncio.to_thread(TokenVerifier, settings.jwt_public_key_file)
-    pipeline = Pipeline([telemetry, errors, deadline, verified(verifier)])
+    pipeline = Pipeline([telemetry, errors, deadline(settings.deadline_margin), verified(verifier)])
     server = grpc.aio.server(
         interceptors=[pipeline],
         options=[

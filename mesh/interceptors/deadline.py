@@ -4,11 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mesh import deadlines
-from mesh.interceptors.pipeline import Call
+from mesh.interceptors.pipeline import Around, Call
 
 
-@contextmanager
-def deadline(call: Call) -> Iterator[None]:
-    """The handler and the calls that it makes have as long as its caller waits."""
-    deadlines.enter(call.seconds_left)
-    yield
+def deadline(margin: float) -> Around:
+    """The handler and the calls that it makes have as long as its caller waits.
+
+    Args:
+        margin: seconds that the way back takes; a call that has no more left is refused before any work.
+    """
+
+    @contextmanager
+    def around(call: Call) -> Iterator[None]:
+        deadlines.refuse_late(call.seconds_left, margin, call.method)
+        deadlines.enter(call.seconds_left)
+        yield
+
+    return around

@@ -11,6 +11,7 @@ import grpc
 from mesh import identity
 from mesh.errors import MeshError
 from mesh.interceptors.pipeline import Call
+from mesh.retries import PREVIOUS_ATTEMPTS
 from mesh.telemetry import metrics, trace
 from mesh.telemetry.logs import get_logger
 
@@ -56,7 +57,9 @@ def _log(call: Call, code: grpc.StatusCode, reason: str | None, seconds: float) 
     if not log.isEnabledFor(level):
         return
     caller = identity.current()
-    extra = {"method": call.method, "code": code.name, "ms": round(seconds * 1000, 2)}
+    extra = {**trace.attributes(), "method": call.method, "code": code.name, "ms": round(seconds * 1000, 2)}
+    if previous := call.text(PREVIOUS_ATTEMPTS):
+        extra["rpc.previous_attempts"] = previous[:8]
     if reason is not None:
         extra["reason"] = reason
     if caller is not None:

@@ -12,7 +12,10 @@ from gaji.mesh.v1 import relay_service_pb2 as pb
 from gaji.mesh.v1 import relay_service_pb2_grpc as rpc
 from google.rpc import status_pb2
 
+from mesh.call_report import PLANNED, CallReport
 from mesh.errors import Internal, MeshError, Unavailable, from_code, from_rpc_error, from_status
+from mesh.gate import Gate
+from mesh.stillness import Stillness
 from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -41,16 +44,24 @@ class PushedCall:
         sink: where its output goes.
     """
 
-    __slots__ = ("_call_id", "_credit", "relay", "sink")
+    __slots__ = ("_call_id", "_credit", "heard_at", "owed", "relay", "report", "sink")
 
     def __init__(self, relay: "RelayClient", call_id: int, sink: Sink) -> None:
         self.relay = relay
         self.sink = sink
         self._call_id = call_id
         self._credit = 0
+        self.heard_at = time.monotonic()
+        self.owed = 0  # bytes that wait for the reader
+        self.report: CallReport | None = None
 
     def taken(self, count: int) -> None:
-        """The reader has taken so many bytes: as many more may come, once it is worth a message."""
+        """The reader has taken so many bytes that waited for it: as many more may come."""
+        self.owed -= count
+        self.passed_on(count)
+
+    def passed_on(self, count: int) -> None:
+        """So many bytes need no room any more; the producer hears of it once it is worth a message."""
         self._credit += count
         if self._credit >= WINDOW // 2:
             self.relay.send(pb.RelayRequest(call_id=self._call_id, credit=pb.Credit(bytes=self._credit)))
@@ -59,6 +70,15 @@ class PushedCall:
     def cancel(self) -> None:
         """Ends the call, at the producer as well; its sink hears no more. Without effect when it has ended."""
         self.relay.forget(self._call_id)
+
+    def waiting_since(self) -> float:
+        """Since when nothing has come; 0 while the reader has not taken what came before."""
+        return 0.0 if self.owed > 0 else self.heard_at
+
+    def stands_still(self, seconds: float) -> None:
+        """Tells the gate."""
+        if self.report is not None:
+            self.report.stands_still(seconds)
 
 
 class RelayCall:
@@ -119,19 +139,26 @@ class RelayClient:
 
     Args:
         channel: a channel to that replica.
+        gate: is asked before each call and hears how it went; None: there is none.
+        stillness: looks after the calls for it.
 
     Attributes:
         draining: whether the replica has said that it is about to stop.
         offered: whether it offers the relay.
     """
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, *, gate: Gate | None = None, stillness: Stillness | None = None
+    ) -> None:
         self._stub: Any = rpc.RelayServiceStub(channel)
+        self._gate = gate
+        self._stillness = stillness
         self._calls: dict[int, PushedCall] = {}
         self._numbers = itertools.count(1)
         self._outgoing: asyncio.Queue[pb.RelayRequest | None] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
         self._rest_until = 0.0
+        self._closing = False
         self.draining = False
         self.offered = True
 
@@ -177,7 +204,11 @@ class RelayClient:
             metadata: text metadata.
             timeout: its deadline in seconds from now.
             format: how its output is formatted.
+
+        Raises:
+            MeshError: the gate is shut.
         """
+        report = None if self._gate is None else CallReport(self._gate, method)
         if self._reading is None or self._reading.done():
             self._outgoing = asyncio.Queue()
             self._reading = asyncio.create_task(
@@ -186,6 +217,9 @@ class RelayClient:
             )
         call_id = next(self._numbers)
         call = self._calls[call_id] = PushedCall(self, call_id, sink)
+        call.report = report
+        if report is not None and self._stillness is not None:
+            self._stillness.add(call)
         opening = pb.OpenCall(
             method=method,
             request=request,
@@ -203,11 +237,14 @@ class RelayClient:
 
     def forget(self, call_id: int) -> None:
         """Cancels a call at the producer."""
-        if self._calls.pop(call_id, None) is not None:
+        call = self._calls.pop(call_id, None)
+        if call is not None:
+            self._reported(call, None)
             self.send(pb.RelayRequest(call_id=call_id, cancel=pb.CancelCall()))
 
     async def close(self) -> None:
         """Ends the stream and, with UNAVAILABLE, the calls on it."""
+        self._closing = True
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
@@ -220,8 +257,9 @@ class RelayClient:
             async for batch in call:
                 if batch.draining:
                     self.draining = True
+                now = time.monotonic()
                 for frame in batch.frames:
-                    self._deliver(frame)
+                    self._deliver(frame, now)
         except grpc.aio.AioRpcError as failed:
             self.offered = failed.code() is not grpc.StatusCode.UNIMPLEMENTED
             log.warning(
@@ -240,18 +278,33 @@ class RelayClient:
 
     def _end_all(self, error: MeshError) -> None:
         calls, self._calls = self._calls, {}
+        code = None if self._closing or error.reason in PLANNED else error.code
         for call in calls.values():
+            self._reported(call, code)
+            code = None  # one connection was lost, however many calls were on it
             _end(call, error)
 
-    def _deliver(self, frame: pb.Frame) -> None:
+    def _reported(self, call: PushedCall, code: grpc.StatusCode | None) -> None:
+        """A call has ended; None: by its reader, or otherwise without a word on the peer."""
+        if call.report is not None:
+            call.report.done(code, call.heard_at)
+            if self._stillness is not None:
+                self._stillness.discard(call)
+
+    def _deliver(self, frame: pb.Frame, now: float) -> None:
         call = self._calls.get(frame.call_id)
         if call is None:  # cancelled meanwhile
             return
         data = frame.data
         if data:
+            call.heard_at = now
+            if call.report is not None and not call.report.begun:
+                call.report.begin()
             try:
                 if call.sink.data(data):
-                    call.taken(len(data))
+                    call.passed_on(len(data))
+                else:
+                    call.owed += len(data)
             except Exception:
                 log.exception("a relayed call's sink failed")  # the other calls on the stream have done nothing wrong
                 call.cancel()
@@ -259,7 +312,10 @@ class RelayClient:
                 return
         # Its sink may have cancelled it just now.
         if frame.HasField("status") and self._calls.pop(frame.call_id, None) is not None:
-            _end(call, _error(frame.status))
+            error = _error(frame.status)
+            code = grpc.StatusCode.OK if error is None else error.code
+            self._reported(call, None if error is not None and error.reason in PLANNED else code)
+            _end(call, error)
 
 
 def _end(call: PushedCall, error: MeshError | None) -> None:

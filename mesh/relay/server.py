@@ -12,8 +12,8 @@ from gaji.mesh.v1 import relay_service_pb2_grpc as rpc
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 
-from mesh import sse
-from mesh.errors import Aborted, DeadlineExceeded, Internal, InvalidArgument, MeshError, Unavailable, Unimplemented
+from mesh import deadlines, sse
+from mesh.errors import Aborted, Internal, InvalidArgument, MeshError, Unavailable, Unimplemented
 from mesh.interceptors.pipeline import Call, Pipeline, Stream
 from mesh.streams import shared_once
 from mesh.telemetry.logs import get_logger
@@ -116,7 +116,7 @@ class RelayServicer(rpc.RelayServiceServicer):
                     call, method.handler, opening.request, method.parse, context=RelayContext(call), write=write
                 )
         except TimeoutError as error:
-            raise DeadlineExceeded("the call ran out of time") from error
+            raise deadlines.expired(seconds or 0.0, opening.method) from error
 
 
 class RelayContext:

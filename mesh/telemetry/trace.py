@@ -1,11 +1,13 @@
 """Request ids and W3C trace context, handed from hop to hop.
 
 Every call has a request id (for people: it is in each log line and in the HTTP answer) and a trace context
-(https://www.w3.org/TR/trace-context/). Spans are not recorded here; the context is what an exporter hooks into.
+(https://www.w3.org/TR/trace-context/). Spans are not recorded here; the context is what an exporter hooks into, and so
+are the attributes of the running call, which its log line shows.
 """
 
 import re
 import secrets
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -36,6 +38,7 @@ class TraceContext:
 
 
 _current: ContextVar[TraceContext | None] = ContextVar("gaji_trace", default=None)
+_attributes: ContextVar[dict[str, str | int | float] | None] = ContextVar("gaji_attributes", default=None)
 
 
 def current() -> TraceContext | None:
@@ -51,4 +54,28 @@ def enter(request_id: str | None = None, traceparent: str | None = None) -> Trac
         request_id = secrets.token_hex(8)
     context = TraceContext(request_id, trace_id, secrets.token_hex(8), flags)
     _current.set(context)
+    _attributes.set({})
     return context
+
+
+def attribute(name: str, value: str | int | float) -> None:
+    """Sets an attribute of the running call's span, named as OpenTelemetry would: ``rpc.retries``.
+
+    Without effect where no call is running.
+    """
+    held = _attributes.get()
+    if held is not None:
+        held[name] = value
+
+
+def count(name: str, by: int = 1) -> None:
+    """Adds to an attribute that is a number; it begins at 0."""
+    held = _attributes.get()
+    if held is not None:
+        before = held.get(name, 0)
+        held[name] = by + (before if isinstance(before, int) else 0)
+
+
+def attributes() -> Mapping[str, str | int | float]:
+    """The attributes of the running call, those that its tasks have set included."""
+    return _attributes.get() or {}

@@ -15,9 +15,9 @@ from gaji.library.v1 import novel_service_pb2 as novel_pb
 from gaji.library.v1 import novel_service_pb2_grpc as novel_rpc
 from google.protobuf.descriptor import ServiceDescriptor
 
-from mesh.client import grpc_target, outgoing_metadata, service_config
+from mesh.blocking import blocking_channel
 from mesh.config import MeshSettings
-from mesh.errors import from_rpc_error
+from mesh.errors import MeshError, from_rpc_error
 from services.jobs.ports import RoomError
 
 _QUICK_SECONDS = 10.0
@@ -89,27 +89,20 @@ class GrpcRooms:
         return novel_rpc.NovelServiceStub(self._library)
 
     def _channel(self, target: str, *services: ServiceDescriptor) -> grpc.Channel:
-        return grpc.insecure_channel(
-            grpc_target(target),
-            options=[
-                ("grpc.service_config", service_config(services, retries=self._settings.retries)),
-                ("grpc.keepalive_time_ms", 30_000),
-                ("grpc.keepalive_timeout_ms", 10_000),
-                ("grpc.initial_reconnect_backoff_ms", 100),
-                ("grpc.max_reconnect_backoff_ms", 2_000),
-            ],
-        )
+        return blocking_channel(target, self._settings, services)
 
 
 def _called(method: Callable[..., Any], request: Any, seconds: float = _QUICK_SECONDS) -> Any:
     with _translated():
-        return method(request, timeout=seconds, metadata=outgoing_metadata())
+        return method(request, timeout=seconds)
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
+    except MeshError as error:  # the call was not made
+        raise RoomError(error.code.name, error.reason, error.message) from None
     except grpc.RpcError as error:
         # A blocking call's error answers the same questions as an asynchronous one's.
         said = from_rpc_error(cast("grpc.aio.AioRpcError", error))

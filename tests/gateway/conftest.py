@@ -14,6 +14,7 @@ import pytest
 from gateway.config import GatewaySettings
 from gateway.contract import Contract, load_contract
 from gateway.server import RunningGateway, open_gateway
+from gateway.upstreams import GateOf
 from mesh.config import MeshSettings
 from mesh.server import MeshServer
 from tests.gateway.probe_servicer import Probe, open_probe
@@ -119,8 +120,13 @@ def gateway_factory(settings: ProbeSettings) -> Gateway:
     """What opens gateways with these settings, changed."""
 
     @asynccontextmanager
-    async def run(**changes: Any) -> AsyncIterator[tuple[httpx.AsyncClient, RunningGateway]]:
-        async with open_gateway(settings.model_copy(update=changes)) as running, open_client(running.address) as client:
+    async def run(
+        gate_of: GateOf = lambda _room: None, **changes: Any
+    ) -> AsyncIterator[tuple[httpx.AsyncClient, RunningGateway]]:
+        async with (
+            open_gateway(settings.model_copy(update=changes), gate_of) as running,
+            open_client(running.address) as client,
+        ):
             yield client, running
 
     return run

@@ -33,6 +33,10 @@ class ProbeProcess:
         """Ends it as a power cut would."""
         await self._end(signal.SIGKILL)
 
+    def freeze(self) -> None:
+        """Lets it do nothing more, with its connections open."""
+        self._child.send_signal(signal.SIGSTOP)
+
     async def stop(self) -> None:
         """Asks it to end, and waits until it has."""
         await self._end(signal.SIGTERM)

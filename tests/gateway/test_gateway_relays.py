@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import grpc
 import pytest
 
 from gateway.contract import Contract
@@ -15,6 +16,7 @@ from mesh.relay import PushedCall
 from mesh.relay.client import WINDOW
 from tests.gateway.probe_servicer import SERVICE, Probe, open_probe
 from tests.gateway.waiting import until
+from tests.mesh.raw_server import FakeGate
 
 WATCH = f"/{SERVICE}/Watch"
 
@@ -168,3 +170,77 @@ async def test_a_replica_that_has_drained_and_comes_back_is_used_again(
             await opened(open_, probe, again, to=3)
             await asyncio.wait_for(again.ended.wait(), 10)
             assert again.error is None
+
+
+async def test_calls_are_spread_over_replicas_and_go_past_those_that_do_not_serve(
+    relays: Any, contract: Contract, mesh_settings: MeshSettings
+) -> None:
+    probes = [Probe(contract) for _ in range(3)]
+    async with AsyncExitStack() as stack:
+        stacks = [await stack.enter_async_context(AsyncExitStack()) for _ in probes]
+        quick = mesh_settings.model_copy(update={"drain_seconds": 0.1})
+        servers = [await each.enter_async_context(open_probe(p, quick)) for each, p in zip(stacks, probes, strict=True)]
+        async with relays(*(server.address for server in servers)) as open_:
+
+            def streams() -> list[int]:
+                return [probe.streams for probe in probes]
+
+            async def begin(count: int) -> list[PushedCall]:
+                return [await opened(open_, probes[0], Kept(), to=5000, interval_ms=10) for _ in range(count)]
+
+            await until(lambda: sum(each.usable() for each in open_._replicas) == 3)
+            calls = await begin(6)
+            await until(lambda: streams() == [2, 2, 2])
+
+            await servers[1].set_serving(False)
+            await until(lambda: sum(each.usable() for each in open_._replicas) == 2)
+            calls += await begin(4)
+            await until(lambda: streams() == [4, 2, 4])  # what runs there goes on
+
+            await stacks[2].aclose()
+            await until(lambda: sum(each.usable() for each in open_._replicas) == 1)
+            calls += await begin(2)
+            await until(lambda: streams() == [6, 2, 0])
+
+            await servers[1].set_serving(True)
+            await until(lambda: sum(each.usable() for each in open_._replicas) == 2)
+            calls += await begin(4)
+            await until(lambda: streams() == [6, 6, 0])
+            for call in calls:
+                call.cancel()
+            await until(lambda: streams() == [0, 0, 0])
+
+
+async def test_a_gate_hears_of_a_lost_connection_once(probe: Probe, mesh_settings: MeshSettings) -> None:
+    gate = FakeGate()
+    async with AsyncExitStack() as stack:
+        quick = mesh_settings.model_copy(update={"drain_seconds": 0.1})
+        server = await stack.enter_async_context(open_probe(probe, quick))
+        async with open_relays(server.address, mesh_settings, [probe.descriptor], gate=gate) as open_:
+            probe.gate.clear()
+            sinks = [Kept() for _ in range(5)]
+            for sink in sinks:
+                await opened(open_, probe, sink, to=5000, interval_ms=10)
+            await until(lambda: probe.streams == 5)
+            await stack.aclose()
+            for sink in sinks:
+                await asyncio.wait_for(sink.ended.wait(), 10)
+                assert isinstance(sink.error, Unavailable)
+    assert gate.held == 0
+    assert sorted(gate.ends, key=str) == [None] * 4 + [grpc.StatusCode.UNAVAILABLE]
+
+
+async def test_a_producer_that_is_held_back_does_not_stand_still(probe: Probe, mesh_settings: MeshSettings) -> None:
+    gate = FakeGate()
+    settings = mesh_settings.model_copy(update={"still_seconds": 0.1})
+    async with (
+        open_probe(probe, settings) as server,
+        open_relays(server.address, settings, [probe.descriptor], gate=gate) as open_,
+    ):
+        sink = Kept(takes=False)
+        call = await opened(open_, probe, sink, to=2000, padding=1000)
+        await until(lambda: len(sink.text) >= WINDOW)
+        await asyncio.sleep(0.4)
+        assert gate.observed == []
+        call.cancel()
+    assert gate.ends == [grpc.StatusCode.OK]

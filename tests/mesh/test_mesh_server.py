@@ -1,5 +1,4 @@
 import asyncio
-import json
 import re
 import time
 from collections.abc import AsyncIterator
@@ -15,7 +14,7 @@ from google.protobuf import empty_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mesh import client, deadlines, errors, identity, server, streams
-from mesh.client import grpc_target, open_channel, service_config
+from mesh.client import grpc_target, open_channel
 from mesh.config import MeshSettings
 from mesh.telemetry import trace
 from tests.mesh.conftest import CACHE, Serve, code_of
@@ -326,11 +325,6 @@ def test_targets() -> None:
     assert grpc_target("127.0.0.1:1, 127.0.0.2:2") == "ipv4:127.0.0.1:1,127.0.0.2:2"
     with pytest.raises(ValueError, match="dns:///"):
         grpc_target("a:1,b:2")
-
-
-def test_only_idempotent_unary_methods_are_retried() -> None:
-    names = {name["method"] for name in json.loads(service_config([CACHE]))["methodConfig"][0]["name"]}
-    assert names == {"GetStats", "Release", "Invalidate"}
 
 
 @pytest.mark.parametrize("path", ["Lookup", "WatchInvalidations"])

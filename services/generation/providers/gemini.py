@@ -133,7 +133,7 @@ def _retry_after(error: genai_errors.APIError) -> float | None:
 
 
 def _clients(settings: GenerationSettings) -> tuple[genai.Client, httpx.AsyncClient]:
-    http = httpx.AsyncClient(event_hooks={"response": [note_response]})
+    http = httpx.AsyncClient(timeout=settings.model_timeout, event_hooks={"response": [note_response]})
     options = types.HttpOptions(
         base_url=settings.gemini_base_url or None,
         timeout=round(settings.model_timeout * 1000),

@@ -1,0 +1,133 @@
+"""The one way to open a channel for blocking calls: for processes whose work is no event loop's (Celery's)."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+
+from mesh import deadlines, retries
+from mesh.calls import UNGATED, Metadata
+from mesh.client import channel_options, outgoing_metadata
+from mesh.config import MeshSettings
+from mesh.errors import has_details
+from mesh.gate import Gate
+from mesh.retries import Retries, RetryBudget, retried_methods
+from mesh.targets import grpc_target
+from mesh.telemetry import metrics
+
+
+def blocking_channel(
+    target: str, settings: MeshSettings, services: Sequence[ServiceDescriptor] = (), *, gate: Gate | None = None
+) -> grpc.Channel:
+    """A channel for generated stubs, with all that `mesh.client.open_channel` gives: deadlines, retries, metadata.
+
+    Make it in the process that uses it: gRPC's threads do not come along when a process forks.
+
+    Args:
+        target: as for `open_channel`, like the others.
+        settings: limits and defaults.
+        services: the peer's services that will be called.
+        gate: is asked before each attempt.
+    """
+    repeated = Retries(retried_methods(services), RetryBudget()) if settings.retries else None
+    channel = grpc.insecure_channel(grpc_target(target), options=channel_options(settings))
+    return grpc.intercept_channel(channel, _Calls(settings, repeated, gate))
+
+
+class _Details(NamedTuple):
+    """What gRPC is told of an attempt."""
+
+    method: str
+    timeout: float
+    metadata: Metadata
+    credentials: Any
+    wait_for_ready: bool | None
+    compression: Any
+
+
+class _Calls(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    """Completes calls, and repeats the unary ones."""
+
+    def __init__(self, settings: MeshSettings, repeated: Retries | None, gate: Gate | None) -> None:
+        self._settings = settings
+        self._retries = repeated
+        self._gate = gate
+
+    def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        """Makes a call, as often as it takes; returns the attempt that counts.
+
+        Raises:
+            MeshError: there is too little time, the gate is shut, or the deadline has passed.
+        """
+        path, attempt = str(details.method), self._details(details)
+        labels = metrics.split_method(path)
+        repeated = self._retries if self._retries is not None and path in self._retries.methods else None
+        if repeated is not None:
+            repeated.budget.called()
+        deadline = time.monotonic() + attempt.timeout
+        sent, retry = attempt.metadata, 0
+        while True:
+            call = self._attempt(continuation, attempt, request, labels)
+            # A blocking call answers the same questions as an asynchronous one's error.
+            error = cast("grpc.aio.AioRpcError", call)
+            if call.code() is grpc.StatusCode.DEADLINE_EXCEEDED and not has_details(error):
+                raise deadlines.expired(attempt.timeout, path)
+            if call.code() is grpc.StatusCode.OK or repeated is None:
+                return call
+            left = deadline - time.monotonic() - self._settings.deadline_margin
+            pause = repeated.pause(labels, error, retry, left)
+            if pause is None:
+                return call
+            time.sleep(pause)
+            retry += 1
+            retries.note_retry(labels)
+            attempt = attempt._replace(
+                timeout=max(0.001, deadline - time.monotonic()), metadata=retries.with_previous(sent, retry)
+            )
+
+    def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        """Makes a call."""
+        return continuation(self._details(details), request)
+
+    def intercept_stream_unary(self, continuation: Callable[..., Any], details: Any, requests: Any) -> Any:
+        """Makes a call."""
+        return continuation(self._details(details), requests)
+
+    def intercept_stream_stream(self, continuation: Callable[..., Any], details: Any, requests: Any) -> Any:
+        """Makes a call."""
+        return continuation(self._details(details), requests)
+
+    def _attempt(self, continuation: Callable[..., Any], attempt: _Details, request: Any, labels: Any) -> Any:
+        gated = self._gate is not None and not attempt.method.startswith(UNGATED)
+        permit = self._gate.acquire(attempt.method) if gated and self._gate is not None else None
+        started = time.perf_counter()
+        code: grpc.StatusCode | None = None
+        try:
+            call = continuation(attempt, request)
+            code = call.code()
+        finally:
+            seconds = time.perf_counter() - started
+            if permit is not None:
+                permit.end(code, seconds)
+        metrics.CLIENT_HANDLED.labels(*labels, code.name).inc()
+        metrics.CLIENT_SECONDS.labels(*labels).observe(seconds)
+        return call
+
+    def _details(self, details: Any) -> _Details:
+        settings, method = self._settings, str(details.method)
+        seconds = deadlines.outgoing(details.timeout, settings.default_timeout, settings.deadline_margin, method)
+        return _Details(
+            method,
+            seconds,
+            outgoing_metadata(details.metadata),
+            getattr(details, "credentials", None),
+            getattr(details, "wait_for_ready", None),
+            getattr(details, "compression", None),
+        )

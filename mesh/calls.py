@@ -1,0 +1,296 @@
+"""Calls to peers: each attempt asks the gate, says how it went, and may be followed by another.
+
+A call to which none of this applies (of the mesh's own services, or of gRPC's: relays, health) is gRPC's own object.
+Messages of the others pass one frame of ours, in the place of one of gRPC's.
+"""
+
+import asyncio
+import time
+from collections.abc import Generator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import grpc
+
+from mesh import retries
+from mesh.call_report import PLANNED, CallReport
+from mesh.deadlines import typed_rpc_error
+from mesh.errors import MeshError, reason_in
+from mesh.gate import Gate, Permit
+from mesh.retries import Retries
+from mesh.stillness import Stillness
+from mesh.telemetry import metrics
+
+Metadata = Sequence[tuple[str, str | bytes]]
+UNGATED = ("/grpc.", "/gaji.mesh.")
+"""Health, reflection, relays (whose calls pass the gate one by one) and what operators ask: an open circuit must not
+keep them out, and they say nothing of the rest."""
+# What gRPC says of a call that was cancelled here and not by its server.
+_OURS = ("Locally cancelled", "Cancelled upon garbage collection")
+
+
+class Method:
+    """How the calls of one method are made.
+
+    Args:
+        path: ``"/package.Service/Method"``.
+        multicallable: makes an attempt.
+        margin: seconds kept back for oneself; an attempt that would have less is not begun.
+        gate: is asked before each attempt; None: there is none.
+        retries: which methods may be made again; None: none.
+        stillness: looks after streams.
+    """
+
+    __slots__ = ("gate", "labels", "margin", "multicallable", "path", "retries", "stillness")
+
+    def __init__(
+        self,
+        path: str,
+        multicallable: Any,
+        *,
+        margin: float,
+        gate: Gate | None,
+        retries: Retries | None,
+        stillness: Stillness,
+    ) -> None:
+        self.path = path
+        self.labels = metrics.split_method(path)
+        self.multicallable = multicallable
+        self.margin = margin
+        ungated = path.startswith(UNGATED)
+        self.gate = None if ungated else gate
+        self.retries = retries if retries is not None and path in retries.methods else None
+        self.stillness = stillness
+
+
+class Attempts:
+    """What unary and streaming calls have in common: one attempt after the other, each with a permit.
+
+    Args:
+        method: whose call it is.
+        request: the message, or for client streams the iterator.
+        seconds: its deadline, for all attempts together.
+        metadata: whole.
+        options: of ``grpc.aio``.
+    """
+
+    __slots__ = ("_call", "_deadline", "_metadata", "_method", "_options", "_pausing", "_request", "_retry", "_seconds")
+
+    def __init__(
+        self, method: Method, request: Any, seconds: float, metadata: Metadata, options: Mapping[str, Any]
+    ) -> None:
+        self._method = method
+        self._request = request
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._metadata = metadata
+        self._options = options
+        self._retry = 0
+        self._pausing: asyncio.Future[None] | None = None
+        if method.retries is not None:
+            method.retries.budget.called()
+        self._call: Any = self._attempt(seconds)
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else that may be asked of a call is the attempt's to answer."""
+        return getattr(self._call, name)
+
+    def cancel(self) -> bool:
+        """Ends the call; False when it had ended."""
+        if self._pausing is not None and not self._pausing.done():
+            self._pausing.cancel()
+            return True
+        return bool(self._call.cancel())
+
+    def _attempt(self, seconds: float) -> Any:
+        """Begins one.
+
+        Raises:
+            MeshError: the gate is shut.
+        """
+        raise NotImplementedError
+
+    def _begin(self, seconds: float) -> Any:
+        metadata = retries.with_previous(self._metadata, self._retry)
+        return self._method.multicallable(self._request, timeout=seconds, metadata=metadata, **self._options)
+
+    async def _again(self, error: grpc.aio.AioRpcError) -> None:
+        """Makes the call again after a pause.
+
+        Raises:
+            grpc.aio.AioRpcError: it is not made again; what the failed attempt said, in words for people.
+        """
+        method, left = self._method, self._deadline - time.monotonic() - self._method.margin
+        pause = None if method.retries is None else method.retries.pause(method.labels, error, self._retry, left)
+        if pause is None:
+            raise typed_rpc_error(error, method.path, self._seconds) from None
+        loop = asyncio.get_running_loop()
+        self._pausing = loop.create_future()  # and not sleep: `cancel` reaches it
+        timer = loop.call_later(pause, _wake, self._pausing)
+        try:
+            await self._pausing
+        finally:
+            timer.cancel()
+            self._pausing = None
+        self._retry += 1
+        try:
+            self._call = self._attempt(max(0.001, self._deadline - time.monotonic()))
+        except MeshError:  # the circuit has opened meanwhile: what the peer said last says more
+            raise typed_rpc_error(error, method.path, self._seconds) from None
+        retries.note_retry(method.labels)
+
+
+class UnaryCall(Attempts):
+    """A call that is awaited once. Its first attempt has begun already."""
+
+    __slots__ = ()
+
+    def _attempt(self, seconds: float) -> Any:
+        method = self._method
+        permit = None if method.gate is None else method.gate.acquire(method.path)
+        started = time.perf_counter()
+        try:
+            call = self._begin(seconds)
+        except BaseException:
+            if permit is not None:
+                permit.end(None, 0.0)
+            raise
+        call.add_done_callback(partial(ended, method.labels, permit, started))
+        return call
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        while True:
+            try:
+                return (yield from self._call.__await__())
+            except grpc.aio.AioRpcError as error:
+                failed = error
+            yield from self._again(failed).__await__()
+
+
+class StreamCall(Attempts):
+    """A call whose messages are read one by one. It is never made again once one has come."""
+
+    __slots__ = ("_watch",)
+
+    def __aiter__(self) -> "StreamCall":
+        return self
+
+    async def __anext__(self) -> Any:
+        message = await self.read()
+        if message is grpc.aio.EOF:
+            raise StopAsyncIteration
+        return message
+
+    async def read(self) -> Any:
+        """The next message; `grpc.aio.EOF` after the last.
+
+        Raises:
+            grpc.aio.AioRpcError: the call has failed.
+        """
+        while True:
+            watch = self._watch
+            watch.since = time.monotonic()
+            try:
+                message = await self._call.read()
+            except grpc.aio.AioRpcError as error:
+                failed = error
+            else:
+                if not watch.begun:
+                    watch.begin()
+                return message
+            finally:
+                watch.since = 0.0
+            if watch.begun:
+                raise typed_rpc_error(failed, self._method.path, self._seconds) from None
+            await self._again(failed)
+
+    def _attempt(self, seconds: float) -> Any:
+        method = self._method
+        watch = _Watch(method, None if method.gate is None else CallReport(method.gate, method.path))
+        try:
+            call = self._begin(seconds)
+        except BaseException:
+            watch.leave()
+            raise
+        self._watch = watch
+        call.add_done_callback(watch.done)
+        return call
+
+
+class _Watch:
+    """One attempt of a stream. It does not hold the call, which its reader may have forgotten."""
+
+    __slots__ = ("_method", "_report", "_started", "begun", "since")
+
+    def __init__(self, method: Method, report: CallReport | None) -> None:
+        self._method = method
+        self._report = report
+        self._started = time.perf_counter()
+        self.begun = False
+        self.since = 0.0  # its reader waits since then
+        if report is not None:
+            method.stillness.add(self)
+
+    def waiting_since(self) -> float:
+        """Since when its reader waits."""
+        return self.since
+
+    def stands_still(self, seconds: float) -> None:
+        """Tells the gate."""
+        if self._report is not None:
+            self._report.stands_still(seconds)
+
+    def begin(self) -> None:
+        """The first message is there, or there will be none."""
+        self.begun = True
+        if self._report is not None:
+            self._report.begin()
+
+    def done(self, call: Any) -> None:
+        """The attempt has ended."""
+        self._over(ended(self._method.labels, None, self._started, call))
+
+    def leave(self) -> None:
+        """The attempt was not even begun."""
+        self._over(None)
+
+    def _over(self, code: grpc.StatusCode | None) -> None:
+        if self._report is not None:
+            self._report.done(code, self.since)
+            self._method.stillness.discard(self)
+
+
+def ended(labels: tuple[str, str], permit: Permit | None, started: float, call: Any) -> grpc.StatusCode | None:
+    """Records the end of an attempt.
+
+    Returns:
+        Its status; None when that says nothing of the peer: its caller has left, or one replica is being stopped.
+    """
+    code: grpc.StatusCode = _of_done(call.code())
+    seconds = time.perf_counter() - started
+    metrics.CLIENT_HANDLED.labels(*labels, code.name).inc()
+    metrics.CLIENT_SECONDS.labels(*labels).observe(seconds)
+    left = code is grpc.StatusCode.CANCELLED and str(_of_done(call.details())).startswith(_OURS)
+    planned = code is grpc.StatusCode.UNAVAILABLE and reason_in(_of_done(call.trailing_metadata())) in PLANNED
+    said = None if left or planned else code
+    if permit is not None:
+        permit.end(said, seconds)
+    return said
+
+
+def _of_done(coroutine: Any) -> Any:
+    # `code()` is a coroutine, but that of a done call has nothing to wait for: it is run here to its end, without the
+    # task per call that awaiting it in a callback would take.
+    try:
+        coroutine.send(None)
+    except StopIteration as result:
+        return result.value
+    except asyncio.CancelledError:
+        return grpc.StatusCode.CANCELLED
+    coroutine.close()
+    return grpc.StatusCode.UNKNOWN
+
+
+def _wake(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)

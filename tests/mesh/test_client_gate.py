@@ -1,0 +1,266 @@
+"""What a gate hears of the calls of a channel: each attempt once, and of streams what comes later."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from gaji.generation.v1 import generation_service_pb2 as pb
+
+from mesh import errors
+from mesh.blocking import blocking_channel
+from mesh.client import MeshChannel, open_channel
+from mesh.config import MeshSettings
+from mesh.streams import opened
+from tests.mesh.raw_server import FakeGate, open_raw, refuse
+
+GENERATION = pb.DESCRIPTOR.services_by_name["GenerationService"]
+LIST = "/gaji.generation.v1.GenerationService/ListOrphans"
+WATCH = "/gaji.generation.v1.GenerationService/WatchReply"
+HEALTH = "/grpc.health.v1.Health/Check"
+OK, UNAVAILABLE = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
+
+
+class Room:
+    """What the server does is what the request says."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.go = asyncio.Event()
+
+    async def unary(self, request: bytes, context: Any) -> bytes:
+        self.calls += 1
+        if request == b"wait":
+            await self.go.wait()
+        if request == b"leave":
+            await refuse(context, errors.Cancelled("the server gave up"))
+        if request == b"stop":
+            await refuse(context, errors.Unavailable("stopping", reason="REPLICA_STOPS"))
+        if request == b"fail" or (request == b"flaky" and self.calls < 3):
+            await refuse(context, errors.Unavailable("not now"))
+        return b"done"
+
+    async def stream(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        self.calls += 1
+        if request == b"flaky" and self.calls < 3:
+            await refuse(context, errors.Unavailable("not now"))
+        if request == b"silent":
+            await self.go.wait()
+        if request != b"empty":
+            yield b"one"
+        if request == b"wait":
+            await self.go.wait()
+        if request == b"break":
+            await refuse(context, errors.Unavailable("broke"))
+
+
+@asynccontextmanager
+async def serving(gate: FakeGate, **changes: Any) -> AsyncIterator[tuple[Room, MeshChannel]]:
+    room = Room()
+    used = MeshSettings().model_copy(update=changes)
+    async with (
+        open_raw(unary={LIST: room.unary, HEALTH: room.unary}, streams={WATCH: room.stream}) as address,
+        open_channel(address, used, [GENERATION], gate=gate) as channel,
+    ):
+        yield room, channel
+    assert gate.held == 0
+
+
+async def until(true: Any) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_call_that_is_answered_ends_its_permit() -> None:
+    gate = FakeGate()
+    async with serving(gate) as (_, channel):
+        assert await channel.unary_unary(LIST)(b"") == b"done"
+    assert (gate.methods, gate.ends, gate.observed) == ([LIST], [OK], [])
+
+
+@pytest.mark.parametrize("kind", ["unary", "stream"])
+async def test_each_attempt_is_asked_for_and_told(kind: str) -> None:
+    gate = FakeGate()
+    async with serving(gate) as (_, channel):
+        if kind == "unary":
+            await channel.unary_unary(LIST)(b"flaky")
+        else:
+            assert [m async for m in channel.unary_stream(WATCH)(b"flaky")] == [b"one"]
+    assert gate.ends == [UNAVAILABLE, UNAVAILABLE, OK]
+
+
+async def test_what_a_shut_gate_raises_the_call_raises() -> None:
+    gate = FakeGate()
+    gate.shut = errors.Unavailable("leave it alone", reason="CIRCUIT_OPEN", retry_after=7)
+    async with serving(gate) as (room, channel):
+        for make in (channel.unary_unary(LIST), channel.unary_stream(WATCH)):
+            with pytest.raises(errors.Unavailable) as caught:
+                with errors.translated("generation"):
+                    await make(b"").read()
+            assert caught.value is gate.shut
+    assert room.calls == 0
+
+
+async def test_a_gate_that_shuts_between_attempts_ends_them() -> None:
+    gate = FakeGate()
+    async with serving(gate) as (room, channel):
+
+        def end(code: Any, seconds: float) -> None:
+            gate.shut = errors.Unavailable("leave it alone", reason="CIRCUIT_OPEN")
+
+        call = channel.unary_unary(LIST)(b"fail")
+        gate.permits[0].end = end  # type: ignore[method-assign]  # it shuts at the first failure
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+        gate.permits.clear()
+    assert caught.value.details() == "not now"  # what the peer said, not that nobody asked it again
+    assert room.calls == 1
+
+
+async def test_health_passes_a_shut_gate() -> None:
+    gate = FakeGate()
+    gate.shut = errors.Unavailable("leave it alone")
+    async with serving(gate) as (_, channel):
+        assert await channel.unary_unary(HEALTH)(b"") == b"done"
+    assert gate.methods == []
+
+
+@pytest.mark.parametrize("how", ["cancel", "task", "timeout"])
+async def test_a_caller_who_leaves_gives_the_permit_back(how: str) -> None:
+    gate = FakeGate()
+    async with serving(gate) as (room, channel):
+        call = channel.unary_unary(LIST)(b"wait")
+        task = asyncio.ensure_future(call)
+        await until(lambda: room.calls)
+        if how == "cancel":
+            call.cancel()
+        elif how == "task":
+            task.cancel()
+        else:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await task
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(lambda: gate.ends)
+    assert gate.ends == [None]
+
+
+async def test_a_call_that_nobody_waits_for_gives_its_permit_back() -> None:
+    gate = FakeGate()
+    async with serving(gate) as (_, channel):
+        channel.unary_unary(LIST)(b"")
+        await until(lambda: gate.ends)
+        channel.unary_unary(LIST)(b"wait")
+    await until(lambda: len(gate.ends) == 2)
+
+
+async def test_a_late_answer_is_a_missed_deadline() -> None:
+    gate = FakeGate()
+    async with serving(gate) as (_, channel):
+        with pytest.raises(grpc.aio.AioRpcError):
+            await channel.unary_unary(LIST)(b"wait", timeout=0.1)
+    assert gate.ends == [grpc.StatusCode.DEADLINE_EXCEEDED]
+
+
+async def test_what_a_server_cancels_counts_and_a_planned_stop_does_not() -> None:
+    gate = FakeGate()
+    async with serving(gate, retries=False) as (_, channel):
+        for request in (b"leave", b"stop"):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await channel.unary_unary(LIST)(request)
+    assert gate.ends == [grpc.StatusCode.CANCELLED, None]
+
+
+async def test_a_stream_ends_its_permit_at_its_first_message() -> None:
+    gate = FakeGate()
+    async with serving(gate) as (_, channel):
+        async with opened(channel.unary_stream(WATCH)(b"wait")) as messages:
+            assert gate.held == 1
+            await anext(messages)
+            assert gate.ends == [OK]
+    assert (gate.ends, gate.observed) == ([OK], [])  # leaving it says nothing
+
+
+async def test_an_empty_stream_is_answered_as_well() -> None:
+    gate = FakeGate()
+    async with serving(gate) as (_, channel):
+        assert [m async for m in channel.unary_stream(WATCH)(b"empty")] == []
+    assert (gate.ends, gate.observed) == ([OK], [])
+
+
+async def test_a_stream_that_breaks_later_is_observed() -> None:
+    gate = FakeGate()
+    async with serving(gate) as (_, channel):
+        with pytest.raises(grpc.aio.AioRpcError):
+            async for _ in channel.unary_stream(WATCH)(b"break"):
+                pass
+    assert gate.ends == [OK]
+    assert [(method, code) for method, code, _ in gate.observed] == [(WATCH, UNAVAILABLE)]
+
+
+async def test_a_stream_left_before_its_first_message_gives_its_permit_back() -> None:
+    gate = FakeGate()
+    async with serving(gate) as (room, channel):
+        call = channel.unary_stream(WATCH)(b"silent")
+        await until(lambda: room.calls)
+        call.cancel()
+        await until(lambda: gate.ends)
+    assert gate.ends == [None]
+
+
+async def test_a_stream_that_stands_still_is_observed_once_for_each_wait() -> None:
+    gate = FakeGate()
+    async with serving(gate, still_seconds=0.1) as (room, channel):
+        async with opened(channel.unary_stream(WATCH)(b"wait")) as messages:
+            await anext(messages)
+            await asyncio.sleep(0.3)  # nobody waits for a message: its reader is busy
+            assert gate.observed == []
+            waiting = asyncio.ensure_future(anext(messages, None))
+            await until(lambda: gate.observed)
+            await asyncio.sleep(0.3)
+            assert [(method, code) for method, code, _ in gate.observed] == [(WATCH, OK)]
+            assert gate.observed[0][2] >= 0.1
+            room.go.set()
+            assert await waiting is None
+
+
+async def test_a_stream_that_stands_still_at_its_beginning_is_a_slow_call() -> None:
+    gate = FakeGate()
+    async with serving(gate, still_seconds=0.1) as (room, channel):
+        async with opened(channel.unary_stream(WATCH)(b"silent")) as messages:
+            waiting = asyncio.ensure_future(anext(messages))
+            await until(lambda: gate.ends)  # its permit is free for others
+            assert (gate.ends, gate.observed) == ([OK], [])
+            assert gate.seconds[0] >= 0.1
+            room.go.set()
+            assert await waiting == b"one"
+    assert gate.ends == [OK]
+
+
+async def test_a_channel_that_closes_leaves_no_permit() -> None:
+    gate = FakeGate()
+    async with serving(gate) as (room, channel):
+        call = channel.unary_stream(WATCH)(b"wait")
+        assert await call.read() == b"one"
+        silent = channel.unary_stream(WATCH)(b"silent")
+        await until(lambda: room.calls == 2)
+    assert silent.done()
+    assert call.done()
+
+
+async def test_a_blocking_channel_asks_as_well() -> None:
+    gate, room = FakeGate(), Room()
+    async with open_raw(unary={LIST: room.unary}) as address:
+        channel: Any = blocking_channel(address, MeshSettings(), [GENERATION], gate=gate)
+        try:
+            assert await asyncio.to_thread(channel.unary_unary(LIST), b"flaky") == b"done"
+            gate.shut = errors.Unavailable("leave it alone", reason="CIRCUIT_OPEN")
+            with pytest.raises(errors.Unavailable, match="leave it alone"):
+                await asyncio.to_thread(channel.unary_unary(LIST), b"")
+        finally:
+            channel.close()
+    assert gate.ends == [UNAVAILABLE, UNAVAILABLE, OK]
