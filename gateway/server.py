@@ -23,6 +23,8 @@ from gateway.openapi import openapi_document
 from gateway.protocol import bounded_protocol
 from gateway.schemas import Json
 from gateway.upstreams import open_upstreams
+from mesh.breaker import Breakers, BreakerSettings
+from mesh.breaker.page import breakers_page
 from mesh.identity import TokenVerifier
 from mesh.telemetry.admin import open_admin
 from mesh.telemetry.logs import get_logger
@@ -60,6 +62,7 @@ async def open_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGatewa
     """
     routes, document = await asyncio.to_thread(_read_contract, settings.descriptors_file)
     verifier = await asyncio.to_thread(TokenVerifier, settings.jwt_public_key_file)
+    breakers = Breakers(BreakerSettings.of(settings))
     async with AsyncExitStack() as stack:
         upstreams = await stack.enter_async_context(open_upstreams(settings, routes))
         readiness = Readiness(upstreams, settings.ready_seconds)
@@ -70,7 +73,9 @@ async def open_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGatewa
             "/docs": _fixed(docs_page(document)),
         }
         gateway = Gateway(settings, routes, upstreams, verifier, pages)
-        admin_address = await stack.enter_async_context(open_admin(settings.admin_listen))
+        admin_address = await stack.enter_async_context(
+            open_admin(settings.admin_listen, {"/breakers": breakers_page(breakers)})
+        )
         server, serving, address = await _start(Observed(cors(gateway, settings.cors_origins)), settings)
         if settings.jwt_public_key_file is None:
             log.warning("no key to verify tokens with: every token is refused; set GAJI_JWT_PUBLIC_KEY_FILE")
