@@ -34,7 +34,8 @@ AnyPermit = Permit | FreePermit
 
 
 class _Recorder(Protocol):
-    def record(self, era: "Era", kind: int, token: int | None = None) -> None: ...
+    def record(self, era: "Era", kind: int) -> None: ...
+    def record_probe(self, era: "Era", kind: int, token: int) -> None: ...
 
 
 class Era:
@@ -44,7 +45,6 @@ class Era:
         breaker: whose it is.
         state: the state.
         free: whether calls pass without a look at anything else.
-        clean: whether a good call would change nothing.
         slow_seconds: a call that takes longer is slow.
         window: the calls counted; of an open breaker, those that opened it.
         least: calls in the window below which no rate is known.
@@ -59,7 +59,6 @@ class Era:
 
     __slots__ = (
         "breaker",
-        "clean",
         "dropped",
         "free",
         "least",
@@ -79,7 +78,6 @@ class Era:
         self.breaker: _Recorder = breaker
         self.state = state
         self.free = state is _CLOSED or state is _METRICS_ONLY
-        self.clean = False
         self.slow_seconds = breaker.settings.slow_seconds
         self.window = window
         self.least = least
@@ -155,19 +153,35 @@ class Breaker:
         if kind is not None and era.free:
             self.record(era, kind)
 
-    def record(self, era: Era, kind: int, token: int | None = None) -> None:
+    def record(self, era: Era, kind: int) -> None:
         """Counts a call that has ended.
 
         Args:
             era: the one in which it began.
             kind: how it went.
-            token: its number, if it was a probe.
         """
-        with self._lock:
-            if era is self.era and (token is None or era.probes.pop(token, None) is not None):
-                self._count(era, kind)
+        lock = self._lock
+        lock.acquire()  # as `with` does, at half the cost
+        try:
+            if era is self.era and era.window.record(kind):
+                self._judge(era)
+        finally:
+            lock.release()
         if self._events:
             self._publish()
+
+    def record_probe(self, era: Era, kind: int, token: int) -> None:
+        """Counts a probe that has ended, unless its place was given to another.
+
+        Args:
+            era: the one in which it began.
+            kind: how it went.
+            token: its number.
+        """
+        with self._lock:
+            if era is self.era and era.probes.pop(token, None) is not None and era.window.record(kind):
+                self._judge(era)
+        self._publish()
 
     def force(self, state: State | None, why: str = "an operator said so") -> None:
         """Puts it into a state, with nothing counted; None: into the one that the settings say."""
@@ -238,13 +252,9 @@ class Breaker:
         while era.dropped:
             era.probes.pop(era.dropped.popleft(), None)
 
-    def _count(self, era: Era, kind: int) -> None:
+    def _judge(self, era: Era) -> None:
         window, settings, state = era.window, self.settings, era.state
-        window.record(kind)
-        era.clean = window.clean
         calls = window.calls
-        if calls < era.least:
-            return
         failing = window.failed * 100 >= settings.failure_rate * calls
         slow = window.slow * 100 >= settings.slow_rate * calls
         if not failing and not slow:
@@ -282,13 +292,13 @@ class Breaker:
 
     def _era(self, state: State, now: float, *, openings: int) -> Era:
         settings = self.settings
-        if state is _HALF_OPEN:
-            window: Window = CountWindow(settings.half_open_calls)
-            least = min(settings.minimum_calls, settings.half_open_calls)
-        elif settings.window_seconds:
-            window, least = TimeWindow(settings.window_seconds, self._clock), settings.minimum_calls
+        size = settings.half_open_calls if state is _HALF_OPEN else settings.window
+        if settings.window_seconds and state is not _HALF_OPEN:
+            least = settings.minimum_calls
+            window: Window = TimeWindow(settings.window_seconds, least, self._clock)
         else:
-            window, least = CountWindow(settings.window), min(settings.minimum_calls, settings.window)
+            least = min(settings.minimum_calls, size)
+            window = CountWindow(size, least)
         return Era(self, state, window, least=least, since=now, openings=openings)
 
     def _tell(self, kind: str, era: Era, after: State, why: str) -> None:

@@ -28,22 +28,24 @@ class Permit:
     """For a call that is counted.
 
     Args:
-        era: the one that it belongs to.
+        era: the one that it belongs to; None once it has ended.
     """
 
-    __slots__ = ("_era",)
+    __slots__ = ("era",)
 
     def __init__(self, era: "Era") -> None:
-        self._era: Era | None = era
+        self.era: Era | None = era
 
     def end(self, code: grpc.StatusCode | None, seconds: float) -> None:
         """Says how the call went, once."""
-        era = self._era
+        era = self.era
         if era is None:
             return
-        self._era = None
-        if code is _OK and era.clean and seconds <= era.slow_seconds:
-            return  # one more good call after nothing but good ones
+        self.era = None
+        if code is _OK and seconds <= era.slow_seconds:
+            if not era.window.clean:  # else: one more good call after nothing but good ones
+                era.breaker.record(era, 0)
+            return
         kind = kind_of(code, seconds, era.slow_seconds)
         if kind is not None:
             era.breaker.record(era, kind)
@@ -68,17 +70,17 @@ class Probe(Permit):
 
     def end(self, code: grpc.StatusCode | None, seconds: float) -> None:
         """Says how the call went, once."""
-        era = self._era
+        era = self.era
         if era is None:
             return
-        self._era = None
+        self.era = None
         kind = kind_of(code, seconds, era.slow_seconds)
         if kind is None:
             era.dropped.append(self._token)
         else:
-            era.breaker.record(era, kind, self._token)
+            era.breaker.record_probe(era, kind, self._token)
 
     def __del__(self) -> None:
-        era = self._era
+        era = self.era
         if era is not None:
             era.dropped.append(self._token)

@@ -15,6 +15,7 @@ from mesh.breaker.settings import BreakerSettings
 from mesh.breaker.state import Listener, State
 from mesh.errors import NotFound
 
+_new = object.__new__
 REGISTRIES: "WeakSet[Breakers]" = WeakSet()
 """All that live in this process, for the metrics: one, but in tests."""
 
@@ -111,7 +112,11 @@ class PeerGate:
             found = self._find(method)
             return FREE if found is None else found.acquire()
         era = breaker.era
-        return Permit(era) if era.free else breaker.acquire()
+        if not era.free:
+            return breaker.acquire()
+        permit = _new(Permit)  # without calling __init__, which would be a quarter of what the breaker costs a call
+        permit.era = era
+        return permit
 
     def observe(self, method: str, code: grpc.StatusCode, seconds: float) -> None:
         """Tells of a stream what came after its first message: that it broke, or stood still so many seconds (OK)."""

@@ -239,6 +239,25 @@ class Lives(RuleBasedStateMachine):
         self.clock.now += seconds
         self.model.now = self.clock.now
 
+    @precondition(lambda self: self.model.state is State.OPEN)
+    @rule()
+    def the_wait_ends(self) -> None:
+        self.time_passes(40)
+        self.one_begins()
+
+    @precondition(lambda self: self.model.state is State.HALF_OPEN)
+    @rule(ends=st.integers(0, 4), seconds=st.sampled_from([9.9, 10]), code=st.sampled_from([Code.OK, Code.UNAVAILABLE]))
+    def probes_hang(self, ends: int, seconds: float, code: Code) -> None:
+        self.calls_begin(5)
+        hanging = list(self.running)
+        self.time_passes(seconds)
+        self.calls_begin(3)
+        for permit, call in hanging[:ends]:
+            self.running.remove((permit, call))
+            permit.end(code, 0.1)
+            self.model.end(call, code, 0.1)
+            self.they_agree()
+
     @rule(state=st.sampled_from([None, *State]))
     def an_operator_acts(self, state: State | None) -> None:
         self.breaker.force(state)
