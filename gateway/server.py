@@ -23,6 +23,8 @@ from gateway.openapi import openapi_document
 from gateway.protocol import bounded_protocol
 from gateway.schemas import Json
 from gateway.upstreams import GateOf, open_upstreams
+from mesh.breaker import Breakers, BreakerSettings
+from mesh.breaker.page import breakers_page
 from mesh.identity import TokenVerifier
 from mesh.telemetry.admin import open_admin
 from mesh.telemetry.logs import get_logger
@@ -47,9 +49,7 @@ class RunningGateway:
 
 
 @asynccontextmanager
-async def open_gateway(
-    settings: GatewaySettings, gate_of: GateOf = lambda _room: None
-) -> AsyncIterator[RunningGateway]:
+async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None) -> AsyncIterator[RunningGateway]:
     """Serves until the block is left, then drains.
 
     Draining: no new connection is taken, idle ones are closed, running requests get ``drain_seconds``. Streams that can
@@ -58,7 +58,7 @@ async def open_gateway(
 
     Args:
         settings: the gateway's.
-        gate_of: from a room to the circuit breaker of its calls.
+        gate_of: what stands before the calls to a room; None: circuit breakers, as the settings say.
 
     Raises:
         OSError: a port is taken, or a file cannot be read.
@@ -66,8 +66,9 @@ async def open_gateway(
     """
     routes, document = await asyncio.to_thread(_read_contract, settings.descriptors_file)
     verifier = await asyncio.to_thread(TokenVerifier, settings.jwt_public_key_file)
+    breakers = Breakers(BreakerSettings.of(settings))
     async with AsyncExitStack() as stack:
-        upstreams = await stack.enter_async_context(open_upstreams(settings, routes, gate_of))
+        upstreams = await stack.enter_async_context(open_upstreams(settings, routes, gate_of or breakers.gate))
         readiness = Readiness(upstreams, settings.ready_seconds)
         pages: dict[str, Page] = {
             "/health": alive,
@@ -76,7 +77,9 @@ async def open_gateway(
             "/docs": _fixed(docs_page(document)),
         }
         gateway = Gateway(settings, routes, upstreams, verifier, pages)
-        admin_address = await stack.enter_async_context(open_admin(settings.admin_listen))
+        admin_address = await stack.enter_async_context(
+            open_admin(settings.admin_listen, {"/breakers": breakers_page(breakers)})
+        )
         server, serving, address = await _start(Observed(cors(gateway, settings.cors_origins)), settings)
         if settings.jwt_public_key_file is None:
             log.warning("no key to verify tokens with: every token is refused; set GAJI_JWT_PUBLIC_KEY_FILE")

@@ -1,6 +1,6 @@
 """The peers behind the gateway."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from mesh.client import MeshChannel, open_channel
 from mesh.gate import Gate
 from mesh.relay import Sink
 
-GateOf = Callable[[str], Gate | None]
+GateOf = Callable[[str, Sequence[ServiceDescriptor]], Gate | None]
 
 
 class EventStream(Protocol):
@@ -119,7 +119,7 @@ class Upstream:
 
 @asynccontextmanager
 async def open_upstreams(
-    settings: GatewaySettings, routes: Iterable[Route], gate_of: GateOf = lambda _room: None
+    settings: GatewaySettings, routes: Iterable[Route], gate_of: GateOf = lambda _room, _services: None
 ) -> AsyncIterator[dict[str, Upstream]]:
     """A channel, and relays where wanted, to each room that the routes lead to.
 
@@ -142,7 +142,7 @@ async def open_upstreams(
             if target is None:
                 raise ValueError(f"there is no setting {room}_target, and the contract has routes to {room}")
             services_ = list(offered.values())
-            gate = gate_of(room)
+            gate = gate_of(room, services_)
             channel = await stack.enter_async_context(open_channel(target, settings, services_, gate=gate))
             relays = (
                 await stack.enter_async_context(open_relays(target, settings, services_, gate=gate))

@@ -41,6 +41,26 @@ class MeshSettings(BaseSettings):
         ge=0,
         description="after how long without a message a stream counts as slow to its circuit breaker; 0: never",
     )
+    breaker_mode: Literal["closed", "disabled", "metrics_only"] = Field(
+        "closed", description="what circuit breakers begin as; metrics_only: they count and tell, and never open"
+    )
+    breaker_window: int = Field(10, ge=1, le=100_000, description="calls that a breaker's rates are of")
+    breaker_window_seconds: int = Field(
+        0, ge=0, le=3600, description="above 0: they are of the calls of so many seconds instead"
+    )
+    breaker_minimum_calls: int = Field(10, ge=1, description="calls in the window below which no breaker opens")
+    breaker_failure_rate: float = Field(50.0, gt=0, le=100, description="percent of failed calls that opens it")
+    breaker_slow_rate: float = Field(100.0, gt=0, le=100, description="percent of slow calls that opens it")
+    breaker_slow_seconds: float = Field(
+        5.0, gt=0, description="a call (a stream: until its first message) that takes longer is slow"
+    )
+    breaker_open_seconds: float = Field(30.0, gt=0, description="how long it refuses calls before it lets some probe")
+    breaker_open_multiplier: float = Field(1.0, ge=1, description="how much longer each time that the probes fail")
+    breaker_open_max_seconds: float = Field(300.0, gt=0, description="the longest that growth makes of it")
+    breaker_half_open_calls: int = Field(5, ge=1, description="how many calls probe")
+    breaker_probe_seconds: float = Field(
+        30.0, gt=0, description="a probe that has not ended after so long gives its place to another"
+    )
 
     @field_validator("library_target", "search_target", "generation_target", "cache_target", "jobs_target")
     @classmethod

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from gaji.mesh.v1.breaker_service_pb2_grpc import add_BreakerServiceServicer_to_server
 from gaji.mesh.v1.relay_service_pb2_grpc import add_RelayServiceServicer_to_server
 from google.protobuf import message_factory
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from mesh.breaker import Breakers, BreakerSettings
+from mesh.breaker.page import breakers_page
+from mesh.breaker.servicer import SERVICE_NAME as BREAKERS
+from mesh.breaker.servicer import BreakerServicer
 from mesh.config import MeshSettings
 from mesh.identity import TokenVerifier
 from mesh.interceptors import Pipeline
@@ -67,7 +72,9 @@ class MeshServer:
 
 
 @asynccontextmanager
-async def open_server(settings: MeshSettings, services: Sequence[Service], *, name: str) -> AsyncIterator[MeshServer]:
+async def open_server(
+    settings: MeshSettings, services: Sequence[Service], *, name: str, breakers: Breakers | None = None
+) -> AsyncIterator[MeshServer]:
     """Serves until the block is left, then drains: refuses new calls and gives running ones ``drain_seconds``.
 
     With health checking (``grpc.health.v1``), reflection, the relay and an admin port; around each handler stand
@@ -77,6 +84,7 @@ async def open_server(settings: MeshSettings, services: Sequence[Service], *, na
         settings: where to listen, limits, the key of access tokens.
         services: what to serve.
         name: the process's name in logs.
+        breakers: those before the process's calls to its peers, for operators; None: it makes no calls.
 
     Raises:
         OSError: a port is taken.
@@ -101,16 +109,18 @@ async def open_server(settings: MeshSettings, services: Sequence[Service], *, na
         service.add(service.servicer, server)
     relay = RelayServicer(_stream_methods(services), pipeline)
     add_RelayServiceServicer_to_server(relay, server)
+    breakers = breakers or Breakers(BreakerSettings.of(settings))
+    add_BreakerServiceServicer_to_server(BreakerServicer(breakers), server)
     names = [service.descriptor.full_name for service in services]
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    reflection.enable_server_reflection([*names, BREAKERS, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     host, _, port = settings.listen.rpartition(":")
     try:
         bound = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:
         raise OSError(f"{name} cannot listen on {settings.listen}: is the port taken?") from error
-    async with open_admin(settings.admin_listen) as admin_address:
+    async with open_admin(settings.admin_listen, {"/breakers": breakers_page(breakers)}) as admin_address:
         running = MeshServer(f"{host}:{bound}", admin_address, names, healthy)
         await server.start()
         try:

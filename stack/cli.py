@@ -167,6 +167,27 @@ def doctor(port: int, url: str | None, data_dir: Path) -> None:
         sys.exit(1)
 
 
+@main.command()
+@click.argument("action", type=click.Choice(["list", "open", "close", "disable", "metrics-only", "reset"]))
+@click.argument("peer", required=False, default="")
+@click.argument("group", required=False, default="")
+@click.option("--service", default="", metavar="SERVICE", help="Only in the processes of this one; else in all.")
+@click.option("--all", "everything", is_flag=True, help="All peers, where none is named.")
+@_data_dir
+def breaker(action: str, peer: str, group: str, service: str, *, everything: bool, data_dir: Path) -> None:
+    """Show or set the circuit breakers of a stack that runs here.
+
+    PEER is whom the calls go to, e.g. search; GROUP which of them, e.g. SearchService/unary. `open` refuses them until
+    `close`, `disable` or `reset`; `reset` goes back to what the settings say.
+    """
+    from stack.commands.breaker import breaker
+    from stack.state import read_state
+
+    if action != "list" and not peer and not everything:
+        raise click.UsageError("name a PEER, or say --all")
+    breaker(action, read_state(data_dir), service=service, peer=peer, group=group)
+
+
 def gateway_url(url: str | None, data_dir: Path) -> str:
     """The gateway to talk to."""
     from stack.state import read_state

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -28,11 +28,12 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 @asynccontextmanager
-async def open_admin(listen: str) -> AsyncIterator[str]:
+async def open_admin(listen: str, pages: Mapping[str, App] | None = None) -> AsyncIterator[str]:
     """Serves in a thread of its own, so that a busy event loop can still be scraped; yields the address.
 
     Args:
         listen: ``host:port``; port 0: any free one.
+        pages: what else is here, WSGI applications by path. They run in threads of their own.
 
     Raises:
         OSError: the port is taken.
@@ -44,6 +45,8 @@ async def open_admin(listen: str) -> AsyncIterator[str]:
         path = environ.get("PATH_INFO", "/")
         if path == "/metrics":
             return metrics_app(environ, start_response)
+        if pages and path in pages:
+            return pages[path](environ, start_response)
         found = path == "/health"
         start_response("200 OK" if found else "404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
         return [b"alive\n" if found else b"try /metrics or /health\n"]

@@ -121,7 +121,7 @@ def gateway_factory(settings: ProbeSettings) -> Gateway:
 
     @asynccontextmanager
     async def run(
-        gate_of: GateOf = lambda _room: None, **changes: Any
+        gate_of: GateOf = lambda _room, _services: None, **changes: Any
     ) -> AsyncIterator[tuple[httpx.AsyncClient, RunningGateway]]:
         async with (
             open_gateway(settings.model_copy(update=changes), gate_of) as running,

@@ -61,7 +61,7 @@ def own(gateway: Gateway, contract: Contract, mesh_settings: MeshSettings, gate:
             quick = mesh_settings.model_copy(update={"drain_seconds": 0.1})
             server: MeshServer = await stack.enter_async_context(open_probe(probe, quick))
             probe.address = server.address
-            async with gateway(lambda _room: gate, probe_target=server.address, **changes) as (client, running):
+            async with gateway(lambda _room, _services: gate, probe_target=server.address, **changes) as (client, running):
                 async with asyncio.timeout(10):
                     while (await client.get("/ready")).status_code != 200:
                         await asyncio.sleep(0.02)
@@ -164,7 +164,7 @@ async def test_a_frozen_room_does_not_hold_a_stream_beyond_its_deadline(
 ) -> None:
     async with (
         probe_process(descriptors_file, jwt_keys.public) as frozen,
-        gateway(lambda _room: gate, probe_target=frozen.address) as (client, running),
+        gateway(lambda _room, _services: gate, probe_target=frozen.address) as (client, running),
     ):
         async with asyncio.timeout(20):
             while (await client.get("/ready")).status_code != 200:

@@ -1,0 +1,1 @@
+"""What a circuit breaker costs each call."""
