@@ -12,9 +12,10 @@ import grpc
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
-from mesh import deadlines, identity
+from mesh import deadlines, identity, priority
 from mesh.config import MeshSettings
 from mesh.identity import BEARER
+from mesh.limiter import stamp
 from mesh.telemetry import metrics, trace
 
 Metadata = Sequence[tuple[str, str | bytes]]
@@ -196,6 +197,7 @@ def outgoing_metadata(metadata: Metadata | None = None) -> Metadata:
     caller, context = identity.current(), trace.current()
     if caller is not None and "authorization" not in keys:
         given.append(("authorization", BEARER + caller.token))
+    given += (*priority.outgoing(), stamp(time.monotonic()))
     if context is not None:
         given.append(("x-request-id", context.request_id))
         given.append(("traceparent", context.traceparent))
