@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.config import GatewaySettings
 from gateway.errors import EdgeError, Header, error_body, error_headers
-from gateway.http import JSON, NO_STORE, PERMIT, App, Receive, Request, Scope, Send
+from gateway.http import JSON, NO_STORE, App, Receive, Request, Scope, Send
 from gateway.metrics import SHED_CONNECTIONS, SHED_STREAMS
 from gateway.middleware import API_POLICY, SECURITY_HEADERS, Observed
 from mesh.errors import Unavailable
@@ -70,6 +70,23 @@ class Admission:
             self._tell()
         return permit
 
+    async def body(self, request: Request, limit: int, seconds: float) -> bytes:
+        """A request's body. Whoever sends it slowly keeps nobody out meanwhile: the permit is taken anew afterwards.
+
+        Raises:
+            EdgeError: as `Request.body` does, and 503.
+            ClientLeft: the client went away while sending.
+        """
+        if request.permit is None or self._limiter is None:
+            return await request.body(limit, seconds)
+        request.permit.end()
+        body = await request.body(limit, seconds)
+        request.permit = self._limiter.acquire(INTERACTIVE)
+        if request.permit is None:
+            self._tell()
+            raise _overloaded("the gateway has more requests than it can answer in time; try again in a moment")
+        return body
+
     def stream(self) -> None:
         """Takes a place for a stream; to be given back by `stream_ended`.
 
@@ -78,8 +95,7 @@ class Admission:
         """
         if self._max_streams and self._streams >= self._max_streams:
             SHED_STREAMS.inc()
-            text = f"this gateway has all of its {self._max_streams:,} streams open; try again in a moment"
-            raise EdgeError(503, Unavailable(text, reason=OVERLOADED, retry_after=random.choice(_RETRY_SECONDS)))  # noqa: S311 - spreads load
+            raise _overloaded(f"this gateway has all of its {self._max_streams:,} streams open; try again in a moment")
         self._streams += 1
 
     def stream_ended(self) -> None:
@@ -100,6 +116,11 @@ class Admission:
             self._refused, self._told = 0, now
 
 
+def _overloaded(text: str) -> EdgeError:
+    seconds = random.choice(_RETRY_SECONDS)  # noqa: S311 - spreads load, hides nothing
+    return EdgeError(503, Unavailable(text, reason=OVERLOADED, retry_after=seconds))
+
+
 class Admitted:
     """Gives permits back when their requests are answered; outermost.
 
@@ -114,16 +135,12 @@ class Admitted:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        permit = scope.get(PERMIT)
-        if permit is None:
-            await self._app(scope, receive, send)
-            return
         try:
             await self._app(scope, receive, send)
         finally:
-            request = scope.get(Observed.KEY)
-            # Who asks for what is not there is answered at another pace, and so is who left.
-            permit.end(None if request is None else _kind(request), self._lag.seconds)
+            request: Request | None = scope.get(Observed.KEY)
+            if request is not None and request.permit is not None:
+                request.permit.end(_kind(request), self._lag.seconds)
 
 
 def _kind(request: Request) -> str | None:

@@ -68,6 +68,7 @@ class Gateway:
         self._verifier = verifier
         self._pages = pages
         self._unary = UnaryCalls(settings, EdgeCache(settings.edge_cache_bytes))
+        self._admission = admission
         self._streams = EventStreams(settings, admission)
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
@@ -118,7 +119,7 @@ class Gateway:
         body = None
         if route.body:
             limit = route.max_body_bytes or self._settings.max_body_bytes
-            raw = await request.body(limit, self._settings.body_seconds)
+            raw = await self._admission.body(request, limit, self._settings.body_seconds)
             body = parse_json(raw) if raw else None
         else:
             request.refuse_body()

@@ -107,16 +107,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """All of a request but its body is there: the moment to refuse it, before there is a task."""
         self._in_head = False
-        path, _, _ = self.url.partition(b"?")
-        admission = self._admission
-        permit = admission.request(path)
-        if permit is None and self._idle():
-            self._shed()
-            return
-        scope: MutableMapping[str, Any] = self.scope  # type: ignore[assignment]  # as above
-        if isinstance(permit, Permit):
-            scope[PERMIT] = permit
-        admission.lag.arrived(time.perf_counter(), self.loop)
+        if self._idle():  # what is sent before the last answer waits for its turn, one at a time, and takes no permit
+            permit = self._admission.request(self.url.partition(b"?")[0])
+            if permit is None:
+                self._shed()
+                return
+            if isinstance(permit, Permit):
+                scope: MutableMapping[str, Any] = self.scope  # type: ignore[assignment]  # as above
+                scope[PERMIT] = permit
+        self._admission.lag.arrived(time.perf_counter(), self.loop)
         super().on_headers_complete()
 
     def _shed(self) -> None:

@@ -5,6 +5,7 @@ C-core, and those that are accepted find an empty house: ten callers of a busy s
 than three calls were in their handlers, for 2 ms. So a call says when it was sent, and the server compares.
 """
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -73,6 +74,7 @@ class Arrivals:
 
 def _age(sent: str | None, now: float) -> float | None:
     try:
-        return None if sent is None else now - float(sent) / 1000
+        age = now - float(sent or "") / 1000
     except ValueError:
         return None
+    return age if math.isfinite(age) else None
