@@ -128,6 +128,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write_eof()
             self._head_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
         else:
+            self._stop_timer()  # the next request has its own time
             self.on_response_complete()
 
     def _refuse_connection(self) -> None:

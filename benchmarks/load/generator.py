@@ -11,6 +11,7 @@ from typing import Any
 _TICK_SECONDS = 0.002
 _MOST_CONNECTIONS = 1_000
 _ANSWER_SECONDS = 15.0
+_KEPT_SECONDS = 20.0
 
 
 @dataclass(slots=True)
@@ -75,16 +76,15 @@ class Connection(asyncio.Protocol):
         self._data = b""
         self._transport: Any = None
         self.asked: Question | None = None
-        self.due = self.sent = 0.0
+        self.due, self.sent = 0.0, time.perf_counter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It stands."""
         self._transport = transport
 
-    @property
-    def usable(self) -> bool:
-        """Whether a request can be sent."""
-        return self.asked is None and self._transport is not None and not self._transport.is_closing()
+    def usable(self, now: float) -> bool:
+        """Whether a request can be sent: a gateway may close a connection that has been silent for 30 s."""
+        return self.asked is None and not self._transport.is_closing() and now - self.sent < _KEPT_SECONDS
 
     def ask(self, question: Question, due: float, now: float) -> None:
         """Sends a request that should have been sent at a time."""
@@ -174,7 +174,7 @@ class Generator:
     ) -> list[tuple[Question, float]]:
         """Sends what can be sent; returns the rest."""
         for at, (question, due) in enumerate(waiting):
-            while self._idle and not self._idle[-1].usable:
+            while self._idle and not self._idle[-1].usable(now):
                 self._forget(self._idle.pop())
             if not self._idle:
                 missing = min(len(waiting) - at - self._opening, _MOST_CONNECTIONS - len(self._all) - self._opening)
@@ -198,6 +198,7 @@ class Generator:
     def _forget(self, connection: Connection) -> None:
         if connection in self._all:
             self._all.remove(connection)
+        connection.close()
 
     def _done(self, connection: Connection, status: int, says_when: bool) -> None:
         now, question, answers = time.perf_counter(), connection.asked, self._answers
@@ -229,3 +230,20 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def _looked_at(task: "asyncio.Task[None]") -> None:
     if not task.cancelled():
         task.exception()  # a connection that does not come about is tried again
+
+
+def summed(runs: Sequence[Answers]) -> Answers:
+    """Several runs as one."""
+    total = Answers()
+    for run in runs:
+        total.offered += run.offered
+        total.seconds += run.seconds
+        for name, times in run.times.items():
+            total.times.setdefault(name, []).extend(times)
+        total.shed_times += run.shed_times
+        total.shed += run.shed
+        total.curt += run.curt
+        total.others += run.others
+        total.cpu += run.cpu * run.seconds
+    total.cpu /= total.seconds or 1.0
+    return total

@@ -12,11 +12,11 @@ from benchmarks.load.generator import Answers, percentile
 from benchmarks.load.memory import Course
 from benchmarks.load.readers import Streams
 
-TWICE = "twice the capacity"
+CALM, FULL, TWICE = "calm", "at capacity", "at twice that"
 
 
 def overload(console: Console, runs: Mapping[str, Answers], most: float) -> None:
-    """What came back at each rate; the first is the calm one."""
+    """What came back at each rate, and against the most goodput that there was beside the overload."""
     table = Table(title="mixed reads: open loop, times from when a request was due")
     headings = ("", "offered/s", "goodput/s", "p50 ms", "p99 ms", "shed", "shed p50 ms", "no Retry-After", "else")
     for heading in (*headings, "generator CPU"):
@@ -24,7 +24,7 @@ def overload(console: Console, runs: Mapping[str, Answers], most: float) -> None
     for name, answers in runs.items():
         table.add_row(name, *_row(answers))
     console.print(table)
-    calm, twice = runs["calm"], runs[TWICE]
+    calm, twice = runs[CALM], runs[TWICE]
     by_class = Table(title="at twice the capacity, by class: p50 / p99 ms, against calm")
     for heading in ("", "calm", "twice"):
         by_class.add_column(heading, justify="right")
