@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.admission import Admission
 from gateway.annotated import fill_annotated
 from gateway.auth import authenticate
 from gateway.bindings import Route
@@ -48,6 +49,7 @@ class Gateway:
         upstreams: the peers by room.
         verifier: of access tokens.
         pages: path -> what answers GET there, beside the contract's routes.
+        admission: has places for streams.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class Gateway:
         upstreams: Mapping[str, Upstream],
         verifier: TokenVerifier,
         pages: Mapping[str, Page],
+        *,
+        admission: Admission,
     ) -> None:
         self._settings = settings
         self._router = Router(routes)
@@ -64,7 +68,8 @@ class Gateway:
         self._verifier = verifier
         self._pages = pages
         self._unary = UnaryCalls(settings, EdgeCache(settings.edge_cache_bytes))
-        self._streams = EventStreams(settings)
+        self._admission = admission
+        self._streams = EventStreams(settings, admission)
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answers one request; whatever goes wrong is an answer as well."""
@@ -114,7 +119,7 @@ class Gateway:
         body = None
         if route.body:
             limit = route.max_body_bytes or self._settings.max_body_bytes
-            raw = await request.body(limit, self._settings.body_seconds)
+            raw = await self._admission.body(request, limit, self._settings.body_seconds)
             body = parse_json(raw) if raw else None
         else:
             request.refuse_body()

@@ -26,6 +26,8 @@ class GatewaySettings(MeshSettings):
     )
     cookie_secure: bool = Field(False, description="mark cookies Secure: set it wherever browsers come through TLS")
     max_body_bytes: int = Field(MIB, gt=0, description="largest request body of an RPC whose policy names none")
+    max_connections: int = Field(10_000, gt=0, description="connections of all clients at once")
+    max_streams: int = Field(5_000, ge=0, description="open streams of all readers at once; 0: no bound")
     head_seconds: float = Field(30.0, gt=0, description="how long a client may take to send a request's headers")
     body_seconds: float = Field(60.0, gt=0, description="how long a client may take to send its body")
     stream_timeout: float = Field(300.0, gt=0, description="deadline of a stream whose policy names none")
@@ -40,7 +42,9 @@ class GatewaySettings(MeshSettings):
         ge=0,
         description="without relay: events of one stream within this time share a write; the first never waits",
     )
-    stall_seconds: float = Field(60.0, gt=0, description="how long a reader may take nothing before it is cut off")
+    stall_seconds: float = Field(
+        60.0, gt=0, description="how long a reader may take next to nothing before it is cut off"
+    )
     resume_seconds: float = Field(
         # longer than the 30 s for which a circuit stays open, so that a reader who waits hears of its closing
         40.0,

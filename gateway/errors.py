@@ -7,6 +7,7 @@ import grpc
 import orjson
 
 from mesh.errors import InvalidArgument, MeshError
+from mesh.interceptors.limit import is_overload
 
 Header = tuple[bytes, bytes]
 
@@ -62,7 +63,9 @@ def bad_request(message: str, reason: str, fields: Mapping[str, str] | None = No
 
 
 def http_status(error: MeshError) -> int:
-    """The HTTP status of an error."""
+    """The HTTP status of an error: a service that has too much to do is no quota that the caller has used up."""
+    if is_overload(error):
+        return 503
     return HTTP_STATUS.get(error.code, 500)
 
 

@@ -9,6 +9,7 @@ from gateway.cookies import parse_cookies
 from gateway.errors import ClientLeft, EdgeError, Header, bad_request
 from gateway.wire import Wire
 from mesh.errors import DeadlineExceeded, InvalidArgument
+from mesh.limiter import Permit
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
@@ -17,6 +18,8 @@ Send = Callable[[Event], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 JSON = b"application/json"
+PERMIT = "gaji.permit"
+"""Where a request's scope has its permit."""
 NO_STORE: Header = (b"cache-control", b"no-store")
 MAX_QUERY_BYTES = 60 * 1024  # httptools cannot parse a URL of 64 KiB, and uvicorn then answers 400 without our words
 MAX_PARAMETERS = 200
@@ -32,8 +35,11 @@ class Request:
         headers: by lower-case name; of a header given twice the last counts.
         label: the route's template once it has been found, for logs and metrics.
         user_id: set when it is known.
+        kind: what the time that it takes is compared with; empty: with others of its label.
         started: whether the answer has begun.
+        status: the answer's; 0: it has not begun.
         wire: the connection.
+        permit: to be answered, where there is a limit.
         sent: bytes of the answer's body so far.
     """
 
@@ -45,8 +51,11 @@ class Request:
         self.send = send
         self.label = ""
         self.user_id = ""
+        self.kind = ""
         self.started = False
+        self.status = 0
         self.wire: Wire = scope[Wire.KEY]
+        self.permit: Permit | None = scope.get(PERMIT)
         self.sent = 0
         self._query: bytes = scope["query_string"]
         self._cookies: dict[str, str] | None = None

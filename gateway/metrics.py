@@ -17,3 +17,5 @@ SSE_RESUMES = Counter(
     "gaji_sse_resumes_total", "Streams called again after their peer was lost.", ("room",), registry=REGISTRY
 )
 SSE_EVENTS = Counter("gaji_sse_events_total", "Events sent to readers.", registry=REGISTRY)
+SHED_STREAMS = Counter("gaji_sse_shed_total", "Streams refused, all places being taken.", registry=REGISTRY)
+SHED_CONNECTIONS = Counter("gaji_connections_shed_total", "Connections refused, likewise.", registry=REGISTRY)

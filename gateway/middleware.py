@@ -71,7 +71,7 @@ class Observed:
         async def observed(event: Event) -> None:
             nonlocal status
             if event["type"] == "http.response.start":
-                status = event["status"]
+                status = request.status = event["status"]
                 event["headers"] = _with_security(event["headers"], context.request_id)
             else:
                 request.sent += len(event["body"])

@@ -1,30 +1,37 @@
 """HTTP/1.1 on a connection: uvicorn's protocol, with bounds on what comes before a request is one."""
 
 import asyncio
-from collections.abc import MutableMapping
+import time
+from collections.abc import Callable, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway.errors import EdgeError, bad_request, error_body
-from gateway.http import LINGER_SECONDS
+from gateway.admission import Admission, refusal
+from gateway.errors import EdgeError, Header, bad_request, error_body
+from gateway.http import LINGER_SECONDS, PERMIT
 from gateway.middleware import API_POLICY, SECURITY_HEADERS
 from gateway.wire import Wire
 from mesh.errors import InvalidArgument
+from mesh.limiter import Permit
 
 MAX_HEAD_BYTES = 128 * 1024
 """More than the 64 KiB that a URL may have; no browser and no proxy sends half as much."""
 
 
-def bounded_protocol(head_seconds: float) -> partial["BoundedProtocol"]:
+def bounded_protocol(
+    head_seconds: float, admission: Admission, origins: Sequence[str] = ()
+) -> partial["BoundedProtocol"]:
     """What uvicorn makes a protocol of for each connection.
 
     Args:
         head_seconds: how long a client may take from the connection, or from a request's first byte, to the end of the
             request's headers.
+        admission: says which requests and connections are taken.
+        origins: whose pages may read that a request is not.
     """
-    return partial(BoundedProtocol, head_seconds=head_seconds)
+    return partial(BoundedProtocol, head_seconds=head_seconds, admission=admission, refusal=refusal(origins))
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -34,8 +41,17 @@ class BoundedProtocol(HttpToolsProtocol):
     connection, and one that sends a header of gigabytes the memory, for ever.
     """
 
-    def __init__(self, *args: Any, head_seconds: float, **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        head_seconds: float,
+        admission: Admission,
+        refusal: Callable[[Sequence[Header], bool], bytes],
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
+        self._admission = admission
+        self._refusal = refusal
         self._head_seconds = head_seconds
         self._head_timer: asyncio.TimerHandle | None = None
         self._received = self._head_began_at = 0
@@ -45,7 +61,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """A client is there."""
         super().connection_made(transport)
         self._wire = Wire(transport, self.flow)
-        self._expect_head()
+        if len(self.connections) > self._admission.max_connections:
+            self._refuse_connection()
+        else:
+            self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client, or we, have closed."""
@@ -86,9 +105,42 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head, self._head_began_at = True, self._received
 
     def on_headers_complete(self) -> None:
-        """All of a request but its body is there."""
+        """All of a request but its body is there: the moment to refuse it, before there is a task."""
         self._in_head = False
+        if self._idle():  # what is sent before the last answer waits for its turn, one at a time, and takes no permit
+            permit = self._admission.request(self.url.partition(b"?")[0])
+            if permit is None:
+                self._shed()
+                return
+            if isinstance(permit, Permit):
+                scope: MutableMapping[str, Any] = self.scope  # type: ignore[assignment]  # as above
+                scope[PERMIT] = permit
+        self._admission.lag.arrived(time.perf_counter(), self.loop)
         super().on_headers_complete()
+
+    def _shed(self) -> None:
+        """Answers that there is too much to do; what the request still sends is thrown away."""
+        close = self.expect_100_continue or not self.parser.should_keep_alive()
+        self.cycle = _SHED  # type: ignore[assignment]  # has what uvicorn asks of a cycle that is complete
+        self.transport.write(self._refusal(self.headers, close))
+        if close:
+            self._refused = True
+            self.transport.write_eof()
+            self._head_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        else:
+            self._stop_timer()  # the next request has its own time
+            self.on_response_complete()
+
+    def _refuse_connection(self) -> None:
+        """Answers before anything was asked, and closes; a flood of connections is not even answered."""
+        self._admission.connection_refused()
+        if len(self.connections) > self._admission.max_connections + _LINGERING_CONNECTIONS:
+            self.transport.abort()
+            return
+        self._refused = True
+        self.transport.write(self._refusal((), True))
+        self.transport.write_eof()
+        self._head_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is not HTTP, in the shape of all errors."""
@@ -126,6 +178,21 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
+
+class _Unheard:
+    def set(self) -> None:
+        """Nobody waits."""
+
+
+class _Complete:
+    """Stands for a request that was refused before it became one."""
+
+    response_complete = True
+    message_event = _Unheard()
+
+
+_SHED = _Complete()
+_LINGERING_CONNECTIONS = 100
 
 _MALFORMED = EdgeError(400, bad_request("what was sent is not an HTTP/1.1 request", "MALFORMED_REQUEST"))
 _HEAD_TOO_LARGE = EdgeError(

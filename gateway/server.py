@@ -11,6 +11,7 @@ from pathlib import Path
 import orjson
 import uvicorn
 
+from gateway.admission import Admission, Admitted
 from gateway.app import Answer, Gateway, Page
 from gateway.bindings import Route, routes_of
 from gateway.config import GatewaySettings
@@ -76,11 +77,14 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
             "/openapi.json": _fixed(Answer(200, orjson.dumps(document), JSON)),
             "/docs": _fixed(docs_page(document)),
         }
-        gateway = Gateway(settings, routes, upstreams, verifier, pages)
+        admission = Admission(settings)
+        gateway = Gateway(settings, routes, upstreams, verifier, pages, admission=admission)
         admin_address = await stack.enter_async_context(
             open_admin(settings.admin_listen, {"/breakers": breakers_page(breakers)})
         )
-        server, serving, address = await _start(Observed(cors(gateway, settings.cors_origins)), settings)
+        server, serving, address = await _start(
+            Admitted(Observed(cors(gateway, settings.cors_origins)), admission), settings, admission
+        )
         if settings.jwt_public_key_file is None:
             log.warning("no key to verify tokens with: every token is refused; set GAJI_JWT_PUBLIC_KEY_FILE")
         log.info("serving", extra={"address": address, "admin": admin_address, "routes": len(routes)})
@@ -110,13 +114,15 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _start(app: App, settings: GatewaySettings) -> tuple[_Server, "asyncio.Task[None]", str]:
+async def _start(
+    app: App, settings: GatewaySettings, admission: Admission
+) -> tuple[_Server, "asyncio.Task[None]", str]:
     host, _, port = settings.listen.rpartition(":")
     listener = await asyncio.to_thread(_bound, host.strip("[]"), int(port))
     config = uvicorn.Config(
         app,
         loop="none",
-        http=bounded_protocol(settings.head_seconds),  # type: ignore[arg-type]  # called, never asked for its class
+        http=bounded_protocol(settings.head_seconds, admission, settings.cors_origins),  # type: ignore[arg-type]  # called, never asked for its class
         ws="none",
         lifespan="off",
         log_config=None,

@@ -4,6 +4,7 @@ import asyncio
 import random
 from typing import Any
 
+from gateway.admission import Admission
 from gateway.bindings import Route
 from gateway.config import GatewaySettings
 from gateway.http import Request
@@ -21,10 +22,12 @@ class EventStreams:
 
     Args:
         settings: deadlines, heartbeats and the like.
+        admission: has a place for each stream, or not.
     """
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: GatewaySettings, admission: Admission) -> None:
         self._settings = settings
+        self._admission = admission
         self._loop = asyncio.get_running_loop()
         self._running: dict[Reader, tuple[Route, Source]] = {}
         self._let_go_by: float | None = None
@@ -34,9 +37,13 @@ class EventStreams:
         """Calls, and relays events until the call or the reader ends.
 
         Raises:
+            EdgeError: there are too many streams.
             MeshError: the call failed before its first event.
             ClientLeft: the client went away.
         """
+        self._admission.stream()
+        if request.permit is not None:
+            request.permit.end()
         reader = Reader(request, self._settings)
         source = Source(route, upstream, message, self._settings)
         self._running[reader] = (route, source)
@@ -46,6 +53,7 @@ class EventStreams:
             await reader.run(source)
         finally:
             del self._running[reader]
+            self._admission.stream_ended()
 
     def drain(self) -> None:
         """Hands the streams that can be resumed over to other gateways, one after the other.

@@ -47,6 +47,7 @@ class UnaryCalls:
             payload = message.SerializeToString(deterministic=True)
             key = (route.path, hashlib.sha256(payload).digest(), request.user_id)
             raw, hit = await self._cache.get(key, route.cache_seconds, lambda: self._call(route, upstream, payload))
+            request.kind = f"{request.label} {'hit' if hit else 'miss'}"
             headers.append((b"x-cache", b"hit" if hit else b"miss"))
         else:
             raw = await self._call(route, upstream, message.SerializeToString())

@@ -10,11 +10,12 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
-from mesh import deadlines, identity
+from mesh import deadlines, identity, priority
 from mesh.calls import UNGATED, Attempts, Metadata, Method, StreamCall, UnaryCall, ended
 from mesh.config import MeshSettings
 from mesh.gate import Gate
 from mesh.identity import BEARER
+from mesh.limiter import stamp
 from mesh.retries import Retries, RetryBudget, retried_methods
 from mesh.stillness import Stillness
 from mesh.targets import grpc_target, replicas
@@ -184,6 +185,7 @@ def outgoing_metadata(metadata: Metadata | None = None) -> Metadata:
     caller, context = identity.current(), trace.current()
     if caller is not None and "authorization" not in keys:
         given.append(("authorization", BEARER + caller.token))
+    given += (*priority.outgoing(), stamp(time.monotonic()))
     if context is not None:
         given.append(("x-request-id", context.request_id))
         given.append(("traceparent", context.traceparent))

@@ -24,6 +24,7 @@ from mesh.interceptors import Pipeline
 from mesh.interceptors.deadline import deadline
 from mesh.interceptors.errors import errors
 from mesh.interceptors.identity import verified
+from mesh.interceptors.limit import limited
 from mesh.interceptors.telemetry import telemetry
 from mesh.relay import RelayServicer
 from mesh.relay.server import StreamMethod
@@ -91,7 +92,9 @@ async def open_server(
         ValueError: the key file holds no Ed25519 public key.
     """
     verifier = await asyncio.to_thread(TokenVerifier, settings.jwt_public_key_file)
-    pipeline = Pipeline([telemetry, errors, deadline(settings.deadline_margin), verified(verifier)])
+    pipeline = Pipeline(
+        [limited(settings), telemetry, errors, deadline(settings.deadline_margin), verified(verifier)]
+    )
     server = grpc.aio.server(
         interceptors=[pipeline],
         options=[

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,19 +143,22 @@ class Stack:
 
 
 @asynccontextmanager
-async def running_stack(replicas: str, *, tokens: int, rate: float = 50.0) -> AsyncIterator[Stack]:
+async def running_stack(
+    replicas: str, *, tokens: int, rate: float = 50.0, variables: Mapping[str, str] | None = None
+) -> AsyncIterator[Stack]:
     """A new stack with the scripted model, until the block is left.
 
     Args:
         replicas: e.g. ``gateway=2,generation=2``.
         tokens: words of a reply.
         rate: words a second.
+        variables: more settings.
 
     Raises:
         RuntimeError: it can't be started; what it said stands in the message.
         TimeoutError: it is not ready in time.
     """
-    variables = {"GAJI_PROVIDER": "scripted", "GAJI_SCRIPTED_TOKENS": str(tokens), "GAJI_SCRIPTED_RATE": f"{rate:g}"}
+    model = {"GAJI_PROVIDER": "scripted", "GAJI_SCRIPTED_TOKENS": str(tokens), "GAJI_SCRIPTED_RATE": f"{rate:g}"}
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GAJI_") and not k.endswith("_API_KEY")}
     with TemporaryDirectory(prefix="gaji-faults-") as folder:
         os.chmod(folder, 0o711)  # noqa: PTH101, S103 - the stores run as a user of their own where this one is root
@@ -168,7 +171,7 @@ async def running_stack(replicas: str, *, tokens: int, rate: float = 50.0) -> As
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                env={**kept, **variables, "NO_COLOR": "1"},
+                env={**kept, **model, **(variables or {}), "NO_COLOR": "1"},
                 start_new_session=True,
             )
         try:

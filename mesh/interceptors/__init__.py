@@ -1,4 +1,4 @@
-"""What stands around every handler: telemetry, errors, deadline, identity, in this order from the outside."""
+"""What stands around every handler, from the outside: the limit, telemetry, errors, deadline, identity."""
 
 from mesh.interceptors.pipeline import Around, Call, Pipeline
 

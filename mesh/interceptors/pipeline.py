@@ -36,6 +36,8 @@ class Call:
         streaming: whether the answer is a stream.
         started: `time.perf_counter` at its arrival.
         messages: messages sent so far, on a stream.
+        peer: whose connection it came on, as gRPC names it; empty: not known.
+        began: called when a stream's first message has been sent.
     """
 
     method: str
@@ -45,6 +47,13 @@ class Call:
     started: float = field(default_factory=time.perf_counter)
     messages: int = 0
     first_message: float | None = None
+    peer: str = ""
+    began: Callable[[], None] | None = None
+
+    @property
+    def late(self) -> bool:
+        """Whether its caller waits no longer."""
+        return self.seconds_left is not None and time.perf_counter() - self.started >= self.seconds_left
 
     def text(self, key: str) -> str | None:
         """A text value of the metadata."""
@@ -133,6 +142,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
                     await write(answer)
                     if not call.messages:
                         call.first_message = time.perf_counter()
+                        if call.began is not None:
+                            call.began()
                     call.messages += 1
 
     def _enter(self, stack: ExitStack, call: Call) -> None:
@@ -141,7 +152,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
 
 def _call(method: str, context: Context, *, streaming: bool) -> Call:
-    return Call(method, dict(context.invocation_metadata() or ()), context.time_remaining(), streaming)
+    metadata, peer = dict(context.invocation_metadata() or ()), "" if streaming else context.peer()
+    return Call(method, metadata, context.time_remaining(), streaming, peer=peer)
 
 
 async def _abort(context: Context, error: MeshError) -> None:

@@ -35,8 +35,7 @@ def telemetry(call: Call) -> Iterator[None]:
         raise
     except asyncio.CancelledError:
         # gRPC and the relay end a late call by cancelling it; its caller sees DEADLINE_EXCEEDED.
-        late = call.seconds_left is not None and time.perf_counter() - call.started >= call.seconds_left
-        code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+        code = grpc.StatusCode.DEADLINE_EXCEEDED if call.late else grpc.StatusCode.CANCELLED
         raise
     except BaseException:
         code = grpc.StatusCode.UNKNOWN

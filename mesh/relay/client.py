@@ -21,6 +21,8 @@ from mesh.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 WINDOW = 256 * 1024
+MOST_OUTGOING = 10_000
+"""Requests that wait for a peer to take them, beyond which no call is begun."""
 REST_SECONDS = 2.0
 STREAM_SECONDS = 30 * 24 * 3600.0  # no call lacks a deadline; at this one its readers have to come back
 
@@ -207,7 +209,10 @@ class RelayClient:
 
         Raises:
             MeshError: the gate is shut.
+            Unavailable: the peer has not taken thousands of requests that were made before.
         """
+        if self._outgoing.qsize() >= MOST_OUTGOING:
+            raise Unavailable("the service does not take requests; try again", reason="RELAY_STUCK", retry_after=1.0)
         report = None if self._gate is None else CallReport(self._gate, method)
         if self._reading is None or self._reading.done():
             self._outgoing = asyncio.Queue()
@@ -232,7 +237,7 @@ class RelayClient:
         return call
 
     def send(self, request: pb.RelayRequest) -> None:
-        """Queues a request; a call makes few of them, so the queue is bounded by the calls."""
+        """Queues a request: a call makes few of them, and calls are bounded in `push` where the peer takes none."""
         self._outgoing.put_nowait(request)
 
     def forget(self, call_id: int) -> None:

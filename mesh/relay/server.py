@@ -173,6 +173,7 @@ class _Session:
 
     def __init__(self, start: Callable[[pb.OpenCall, _Outlet], "asyncio.Task[None]"]) -> None:
         self._start = start
+        # As many as the limit lets begin at once and gateways have streams (GAJI_MAX_STREAMS); each has a window.
         self._calls: dict[int, tuple[asyncio.Task[None], _Outlet]] = {}
         self._pending: dict[int, list[bytes]] = {}
         self._ended: dict[int, pb.CallStatus] = {}

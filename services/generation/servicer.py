@@ -8,6 +8,7 @@ from gaji.generation.v1 import generation_service_pb2 as pb
 from gaji.generation.v1 import generation_service_pb2_grpc as rpc
 
 from mesh import identity
+from mesh.limiter import waits
 from mesh.streamlog import Cursor
 from mesh.streams import Shared
 from mesh.validation import Violations
@@ -88,6 +89,7 @@ class GenerationServicer(rpc.GenerationServiceServicer):
         check = Violations()
         check.uuid("message_id", request.message_id)
         check.raise_if_any()
+        waits()  # for a whole reply
         return pb.FinishReplyResponse(outcome=await self._replies.finish(request.message_id))
 
     async def ListOrphans(self, request: pb.ListOrphansRequest, context: Any) -> pb.ListOrphansResponse:

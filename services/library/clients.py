@@ -27,6 +27,7 @@ _CACHE_SECONDS = 0.5
 _ENQUEUE_SECONDS = 1.0
 _RETRY_SECONDS = (0.2, 5.0)
 _KEYS = 1000
+_MOST_OUTSTANDING = 100_000
 
 
 class GrpcSearch:
@@ -153,6 +154,12 @@ class LibraryCache:
         # Noted first: a caller that is cancelled here has written all the same.
         for key in keys:
             self._outstanding[key] = self._outstanding.get(key, 0) + 1
+        if (more := len(self._outstanding) - _MOST_OUTSTANDING) > 0:
+            log.error(
+                "too many invalidations are outstanding: values may be stale until they expire", extra={"n": more}
+            )
+            for key in list(self._outstanding)[:more]:
+                del self._outstanding[key]
         self._reads.forget(*keys)
         self._work.set()
         try:
@@ -201,7 +208,7 @@ class GrpcJobs:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = jobs_rpc.JobServiceStub(channel)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()  # for a second each, after a call that was answered
 
     def finish_reply(self, message_id: UUID) -> None:
         """Has a reply written to its end."""

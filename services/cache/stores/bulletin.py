@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from mesh.limiter import waits
 from mesh.process import ended
 from mesh.redis_client import published
 from mesh.telemetry.logs import get_logger
@@ -145,6 +146,7 @@ class _Settled:
 
     async def wait(self, seconds: float) -> None:
         """Returns when the key's lease has ended, in any way, or after so many seconds; may return early."""
+        waits()
         try:
             async with asyncio.timeout(seconds if self._bulletin.connected else min(seconds, _POLL)):
                 await self.event.wait()

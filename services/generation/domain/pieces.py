@@ -18,7 +18,7 @@ class Pieces:
 
     def __init__(self) -> None:
         self.counts: TokenCounts | None = None
-        self._written: list[str] = []
+        self._written: list[str] = []  # all of the answer, which has a most of tokens
         self._taken = 0
         self._ended = False
         self._error: Exception | None = None

@@ -42,6 +42,7 @@ class _Run:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        # As many as the answer has tokens, at most, and the batches of its prompt.
         self._events: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
         self._stopped = threading.Event()
 

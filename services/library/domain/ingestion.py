@@ -12,7 +12,7 @@ from uuid import UUID
 
 from prometheus_client import Counter
 
-from mesh import deadlines
+from mesh import deadlines, priority
 from mesh.errors import MeshError, Unavailable
 from mesh.process import settle
 from mesh.telemetry.logs import get_logger
@@ -120,6 +120,7 @@ class Ingestions:
         return task
 
     async def _ingest(self, novel_id: UUID) -> None:
+        priority.enter(priority.BATCH)  # rooms answer readers first
         async with self._turn:
             job = await self._store.claim(novel_id)
             if job is None:

@@ -17,6 +17,7 @@ class Passwords:
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher.from_parameters(profiles.RFC_9106_LOW_MEMORY)
+        # Its queue is bounded by the calls that this process answers at once, which wait for it.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="argon2")
         self._decoy = ""
 

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from mesh import priority
 from mesh.errors import MeshError
 from mesh.telemetry.logs import get_logger
 from services.library.ports import IngestionStore, Search
@@ -31,6 +32,7 @@ async def removing(store: IngestionStore, search: Search, poll_seconds: float) -
 
 
 async def _run(store: IngestionStore, search: Search, poll_seconds: float) -> None:
+    priority.enter(priority.BATCH)
     while True:
         try:
             while await _remove_next(store, search):

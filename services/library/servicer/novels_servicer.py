@@ -7,6 +7,7 @@ from gaji.library.v1 import novel_service_pb2 as pb
 from gaji.library.v1 import novel_service_pb2_grpc as rpc
 
 from mesh.interceptors.pipeline import Context
+from mesh.limiter import waits
 from services.library.domain.ingestion import Ingestions
 from services.library.domain.novels import Novels
 from services.library.domain.watching import Gap, Watching
@@ -80,6 +81,7 @@ class NovelServicer(rpc.NovelServiceServicer):
 
     async def RunIngestion(self, request: pb.RunIngestionRequest, context: Context) -> pb.RunIngestionResponse:
         (novel_id,) = wire.uuids(novel_id=request.novel_id)
+        waits()  # for a whole ingestion
         return pb.RunIngestionResponse(status=wire.ingestion_status(await self._ingestions.run(novel_id)))
 
     async def ListWaitingNovels(

@@ -22,6 +22,7 @@ from services.search.models import Character, Manuscript, Novel, Passage, Progre
 from services.search.ports import AnswerCache, Embedder, NovelStore, Vectors
 
 HEARTBEAT_SECONDS = 0.5
+_PROGRESS = 64  # events that a slow reader has not seen yet; the oldest go first
 SETTLE_SECONDS = 60.0
 STORE_BATCH = 500
 EMBEDDING_FROM, EMBEDDING_TO = 10, 90  # percent
@@ -33,7 +34,7 @@ log = get_logger(__name__)
 class _Run:
     """A running ingestion and what it has reported."""
 
-    events: deque[Progress] = field(default_factory=deque)
+    events: deque[Progress] = field(default_factory=lambda: deque(maxlen=_PROGRESS))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[Novel] | None = None
 

@@ -34,6 +34,7 @@ class EmbeddingPool:
         self._settings = settings
         self._providers = providers
         self._loading: dict[str, asyncio.Task[EmbeddingProvider]] = {}
+        # Their queues: an ingestion has as many batches in turn as its model has lanes, a query waits within its call.
         self._passages = ThreadPoolExecutor(settings.embed_threads, "embed-passages")
         self._queries = ThreadPoolExecutor(QUERY_THREADS, "embed-query")
 

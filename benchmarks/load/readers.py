@@ -1,0 +1,149 @@
+"""Many readers of streams, each of which must get all of its events."""
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.faults.world import World
+
+_WATCH_SECONDS = 120.0
+_TAIL = 64
+
+
+@dataclass(slots=True)
+class Streams:
+    """What readers saw.
+
+    Attributes:
+        open: how many are open now.
+        most: how many were at once.
+        ended: how many streams came to their end.
+        events: in all.
+        wrong: sentences on those that did not get everything.
+        refused: answers other than 200, by status.
+    """
+
+    open: int = 0
+    most: int = 0
+    ended: int = 0
+    events: int = 0
+    wrong: list[str] = field(default_factory=list)
+    refused: Counter[int] = field(default_factory=Counter)
+
+
+class Watcher(asyncio.Protocol):
+    """One stream; counts words and events as they come."""
+
+    def __init__(self, request: bytes, streams: Streams) -> None:
+        self._request = request
+        self._streams = streams
+        self._tail = b""
+        self._transport: Any = None
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.status = 0
+        self.words = 0
+        self.complete = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Sends the request."""
+        self._transport = transport
+        self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        """Counts; a word that is cut in two by the connection counts once."""
+        if not self.status:
+            self.status = int(data[9:12])
+            if self.status == 200:
+                self._streams.open += 1
+                self._streams.most = max(self._streams.most, self._streams.open)
+        tail = self._tail
+        joined = tail + data
+        self.words += joined.count(b"word") - tail.count(b"word")
+        self._streams.events += joined.count(b"\ndata: ") - tail.count(b"\ndata: ")
+        self.complete = self.complete or b"event: complete" in joined
+        self._tail = joined[-_TAIL:]
+        if joined.endswith(b"0\r\n\r\n") or self.status != 200:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end."""
+        if self.status == 200:
+            self._streams.open -= 1
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+class Crowd:
+    """Keeps a number of streams open: groups of readers, each group of one reply that is written for it.
+
+    Args:
+        world: its client's conversations are watched.
+        port: the gateway's.
+        readers: how many in all.
+        groups: how many replies at once.
+        words: a reader sees of a reply, its end included.
+    """
+
+    def __init__(self, world: World, port: int, readers: int, groups: int, words: int) -> None:
+        self.streams = Streams()
+        self._world = world
+        self._port = port
+        self._per_group = max(1, readers // groups)
+        self._groups = groups
+        self._words = words
+        self._until = 0.0
+
+    async def run(self, seconds: float) -> None:
+        """Begins new replies for so long, and waits until the last has ended."""
+        self._until = time.monotonic() + seconds
+        await asyncio.gather(*(self._group(number) for number in range(self._groups)))
+
+    async def _group(self, number: int) -> None:
+        await asyncio.sleep(number * 0.1)  # not all in one moment
+        while time.monotonic() < self._until:
+            await self._reply()
+
+    async def _reply(self) -> None:
+        world = self._world
+        conversation_id = await world.conversation()
+        path = f"/api/conversations/{conversation_id}/messages-stream?content=Hello&request_id={uuid.uuid4().hex}"
+        first = await self._connect(path)
+        while not first.words and not first.ended.done():  # noqa: ASYNC110 - the reply has a place in the log then
+            await asyncio.sleep(0.05)
+        watch = f"/api/conversations/{conversation_id}/events"
+        others = await asyncio.gather(*(self._watched(watch) for _ in range(self._per_group - 1)))
+        await self._judge([first, *others])
+
+    async def _watched(self, path: str) -> Watcher:
+        """A watcher that comes back as long as it is refused."""
+        while True:
+            watcher = await self._connect(path)
+            while not watcher.status and not watcher.ended.done():  # noqa: ASYNC110 - of one connection among many
+                await asyncio.sleep(0.05)
+            if watcher.status == 200:
+                return watcher
+            self.streams.refused[watcher.status] += 1
+            await asyncio.sleep(1.0)
+
+    async def _judge(self, watchers: list[Watcher]) -> None:
+        try:
+            async with asyncio.timeout(_WATCH_SECONDS):
+                await asyncio.gather(*(watcher.ended for watcher in watchers))
+        except TimeoutError:
+            self.streams.wrong.append("a stream did not end")
+        for watcher in watchers:
+            self.streams.ended += 1
+            if watcher.status == 200 and (not watcher.complete or watcher.words != self._words):
+                self.streams.wrong.append(f"a reader got {watcher.words} of {self._words} words")
+            elif watcher.status != 200:
+                self.streams.refused[watcher.status] += 1
+
+    async def _connect(self, path: str) -> Watcher:
+        token = self._world.client.token
+        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        loop = asyncio.get_running_loop()
+        _, watcher = await loop.create_connection(lambda: Watcher(request, self.streams), "127.0.0.1", self._port)
+        return watcher

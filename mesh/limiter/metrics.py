@@ -1,0 +1,31 @@
+"""What limiters tell Prometheus."""
+
+from prometheus_client import Counter, Gauge
+
+from mesh.priority import BATCH, INTERACTIVE
+from mesh.telemetry.metrics import REGISTRY
+
+LIMIT = Gauge("gaji_limit", "Calls or requests that may be answered at once.", registry=REGISTRY)
+IN_FLIGHT = Gauge("gaji_limit_in_flight", "Those that are, by partition.", ("partition",), registry=REGISTRY)
+SHED = Counter("gaji_limit_shed_total", "Those that were refused, by partition.", ("partition",), registry=REGISTRY)
+
+
+class Metrics:
+    """Counts for one limiter; a process has one."""
+
+    def __init__(self) -> None:
+        names = (INTERACTIVE, BATCH)
+        self._in_flight = {name: IN_FLIGHT.labels(name) for name in names}
+        self._shed = {name: SHED.labels(name) for name in names}
+
+    def limit(self, limit: int) -> None:
+        """The limit is so high."""
+        LIMIT.set(limit)
+
+    def in_flight(self, partition: str, count: int) -> None:
+        """So many calls of a partition are in flight."""
+        self._in_flight[partition].set(count)
+
+    def shed(self, partition: str) -> None:
+        """A call was refused."""
+        self._shed[partition].inc()
