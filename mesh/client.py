@@ -15,6 +15,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from mesh import deadlines, identity
 from mesh.config import MeshSettings
 from mesh.identity import BEARER
+from mesh.renewing import dial
 from mesh.telemetry import metrics, trace
 
 Metadata = Sequence[tuple[str, str | bytes]]
@@ -35,8 +36,10 @@ async def open_channel(
         settings: limits and defaults.
         services: the peer's services that will be called.
     """
-    channel = grpc.aio.insecure_channel(
+    channel = await dial(
         grpc_target(target),
+        settings,
+        services=services,
         options=[
             ("grpc.service_config", service_config(services, retries=settings.retries)),
             ("grpc.max_receive_message_length", settings.max_message_bytes),

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -27,6 +27,13 @@ class MeshSettings(BaseSettings):
     generation_target: str = Field("127.0.0.1:50053", description="gRPC target of generation")
     cache_target: str = Field("127.0.0.1:50054", description="gRPC target of cache")
     jobs_target: str = Field("127.0.0.1:50055", description="gRPC target of jobs")
+    tls_cert_file: Path | None = Field(
+        None, description="PEM of this process's certificate; unset: no TLS between peers"
+    )
+    tls_key_file: Path | None = Field(None, description="PEM of its private key")
+    tls_ca_file: Path | None = Field(
+        None, validate_default=True, description="PEM of the authorities that vouch for peers"
+    )
     jwt_public_key_file: Path | None = Field(None, description="PEM of the EdDSA key that signs access tokens")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     drain_seconds: float = Field(5.0, ge=0, description="how long running calls may go on after SIGTERM")
@@ -34,3 +41,13 @@ class MeshSettings(BaseSettings):
     default_timeout: float = Field(10.0, gt=0, description="deadline in seconds of a call that states none")
     deadline_margin: float = Field(0.02, ge=0, description="seconds kept back at each hop to answer in time")
     retries: bool = Field(True, description="whether channels retry idempotent unary calls")
+
+    @field_validator("tls_ca_file")  # the last of the three
+    @classmethod
+    def _all_or_none(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        given = {"tls_cert_file": info.data.get("tls_cert_file"), "tls_key_file": info.data.get("tls_key_file")}
+        given["tls_ca_file"] = value
+        missing = [f"GAJI_{name.upper()}" for name, path in given.items() if path is None]
+        if missing and len(missing) < len(given):
+            raise ValueError(f"{' and '.join(missing)} must be set as well: TLS takes all three files, or none")
+        return value

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from gaji.mesh.v1 import relay_service_pb2
 from gaji.mesh.v1.relay_service_pb2_grpc import add_RelayServiceServicer_to_server
 from google.protobuf import message_factory
 from google.protobuf.descriptor import ServiceDescriptor
@@ -15,17 +16,21 @@ from grpc_reflection.v1alpha import reflection
 
 from mesh.config import MeshSettings
 from mesh.identity import TokenVerifier
-from mesh.interceptors import Pipeline
+from mesh.interceptors import Pipeline, peers
 from mesh.interceptors.deadline import deadline
 from mesh.interceptors.errors import errors
 from mesh.interceptors.identity import verified
+from mesh.interceptors.pipeline import Around
 from mesh.interceptors.telemetry import telemetry
 from mesh.relay import RelayServicer
 from mesh.relay.server import StreamMethod
 from mesh.telemetry.admin import open_admin
 from mesh.telemetry.logs import get_logger
+from mesh.tls import TlsFiles, server_credentials
 
 log = get_logger(__name__)
+
+_RELAY = relay_service_pb2.DESCRIPTOR.services_by_name["RelayService"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +85,16 @@ async def open_server(settings: MeshSettings, services: Sequence[Service], *, na
 
     Raises:
         OSError: a port is taken.
-        ValueError: the key file holds no Ed25519 public key.
+        ValueError: the key file holds no Ed25519 public key, or the TLS files are unusable.
     """
     verifier = await asyncio.to_thread(TokenVerifier, settings.jwt_public_key_file)
-    pipeline = Pipeline([telemetry, errors, deadline, verified(verifier)])
+    files, admission = TlsFiles.of(settings), list[Around]()
+    if files is not None:
+        credentials = await asyncio.to_thread(server_credentials, files)
+        admission = [peers.admitted(peers.callers_of([_RELAY, *(service.descriptor for service in services)]))]
+    pipeline = Pipeline(
+        [telemetry, errors, *admission, deadline, verified(verifier)], authenticate=peers.enter if files else None
+    )
     server = grpc.aio.server(
         interceptors=[pipeline],
         options=[
@@ -107,7 +118,8 @@ async def open_server(settings: MeshSettings, services: Sequence[Service], *, na
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     host, _, port = settings.listen.rpartition(":")
     try:
-        bound = server.add_insecure_port(f"{host}:{port}")
+        where = f"{host}:{port}"
+        bound = server.add_secure_port(where, credentials) if files else server.add_insecure_port(where)
     except RuntimeError as error:
         raise OSError(f"{name} cannot listen on {settings.listen}: is the port taken?") from error
     async with open_admin(settings.admin_listen) as admin_address:

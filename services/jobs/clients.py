@@ -18,6 +18,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from mesh.client import grpc_target, outgoing_metadata, service_config
 from mesh.config import MeshSettings
 from mesh.errors import from_rpc_error
+from mesh.renewing import blocking_dial
 from services.jobs.ports import RoomError
 
 _QUICK_SECONDS = 10.0
@@ -89,8 +90,10 @@ class GrpcRooms:
         return novel_rpc.NovelServiceStub(self._library)
 
     def _channel(self, target: str, *services: ServiceDescriptor) -> grpc.Channel:
-        return grpc.insecure_channel(
+        return blocking_dial(
             grpc_target(target),
+            self._settings,
+            services=services,
             options=[
                 ("grpc.service_config", service_config(services, retries=self._settings.retries)),
                 ("grpc.keepalive_time_ms", 30_000),
