@@ -5,12 +5,13 @@ Certificates live a week and are made anew when less than half of it is left; th
 mode 0600. Each file is replaced whole; a process that reads in between sees that a pair does not match and looks again.
 """
 
+import asyncio
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -33,6 +34,7 @@ OPERATOR = "operator"
 LIFE = timedelta(days=7)
 AUTHORITY_LIFE = timedelta(days=365)
 _AUTHORITY_REST = timedelta(days=30)
+_LOOK_SECONDS = 3600.0
 _SKEW = timedelta(minutes=5)  # clocks differ
 _HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -64,7 +66,8 @@ class _Authority:
 def renew(folder: Path, *, hosts: Sequence[str] = (), force: bool = True, now: datetime | None = None) -> list[str]:
     """Makes what is missing in a folder, and anew what is to be.
 
-    A new authority is trusted beside the one before it, for as long as that lives.
+    A new authority is trusted beside the one before it, for as long as that lives. Hosts that the operator's
+    certificate names already stay.
 
     Args:
         folder: made with mode 0700.
@@ -80,8 +83,8 @@ def renew(folder: Path, *, hosts: Sequence[str] = (), force: bool = True, now: d
     """
     now = now or datetime.now(UTC)
     try:
-        names = x509.SubjectAlternativeName([_general(host) for host in (*_HERE, *hosts)])
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        names = [_general(host) for host in dict.fromkeys((*_HERE, *_hosts_in(folder), *hosts))]
         authority = _authority(folder, now)
         made = []
         for name in NAMES:
@@ -96,6 +99,26 @@ def renew(folder: Path, *, hosts: Sequence[str] = (), force: bool = True, now: d
     return made
 
 
+async def keep_young(folder: Path, told: "Told") -> None:
+    """Renews what is to be renewed in a folder, for as long as it runs."""
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        try:
+            made = await asyncio.to_thread(renew, folder, force=False)
+        except StackError as error:
+            told.say(str(error), "yellow")
+        else:
+            if made:
+                told.say(f"  new certificates: {', '.join(made)}", "dim")
+
+
+class Told(Protocol):
+    """Tells people."""
+
+    def say(self, text: str, style: str = "") -> None:
+        """Tells a line."""
+
+
 def _general(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
@@ -103,6 +126,16 @@ def _general(host: str) -> x509.GeneralName:
         if not host or not host.isascii() or any(c in host for c in " /:@"):
             raise ValueError(f"{host!r} is neither a host's name nor an address") from None
         return x509.DNSName(host)
+
+
+def _hosts_in(folder: Path) -> list[str]:
+    file = paths_of(folder, OPERATOR).certificate
+    if not file.exists():
+        return []
+    named = x509.load_pem_x509_certificate(file.read_bytes()).extensions
+    names = named.get_extension_for_class(x509.SubjectAlternativeName).value
+    hosts = [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+    return [host for host in hosts if host != server_name(OPERATOR)]
 
 
 def _authority(folder: Path, now: datetime) -> _Authority:
@@ -145,9 +178,7 @@ def _is_young(paths: TlsPaths, authority: _Authority, now: datetime) -> bool:
     return now < certificate.not_valid_after_utc - LIFE / 2
 
 
-def _issue(
-    paths: TlsPaths, name: str, hosts: x509.SubjectAlternativeName, authority: _Authority, now: datetime
-) -> None:
+def _issue(paths: TlsPaths, name: str, hosts: Sequence[x509.GeneralName], authority: _Authority, now: datetime) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     own: list[x509.GeneralName] = [x509.UniformResourceIdentifier(peer_id(name)), x509.DNSName(server_name(name))]

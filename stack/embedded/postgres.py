@@ -5,6 +5,7 @@ Here the server listens on loopback only, asks for SCRAM passwords, has no Unix 
 """
 
 import asyncio
+import hashlib
 import os
 import shutil
 import signal
@@ -23,13 +24,21 @@ from stack.embedded.account import (
     server_user,
     write_private,
 )
+from stack.embedded.rights import (
+    DATABASE,
+    OWNER,
+    POSTGRES_RIGHTS,
+    READER_WRITER,
+    database_statements,
+    host_rules,
+    server_statements,
+)
 from stack.errors import StackError
 from stack.logs import LogFile
 from stack.ports import HOST, Ports
 from stack.processes import Program, running, wrapped
 
-DATABASE = "gaji"
-ROLE = "gaji"
+ROLE = OWNER
 ADMIN = "postgres"
 _INIT_SECONDS = 60.0
 _STATUS_LINE = 7  # of postmaster.pid; see src/include/utils/pidfile.h
@@ -43,7 +52,8 @@ class PostgresServer:
         program: how it is run.
         port: where it listens.
         public_url: of the database ``gaji``, for everybody's eyes.
-        url: the same with its owner's password.
+        url: the same with its owner's password, for migrations.
+        library_url: the same with the password of the role that library has at run-time.
         admin_url: of the database ``postgres``, as superuser.
     """
 
@@ -51,6 +61,7 @@ class PostgresServer:
     port: int
     public_url: str
     url: str = field(repr=False)
+    library_url: str = field(repr=False)
     admin_url: str = field(repr=False)
 
 
@@ -91,13 +102,19 @@ async def prepare_postgres(
     data = home / "data"
     admin_password = secret(secrets_dir, "postgres-admin-password")
     password = secret(secrets_dir, "postgres-password")
+    library_password = secret(secrets_dir, "postgres-library-password")
     if not (data / "PG_VERSION").exists():
         await _initialise(folder, home, user, admin_password, password)
+    await _grant(folder, home, user, library_password)
+    rules = home / "pg_hba.conf"
+    write_private(rules, host_rules(HOST, ADMIN))
+    give(rules, user)
     settings = {
         "listen_addresses": HOST,
         "port": str(port),
         "unix_socket_directories": "",
         "max_connections": "200",
+        "hba_file": str(rules),
         **(options or {}),
     }
     program = Program(
@@ -121,6 +138,7 @@ async def prepare_postgres(
         port=port,
         public_url=f"postgresql://{address}/{DATABASE}",
         url=f"postgresql://{ROLE}:{password}@{address}/{DATABASE}",
+        library_url=f"postgresql://{READER_WRITER}:{library_password}@{address}/{DATABASE}",
         admin_url=f"postgresql://{ADMIN}:{admin_password}@{address}/postgres",
     )
 
@@ -183,6 +201,18 @@ async def _initialise(folder: Path, home: Path, user: str | None, admin_password
     )
     await _run([str(folder / "postgres"), "--single", "-D", str(unfinished), "postgres"], user, statements)
     unfinished.rename(home / "data")
+
+
+async def _grant(folder: Path, home: Path, user: str | None, password: str) -> None:
+    """Gives a data folder, an older release's as well, the roles and rights of this one."""
+    done = home / "rights"
+    edition = f"{POSTGRES_RIGHTS} {hashlib.sha256(password.encode()).hexdigest()}"
+    if done.exists() and done.read_text(encoding="ascii") == edition:
+        return
+    single = [str(folder / "postgres"), "--single", "-D", str(home / "data")]
+    await _run([*single, "postgres"], user, server_statements(password))
+    await _run([*single, DATABASE], user, database_statements())
+    write_private(done, edition)
 
 
 async def _run(command: list[str], user: str | None, text: str = "") -> None:
