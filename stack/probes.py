@@ -41,13 +41,15 @@ async def grpc_health(address: str, room: str = "", certs: Path | None = None) -
     from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415 - likewise
 
     try:
+        channel = await _channel(address, room, certs)
+    except (OSError, ValueError):  # unusable certificates
+        return "UNREACHABLE"
+    try:
         # A channel that was refused backs off for a second; a bare connection finds out at once.
-        async with _connected(address):
-            pass
-        async with await _channel(address, room, certs) as channel:
+        async with channel, _connected(address):
             stub: Any = health_pb2_grpc.HealthStub(channel)  # its type stubs know the blocking one only
             answer: health_pb2.HealthCheckResponse = await stub.Check(health_pb2.HealthCheckRequest(), timeout=_SECONDS)
-    except (OSError, TimeoutError, ValueError, grpc.aio.AioRpcError):  # ValueError: unusable certificates
+    except (OSError, TimeoutError, grpc.aio.AioRpcError):
         return "UNREACHABLE"
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 

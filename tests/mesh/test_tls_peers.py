@@ -1,6 +1,7 @@
 """Who may call what: every RPC of the contract against every process, on a real server."""
 
 import importlib
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,17 @@ def test_every_rpc_has_callers_and_they_exist() -> None:
     for method in METHODS:
         assert callers(method), f"{path(method)} is open to nobody: say (gaji.mesh.v1.callers)"
         assert callers(method) <= set(NAMES), path(method)
+
+
+@pytest.mark.parametrize("room", ["library", "search", "generation", "jobs"])
+def test_what_a_room_calls_is_open_to_it(room: str) -> None:
+    """Read from its source: what its clients say to stubs."""
+    source = (Path(__file__).parents[2] / "services" / room / "clients.py").read_text()
+    called = set(re.findall(r"self\._\w+\.([A-Z]\w+)(?=[(,])", source))
+    name = "worker" if room == "jobs" else room
+    open_to_it = {method.name for method in METHODS if name in callers(method)}
+    assert called
+    assert called <= open_to_it, f"say (gaji.mesh.v1.callers) = {name!r} beside {sorted(called - open_to_it)}"
 
 
 @pytest.mark.parametrize("name", NAMES)
