@@ -22,7 +22,7 @@ _REDIS = "GAJI_REDIS_URL"
 # Threads of OpenMP that spin while they wait take the cores away from everybody else.
 _QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "TOKENIZERS_PARALLELISM": "false"}
 _GEMINI_KEYS = ("GEMINI_API_KEY", "GAJI_GEMINI_API_KEY")
-_TLS = ("GAJI_TLS_CERT_FILE", "GAJI_TLS_KEY_FILE", "GAJI_TLS_CA_FILE")
+TLS = ("GAJI_TLS_CERT_FILE", "GAJI_TLS_KEY_FILE", "GAJI_TLS_CA_FILE")
 _MODEL_KEYS = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GAJI_GEMINI_API_KEY", "OPENAI_API_KEY", "GAJI_OPENAI_API_KEY")
 
 
@@ -218,7 +218,7 @@ def children_of(
         own: what each gets beside that, by identity: its secrets.
         certs: the folder of their certificates; None: they talk in the open.
     """
-    private = {*_TLS, *(name for room in ROOMS for name in room.private)}
+    private = {*TLS, *(name for room in ROOMS for name in room.private)}
     targets = {
         f"GAJI_{room.name.upper()}_TARGET": ",".join(r.listen for r in placed if r.room is room)
         for room in ROOMS

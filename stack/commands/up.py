@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from stack.certs import keep_young, renew
-from stack.children import GATEWAY, Replica, children_of, parse_replicas, place
+from stack.children import GATEWAY, TLS, Replica, children_of, parse_replicas, place
 from stack.commands.teller import Teller
 from stack.commands.text import command
 from stack.embedded.postgres import prepare_postgres
@@ -99,6 +99,8 @@ async def up(options: UpOptions, console: Console) -> None:
         if taken:
             teller.say(f"others listen on {', '.join(map(str, sorted(taken)))}: free ports are used instead", "yellow")
         gateway = next(f"http://{replica.listen}" for replica in placed if replica.room.name == GATEWAY)
+        if any(name in os.environ for name in TLS):
+            teller.say("GAJI_TLS_* do not count here: with --tls a stack makes its own certificates", "yellow")
         certs = data_dir / "certs" if options.tls else None
         if certs is not None:
             await asyncio.to_thread(renew, certs, force=False)

@@ -103,9 +103,13 @@ async def prepare_postgres(
     admin_password = secret(secrets_dir, "postgres-admin-password")
     password = secret(secrets_dir, "postgres-password")
     library_password = secret(secrets_dir, "postgres-library-password")
+    rights, edition = home / "rights", f"{POSTGRES_RIGHTS} {hashlib.sha256(library_password.encode()).hexdigest()}"
     if not (data / "PG_VERSION").exists():
-        await _initialise(folder, home, user, admin_password, password)
-    await _grant(folder, home, user, library_password)
+        await _initialise(folder, home, user, admin_password, password, library_password=library_password)
+        write_private(rights, edition)
+    elif not rights.exists() or rights.read_text(encoding="ascii") != edition:  # an earlier release's
+        await _grant(folder, data, user, library_password)
+        write_private(rights, edition)
     rules = home / "pg_hba.conf"
     write_private(rules, host_rules(HOST, ADMIN))
     give(rules, user)
@@ -169,7 +173,9 @@ async def open_postgres(
         yield server
 
 
-async def _initialise(folder: Path, home: Path, user: str | None, admin_password: str, password: str) -> None:
+async def _initialise(
+    folder: Path, home: Path, user: str | None, admin_password: str, password: str, *, library_password: str
+) -> None:
     unfinished = home / "data.new"
     await asyncio.to_thread(shutil.rmtree, unfinished, ignore_errors=True)
     password_file = home / "initdb.password"
@@ -193,26 +199,17 @@ async def _initialise(folder: Path, home: Path, user: str | None, admin_password
         )
     finally:
         password_file.unlink(missing_ok=True)
-    # Single-user mode ends a statement at a line's end. The passwords are URL-safe base64: no quotes in them.
-    statements = (
-        f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'\n"
-        f"CREATE DATABASE {DATABASE} OWNER {ROLE}\n"
-        f"REVOKE CONNECT ON DATABASE {DATABASE} FROM PUBLIC\n"
-    )
-    await _run([str(folder / "postgres"), "--single", "-D", str(unfinished), "postgres"], user, statements)
+    # The passwords are URL-safe base64: no quotes in them.
+    statements = f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'\nCREATE DATABASE {DATABASE} OWNER {ROLE}\n"
+    await _grant(folder, unfinished, user, library_password, statements)
     unfinished.rename(home / "data")
 
 
-async def _grant(folder: Path, home: Path, user: str | None, password: str) -> None:
-    """Gives a data folder, an older release's as well, the roles and rights of this one."""
-    done = home / "rights"
-    edition = f"{POSTGRES_RIGHTS} {hashlib.sha256(password.encode()).hexdigest()}"
-    if done.exists() and done.read_text(encoding="ascii") == edition:
-        return
-    single = [str(folder / "postgres"), "--single", "-D", str(home / "data")]
-    await _run([*single, "postgres"], user, server_statements(password))
+async def _grant(folder: Path, data: Path, user: str | None, password: str, first: str = "") -> None:
+    """Makes roles and rights, after other statements; single-user mode ends a statement at a line's end."""
+    single = [str(folder / "postgres"), "--single", "-D", str(data)]
+    await _run([*single, "postgres"], user, first + server_statements(password))
     await _run([*single, DATABASE], user, database_statements())
-    write_private(done, edition)
 
 
 async def _run(command: list[str], user: str | None, text: str = "") -> None:

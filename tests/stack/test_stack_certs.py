@@ -18,6 +18,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from stack import certs
 from stack.certs import LIFE, NAMES, paths_of, renew
 from stack.errors import StackError
 from stack.probes import grpc_health
@@ -78,10 +79,10 @@ async def test_a_message_goes_from_http_to_the_model_through_certificates(secure
 @pytest.mark.parametrize("room", ROOMS)
 async def test_a_direct_call_is_refused(room: str, secured: RunningStack) -> None:
     [entry] = secured.state["services"][room]
-    certs = secured.data_dir / "certs"
+    folder = secured.data_dir / "certs"
     assert await grpc_health(entry["grpc"]) == "UNREACHABLE"
-    assert await grpc_health(entry["grpc"], "gateway", certs) == "UNREACHABLE"  # it is not whom we want
-    assert await grpc_health(entry["grpc"], room, certs) == "SERVING"
+    assert await grpc_health(entry["grpc"], "gateway", folder) == "UNREACHABLE"  # it is not whom we want
+    assert await grpc_health(entry["grpc"], room, folder) == "SERVING"
 
 
 @pytest.mark.parametrize(
@@ -200,6 +201,33 @@ def test_an_authority_is_replaced_before_it_ends_and_trusted_until_then(tmp_path
     x509.load_pem_x509_certificate(paths_of(tmp_path, "cache").certificate.read_bytes()).verify_directly_issued_by(new)
     renew(tmp_path, now=NOW + timedelta(days=2 * 340))
     assert old not in x509.load_pem_x509_certificates((tmp_path / "ca.pem").read_bytes())
+
+
+class Told:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.news = asyncio.Event()
+
+    def say(self, text: str, style: str = "") -> None:
+        self.lines.append(text)
+        self.news.set()
+
+
+async def test_a_running_stack_keeps_them_young(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certs, "_LOOK_SECONDS", 0.01)
+    await asyncio.to_thread(renew, tmp_path, now=datetime.now(UTC) - LIFE * 0.6)
+    told = Told()
+    keeping = asyncio.create_task(certs.keep_young(tmp_path, told))
+    async with asyncio.timeout(SECONDS):
+        await told.news.wait()
+        assert told.lines == [f"  new certificates: {', '.join(NAMES)}"]
+        told.news.clear()
+        await asyncio.to_thread((tmp_path / "ca.pem").write_text, "nonsense")
+        await told.news.wait()
+        assert "certificates can't be made" in told.lines[1]
+    assert not keeping.done()
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
 
 
 @pytest.mark.parametrize("host", ["", "a b", "http://x", "x:1"])
