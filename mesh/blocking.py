@@ -13,6 +13,7 @@ from mesh.client import channel_options, outgoing_metadata
 from mesh.config import MeshSettings
 from mesh.errors import has_details
 from mesh.gate import Gate
+from mesh.renewing import blocking_dial
 from mesh.retries import Retries, RetryBudget, retried_methods
 from mesh.targets import grpc_target
 from mesh.telemetry import metrics
@@ -32,7 +33,7 @@ def blocking_channel(
         gate: is asked before each attempt.
     """
     repeated = Retries(retried_methods(services), RetryBudget()) if settings.retries else None
-    channel = grpc.insecure_channel(grpc_target(target), options=channel_options(settings))
+    channel = blocking_dial(grpc_target(target), settings, channel_options(settings), services)
     return grpc.intercept_channel(channel, _Calls(settings, repeated, gate))
 
 

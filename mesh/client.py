@@ -16,6 +16,7 @@ from mesh.config import MeshSettings
 from mesh.gate import Gate
 from mesh.identity import BEARER
 from mesh.limiter import stamp
+from mesh.renewing import dial
 from mesh.retries import Retries, RetryBudget, retried_methods
 from mesh.stillness import Stillness
 from mesh.targets import grpc_target, replicas
@@ -48,7 +49,7 @@ async def open_channel(
         services: the peer's services that will be called.
         gate: is asked before each attempt of a call and hears how it went; what it raises, the call raises.
     """
-    channel = grpc.aio.insecure_channel(grpc_target(target), options=channel_options(settings))
+    channel = await dial(grpc_target(target), settings, channel_options(settings), services)
     repeated = Retries(retried_methods(services), RetryBudget()) if settings.retries else None
     stillness = Stillness(settings.still_seconds)
     try:

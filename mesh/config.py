@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mesh.targets import checked_target
@@ -29,6 +29,13 @@ class MeshSettings(BaseSettings):
     generation_target: str = Field("127.0.0.1:50053", description="gRPC target of generation")
     cache_target: str = Field("127.0.0.1:50054", description="gRPC target of cache")
     jobs_target: str = Field("127.0.0.1:50055", description="gRPC target of jobs")
+    tls_cert_file: Path | None = Field(
+        None, description="PEM of this process's certificate; unset: no TLS between peers"
+    )
+    tls_key_file: Path | None = Field(None, description="PEM of its private key")
+    tls_ca_file: Path | None = Field(
+        None, validate_default=True, description="PEM of the authorities that vouch for peers"
+    )
     jwt_public_key_file: Path | None = Field(None, description="PEM of the EdDSA key that signs access tokens")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     drain_seconds: float = Field(5.0, ge=0, description="how long running calls may go on after SIGTERM")
@@ -70,3 +77,13 @@ class MeshSettings(BaseSettings):
     @classmethod
     def _check_target(cls, value: str) -> str:
         return checked_target(value)
+
+    @field_validator("tls_ca_file")  # the last of the three
+    @classmethod
+    def _all_or_none(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        given = {"tls_cert_file": info.data.get("tls_cert_file"), "tls_key_file": info.data.get("tls_key_file")}
+        given["tls_ca_file"] = value
+        missing = [f"GAJI_{name.upper()}" for name, path in given.items() if path is None]
+        if missing and len(missing) < len(given):
+            raise ValueError(f"{' and '.join(missing)} must be set as well: TLS takes all three files, or none")
+        return value

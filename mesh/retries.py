@@ -18,6 +18,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from prometheus_client import Counter
 
 from mesh.errors import PEER, from_rpc_error
+from mesh.limiter import stamp
 from mesh.telemetry import metrics, trace
 
 ATTEMPTS = 4
@@ -191,5 +192,9 @@ class Retries:
 
 
 def with_previous(metadata: Sequence[tuple[str, Any]], retry: int) -> Sequence[tuple[str, Any]]:
-    """The metadata of an attempt: the server learns how many went before it."""
-    return metadata if not retry else (*metadata, (PREVIOUS_ATTEMPTS, str(retry)))
+    """The metadata of an attempt: the server learns how many went before it, and when this one was sent."""
+    if not retry:
+        return metadata
+    sent = stamp(time.monotonic())
+    kept = (entry for entry in metadata if entry[0] != sent[0])
+    return (*kept, sent, (PREVIOUS_ATTEMPTS, str(retry)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from gaji.mesh.v1 import breaker_service_pb2, relay_service_pb2
 from gaji.mesh.v1.breaker_service_pb2_grpc import add_BreakerServiceServicer_to_server
 from gaji.mesh.v1.relay_service_pb2_grpc import add_RelayServiceServicer_to_server
 from google.protobuf import message_factory
@@ -20,18 +21,26 @@ from mesh.breaker.servicer import SERVICE_NAME as BREAKERS
 from mesh.breaker.servicer import BreakerServicer
 from mesh.config import MeshSettings
 from mesh.identity import TokenVerifier
-from mesh.interceptors import Pipeline
+from mesh.interceptors import Pipeline, peers
 from mesh.interceptors.deadline import deadline
 from mesh.interceptors.errors import errors
 from mesh.interceptors.identity import verified
 from mesh.interceptors.limit import limited
+from mesh.interceptors.pipeline import Around
 from mesh.interceptors.telemetry import telemetry
 from mesh.relay import RelayServicer
 from mesh.relay.server import StreamMethod
 from mesh.telemetry.admin import open_admin
 from mesh.telemetry.logs import get_logger
+from mesh.tls import TlsFiles, server_credentials
 
 log = get_logger(__name__)
+
+_OWN = (
+    relay_service_pb2.DESCRIPTOR.services_by_name["RelayService"],
+    breaker_service_pb2.DESCRIPTOR.services_by_name["BreakerService"],
+)
+"""What every server offers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +98,23 @@ async def open_server(
 
     Raises:
         OSError: a port is taken.
-        ValueError: the key file holds no Ed25519 public key.
+        ValueError: the key file holds no Ed25519 public key, or the TLS files are unusable.
     """
     verifier = await asyncio.to_thread(TokenVerifier, settings.jwt_public_key_file)
+    files, admission = TlsFiles.of(settings), list[Around]()
+    if files is not None:
+        credentials = await asyncio.to_thread(server_credentials, files)
+        admission = [peers.admitted(peers.callers_of([*_OWN, *(service.descriptor for service in services)]))]
     pipeline = Pipeline(
-        [limited(settings), telemetry, errors, deadline(settings.deadline_margin), verified(verifier)]
+        [
+            limited(settings),
+            telemetry,
+            errors,
+            *admission,
+            deadline(settings.deadline_margin),
+            verified(verifier),
+        ],
+        authenticate=peers.enter if files else None,
     )
     server = grpc.aio.server(
         interceptors=[pipeline],
@@ -120,7 +141,8 @@ async def open_server(
     reflection.enable_server_reflection([*names, BREAKERS, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     host, _, port = settings.listen.rpartition(":")
     try:
-        bound = server.add_insecure_port(f"{host}:{port}")
+        where = f"{host}:{port}"
+        bound = server.add_secure_port(where, credentials) if files else server.add_insecure_port(where)
     except RuntimeError as error:
         raise OSError(f"{name} cannot listen on {settings.listen}: is the port taken?") from error
     async with open_admin(settings.admin_listen, {"/breakers": breakers_page(breakers)}) as admin_address:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack.certs import paths_of
 from stack.errors import StackError
 from stack.logs import LogFile
 from stack.ports import HOST, Ports
@@ -20,6 +21,8 @@ _READY_SECONDS = 120.0
 _REDIS = "GAJI_REDIS_URL"
 # Threads of OpenMP that spin while they wait take the cores away from everybody else.
 _QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "TOKENIZERS_PARALLELISM": "false"}
+_GEMINI_KEYS = ("GEMINI_API_KEY", "GAJI_GEMINI_API_KEY")
+TLS = ("GAJI_TLS_CERT_FILE", "GAJI_TLS_KEY_FILE", "GAJI_TLS_CA_FILE")
 _MODEL_KEYS = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GAJI_GEMINI_API_KEY", "OPENAI_API_KEY", "GAJI_OPENAI_API_KEY")
 
 
@@ -52,6 +55,11 @@ class Room:
     folders: Mapping[str, str] = field(default_factory=dict)
     replicas: int = MOST_REPLICAS
 
+    @property
+    def identity(self) -> str:
+        """The name that its processes go by: in certificates, in Valkey."""
+        return self.name if self.port else "worker"
+
 
 # In order of need; stopped in reverse.
 ROOMS = (
@@ -61,7 +69,7 @@ ROOMS = (
         "services.search",
         50052,
         9102,
-        private=_MODEL_KEYS,
+        private=_GEMINI_KEYS,
         env={**_QUIET_THREADS, "ANONYMIZED_TELEMETRY": "False"},
         folders={"GAJI_CHROMA_PATH": "chroma"},
         replicas=1,  # the embedded vector store is one process's own
@@ -72,7 +80,7 @@ ROOMS = (
         50051,
         9101,
         needs=("postgres", "valkey"),
-        private=("GAJI_DATABASE_URL", _REDIS, "GAJI_JWT_PRIVATE_KEY_FILE"),
+        private=("GAJI_DATABASE_URL", "GAJI_DATABASE_OWNER_URL", _REDIS, "GAJI_JWT_PRIVATE_KEY_FILE"),
     ),
     Room(
         "generation",
@@ -84,7 +92,14 @@ ROOMS = (
         env=_QUIET_THREADS,
     ),
     Room("jobs", "services.jobs", 50055, 9105, needs=("valkey",), private=(_REDIS,)),
-    Room(GATEWAY, "gateway", GATEWAY_PORT, 9100, needs=("cache", "search", "library", "generation", "jobs")),
+    Room(
+        GATEWAY,
+        "gateway",
+        GATEWAY_PORT,
+        9100,
+        needs=("cache", "search", "library", "generation", "jobs"),
+        private=(_REDIS,),
+    ),
     Room(
         "worker-high",
         "services.jobs.worker",
@@ -186,15 +201,24 @@ def place(ports: Ports, port: int, replicas: Mapping[str, int]) -> tuple[list[Re
     return placed, taken
 
 
-def children_of(placed: Sequence[Replica], variables: Mapping[str, str], data_dir: Path) -> list[Child]:
+def children_of(
+    placed: Sequence[Replica],
+    variables: Mapping[str, str],
+    data_dir: Path,
+    *,
+    own: Mapping[str, Mapping[str, str]] | None = None,
+    certs: Path | None = None,
+) -> list[Child]:
     """The processes of the rooms.
 
     Args:
         placed: where they listen.
         variables: what all of them get beside this process's environment.
         data_dir: where they keep data and logs.
+        own: what each gets beside that, by identity: its secrets.
+        certs: the folder of their certificates; None: they talk in the open.
     """
-    private = {name for room in ROOMS for name in room.private}
+    private = {*TLS, *(name for room in ROOMS for name in room.private)}
     targets = {
         f"GAJI_{room.name.upper()}_TARGET": ",".join(r.listen for r in placed if r.room is room)
         for room in ROOMS
@@ -209,6 +233,7 @@ def children_of(placed: Sequence[Replica], variables: Mapping[str, str], data_di
             "GAJI_DRAIN_SECONDS": "2",
             **os.environ,
             **variables,
+            **(own or {}).get(room.identity, {}),
             **targets,
             **({"GAJI_LISTEN": replica.listen} if replica.listen else {}),
             "GAJI_ADMIN_LISTEN": replica.admin,
@@ -219,20 +244,30 @@ def children_of(placed: Sequence[Replica], variables: Mapping[str, str], data_di
             # -P: what lies in the folder that people happen to stand in, e.g. a clone named gaji, is no package.
             argv=[sys.executable, "-P", "-m", room.module, *room.arguments],
             log=LogFile(data_dir / "logs" / f"{replica.name}.log"),
-            ready=_ready(replica),
-            env={name: value for name, value in env.items() if name not in private or name in room.private},
+            ready=_ready(replica, certs),
+            env={
+                **{name: value for name, value in env.items() if name not in private or name in _private(room)},
+                **(paths_of(certs, room.identity).variables() if certs else {}),
+            },
             folder=Path.cwd(),
             ready_seconds=_READY_SECONDS,
         )
         where = {"url": f"http://{replica.listen}"} if room.name == GATEWAY else {"grpc": replica.listen}
-        facts = {**(where if replica.listen else {}), "admin": replica.admin}
+        secured = {"certs": str(certs)} if certs and "grpc" in where else {}
+        facts = {**({**where, **secured} if replica.listen else {}), "admin": replica.admin}
         children.append(Child(room.name, program, room.needs, facts, awaited=room.port is not None))
     return children
 
 
-def _ready(replica: Replica) -> Probe:
+def _private(room: Room) -> Sequence[str]:
+    """The private variables that a room gets. Only a search that embeds with Gemini has the key for it."""
+    spared = _GEMINI_KEYS if room.name == "search" and os.environ.get("GAJI_EMBEDDER") != "gemini" else ()
+    return [name for name in room.private if name not in spared]
+
+
+def _ready(replica: Replica, certs: Path | None) -> Probe:
     if replica.room.name == GATEWAY:
         return http_ok(replica.listen, "/ready")
     if not replica.listen:  # a worker answers when it takes jobs
         return http_ok(replica.admin, "/health")
-    return grpc_serving(replica.listen)
+    return grpc_serving(replica.listen, replica.room.name, certs)

@@ -69,7 +69,8 @@ def main() -> None:
     "--replicas", default="", metavar="SERVICE=N,...", help="How often services run, e.g. generation=2,gateway=2."
 )
 @click.option("--sample/--no-sample", default=True, show_default=True, help="Put the sample story on the shelf.")
-def up(data_dir: Path, port: int, replicas: str, sample: bool) -> None:
+@click.option("--tls", is_flag=True, help="Let processes know each other by certificate (made in DIR/certs).")
+def up(*, data_dir: Path, port: int, replicas: str, sample: bool, tls: bool) -> None:
     """Start everything on this machine; Ctrl-C stops it."""
     import asyncio
 
@@ -78,7 +79,7 @@ def up(data_dir: Path, port: int, replicas: str, sample: bool) -> None:
     from stack.commands.up import UpOptions, up
 
     where = () if data_dir == usual_data_dir() else ("--data-dir", str(data_dir))
-    asyncio.run(up(UpOptions(data_dir, port, replicas, sample, where), Console(highlight=False)))
+    asyncio.run(up(UpOptions(data_dir, port, replicas, sample, where, tls), Console(highlight=False)))
 
 
 @main.command()
@@ -186,6 +187,23 @@ def breaker(action: str, peer: str, group: str, service: str, *, everything: boo
     if action != "list" and not peer and not everything:
         raise click.UsageError("name a PEER, or say --all")
     breaker(action, read_state(data_dir), service=service, peer=peer, group=group)
+
+
+@main.command()
+@click.option(
+    "--host", "hosts", multiple=True, metavar="NAME", help="Another name or address of servers; may be repeated."
+)
+@_data_dir
+def certs(hosts: tuple[str, ...], data_dir: Path) -> None:
+    """Make certificates for processes, anew each time; running ones take them without a restart.
+
+    They are in DIR/certs: a development authority (ca.pem), and NAME.pem with NAME-key.pem for each process.
+    """
+    from stack.certs import LIFE, renew
+
+    folder = data_dir.resolve() / "certs"
+    made = renew(folder, hosts=hosts)
+    click.echo(f"{folder}: {', '.join(made)}; for {LIFE.days} days")
 
 
 def gateway_url(url: str | None, data_dir: Path) -> str:

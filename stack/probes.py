@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 Probe = Callable[[int], Awaitable[bool]]
 _SECONDS = 2.0
 
 
-def grpc_serving(address: str) -> Probe:
-    """Whether a gRPC server reports SERVING (``grpc.health.v1``)."""
+def grpc_serving(address: str, room: str = "", certs: Path | None = None) -> Probe:
+    """Whether a gRPC server reports SERVING (``grpc.health.v1``); the arguments are those of `grpc_health`."""
 
     async def probe(_pid: int) -> bool:
-        return await grpc_health(address) == "SERVING"
+        return await grpc_health(address, room, certs) == "SERVING"
 
     return probe
 
@@ -27,22 +28,43 @@ def http_ok(address: str, path: str) -> Probe:
     return probe
 
 
-async def grpc_health(address: str) -> str:
-    """What a gRPC server says of itself: SERVING, NOT_SERVING or, when it says nothing, UNREACHABLE."""
+async def grpc_health(address: str, room: str = "", certs: Path | None = None) -> str:
+    """What a gRPC server says of itself: SERVING, NOT_SERVING or, when it says nothing, UNREACHABLE.
+
+    Args:
+        address: ``host:port``.
+        room: who it must prove to be, with TLS.
+        certs: the folder with the operator's certificate; None: without TLS.
+    """
     # Loaded when first used: most commands do without.
     import grpc  # noqa: PLC0415 - see above
     from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415 - likewise
 
     try:
+        channel = await _channel(address, room, certs)
+    except (OSError, ValueError):  # unusable certificates
+        return "UNREACHABLE"
+    try:
         # A channel that was refused backs off for a second; a bare connection finds out at once.
-        async with _connected(address):
-            pass
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with channel, _connected(address):
             stub: Any = health_pb2_grpc.HealthStub(channel)  # its type stubs know the blocking one only
             answer: health_pb2.HealthCheckResponse = await stub.Check(health_pb2.HealthCheckRequest(), timeout=_SECONDS)
     except (OSError, TimeoutError, grpc.aio.AioRpcError):
         return "UNREACHABLE"
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+async def _channel(address: str, room: str, certs: Path | None) -> Any:
+    import grpc  # noqa: PLC0415 - loaded when first used, like the rest of it
+
+    if certs is None:
+        return grpc.aio.insecure_channel(address)
+    from mesh.tls import TlsFiles, server_name  # noqa: PLC0415 - likewise
+    from stack.certs import OPERATOR, paths_of  # noqa: PLC0415 - likewise
+
+    material = await asyncio.to_thread(TlsFiles(*paths_of(certs, OPERATOR)).load)
+    options = [("grpc.ssl_target_name_override", server_name(room))]
+    return grpc.aio.secure_channel(address, material.channel_credentials(), options=options)
 
 
 async def http_status(address: str, path: str) -> int | None:

@@ -139,7 +139,7 @@ class Stack:
     def valkey_url(self) -> str:
         """Where the logs and queues are, with the password."""
         password = (self.data_dir / "secrets" / "valkey-password").read_text().strip()
-        return self.replicas("valkey")[0].facts["url"].replace("redis://", f"redis://:{password}@")
+        return self.replicas("valkey")[0].facts["url"].replace("redis://", f"redis://gaji-operator:{password}@")
 
 
 @asynccontextmanager

@@ -63,6 +63,7 @@ class Call:
 
 # Health and reflection are asked every few seconds, by anybody, and their handlers are of other shapes.
 _OTHERS = "/grpc."
+_HEALTH = "/grpc.health."
 
 Around = Callable[[Call], AbstractContextManager[None]]
 
@@ -71,10 +72,16 @@ class Pipeline(grpc.aio.ServerInterceptor):
     """Runs handlers inside the given context managers, the first outermost, and ends calls with a typed status.
 
     Unary handlers are coroutine functions, streaming ones async generator functions; both take and give messages.
+
+    Args:
+        arounds: what stands around each call.
+        authenticate: notes who has opened a call's connection. With it, nothing but health goes untouched.
     """
 
-    def __init__(self, arounds: Sequence[Around]) -> None:
+    def __init__(self, arounds: Sequence[Around], authenticate: Callable[[Context], None] | None = None) -> None:
         self._arounds = tuple(arounds)
+        self._authenticate = authenticate
+        self._untouched = _OTHERS if authenticate is None else _HEALTH
 
     async def intercept_service(
         self,
@@ -84,7 +91,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         """Wraps the handler of a call."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(_OTHERS):  # None: gRPC answers UNIMPLEMENTED
+        if handler is None or method.startswith(self._untouched):  # None: gRPC answers UNIMPLEMENTED
             return handler
         # The stubs type handlers as of the synchronous server; ours are asynchronous.
         shapes = ("unary", "stream")
@@ -106,7 +113,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         async def run(request: Any, context: Context) -> Any:
             try:
                 with ExitStack() as stack:
-                    self._enter(stack, _call(method, context, streaming=False))
+                    self._enter(stack, self._call(method, context, streaming=False))
                     return await inner(request if parse is None else parsed(parse, request), context)
             except MeshError as error:
                 await _abort(context, error)
@@ -116,7 +123,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
     def _streaming(self, method: str, inner: Stream, parse: Parse | None) -> Unary:
         async def run(request: Any, context: Context) -> None:
             try:
-                call = _call(method, context, streaming=True)
+                call = self._call(method, context, streaming=True)
                 await self.stream(call, inner, request, parse, context=context, write=context.write)
             except MeshError as error:
                 await _abort(context, error)
@@ -150,10 +157,11 @@ class Pipeline(grpc.aio.ServerInterceptor):
         for around in self._arounds:
             stack.enter_context(around(call))
 
-
-def _call(method: str, context: Context, *, streaming: bool) -> Call:
-    metadata, peer = dict(context.invocation_metadata() or ()), "" if streaming else context.peer()
-    return Call(method, metadata, context.time_remaining(), streaming, peer=peer)
+    def _call(self, method: str, context: Context, *, streaming: bool) -> Call:
+        if self._authenticate is not None:
+            self._authenticate(context)
+        metadata, peer = dict(context.invocation_metadata() or ()), "" if streaming else context.peer()
+        return Call(method, metadata, context.time_remaining(), streaming, peer=peer)
 
 
 async def _abort(context: Context, error: MeshError) -> None:

@@ -18,6 +18,9 @@ class LibrarySettings(MeshSettings):
     admin_listen: str = Field("127.0.0.1:9101", description="host:port of /metrics and /health")
 
     database_url: str = Field(pattern=r"^postgres(ql)?://", description="postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+    database_owner_url: str = Field(
+        "", pattern=r"^(postgres(ql)?://|$)", description="the same as the schema's owner, to migrate; empty: the same"
+    )
     pool_min: int = Field(10, ge=0, description="connections that are kept open")
     pool_max: int = Field(20, ge=1, description="connections at most")
     pool_acquire_timeout: float = Field(30.0, gt=0, description="seconds to wait for a connection")

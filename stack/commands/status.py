@@ -60,7 +60,7 @@ async def _local(console: Console, url: str, state: Json) -> bool:
     entries = [(name, entry) for name, replicas in state["services"].items() for entry in replicas]
     async with httpx.AsyncClient(timeout=3.0, trust_env=False) as http:
         healths, metrics = await asyncio.gather(
-            asyncio.gather(*(_health(entry) for _, entry in entries)),
+            asyncio.gather(*(_health(name, entry) for name, entry in entries)),
             asyncio.gather(*(_metrics(http, entry) for _, entry in entries)),
         )
     table = Table(box=SIMPLE_HEAD)
@@ -87,9 +87,9 @@ async def _local(console: Console, url: str, state: Json) -> bool:
     return all(health in _OK for health in healths)
 
 
-async def _health(entry: Json) -> str:
+async def _health(name: str, entry: Json) -> str:
     if "grpc" in entry:
-        return await grpc_health(str(entry["grpc"]))
+        return await grpc_health(str(entry["grpc"]), name, Path(entry["certs"]) if "certs" in entry else None)
     url = str(entry.get("url", ""))
     if url.startswith("http://"):
         code = await http_status(url.removeprefix("http://"), "/ready")

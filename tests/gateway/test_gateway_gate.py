@@ -61,7 +61,10 @@ def own(gateway: Gateway, contract: Contract, mesh_settings: MeshSettings, gate:
             quick = mesh_settings.model_copy(update={"drain_seconds": 0.1})
             server: MeshServer = await stack.enter_async_context(open_probe(probe, quick))
             probe.address = server.address
-            async with gateway(lambda _room, _services: gate, probe_target=server.address, **changes) as (client, running):
+            async with gateway(lambda _room, _services: gate, probe_target=server.address, **changes) as (
+                client,
+                running,
+            ):
                 async with asyncio.timeout(10):
                     while (await client.get("/ready")).status_code != 200:
                         await asyncio.sleep(0.02)

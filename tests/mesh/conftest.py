@@ -13,6 +13,9 @@ from gaji.cache.v1 import cache_service_pb2_grpc as rpc
 from mesh.client import open_channel
 from mesh.config import MeshSettings
 from mesh.server import MeshServer, Service, open_server
+from tests.mesh.tls_material import certs
+
+__all__ = ["certs"]  # a fixture
 
 CACHE = pb.DESCRIPTOR.services_by_name["CacheService"]
 Lookup = Callable[[pb.LookupRequest], Awaitable[pb.LookupResponse]]

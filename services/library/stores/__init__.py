@@ -40,7 +40,7 @@ async def open_stores(settings: LibrarySettings) -> AsyncIterator[PostgresStores
     """
     async with AsyncExitStack() as stack:
         try:
-            await migrate(settings.database_url)
+            await migrate(settings.database_owner_url or settings.database_url)
             database = await stack.enter_async_context(open_database(settings))
         except asyncpg.PostgresError as error:
             raise OSError(f"PostgreSQL at GAJI_DATABASE_URL refuses: {error}") from error

@@ -22,57 +22,64 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gaji.mesh.v1 import peers_pb2 as gaji_dot_mesh_dot_v1_dot_peers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gaji/cache/v1/cache_service.proto\x12\rgaji.cache.v1\"-\n\rLookupRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0f\n\x07wait_ms\x18\x02 \x01(\r\"\x93\x01\n\x0eLookupResponse\x12!\n\x03hit\x18\x01 \x01(\x0b\x32\x12.gaji.cache.v1.HitH\x00\x12%\n\x05lease\x18\x02 \x01(\x0b\x32\x14.gaji.cache.v1.LeaseH\x00\x12-\n\tcontended\x18\x03 \x01(\x0b\x32\x18.gaji.cache.v1.ContendedH\x00\x42\x08\n\x06result\"$\n\x03Hit\x12\r\n\x05value\x18\x01 \x01(\x0c\x12\x0e\n\x06ttl_ms\x18\x02 \x01(\x03\")\n\x05Lease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06ttl_ms\x18\x02 \x01(\x03\"#\n\tContended\x12\x16\n\x0eretry_after_ms\x18\x01 \x01(\x03\"<\n\x0cStoreRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08lease_id\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x0c\"\x1f\n\rStoreResponse\x12\x0e\n\x06ttl_ms\x18\x01 \x01(\x03\"/\n\x0eReleaseRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08lease_id\x18\x02 \x01(\t\"#\n\x0fReleaseResponse\x12\x10\n\x08released\x18\x01 \x01(\x08\"3\n\x11InvalidateRequest\x12\x0c\n\x04keys\x18\x01 \x03(\t\x12\x10\n\x08prefixes\x18\x02 \x03(\t\"%\n\x12InvalidateResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x05\"\x11\n\x0fGetStatsRequest\"T\n\x10GetStatsResponse\x12\'\n\x05kinds\x18\x01 \x03(\x0b\x32\x18.gaji.cache.v1.KindStats\x12\x17\n\x0fstore_available\x18\x02 \x01(\x08\"s\n\tKindStats\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x13\n\x0bttl_seconds\x18\x02 \x01(\x05\x12\x0c\n\x04hits\x18\x03 \x01(\x03\x12\x0e\n\x06misses\x18\x04 \x01(\x03\x12\x0e\n\x06stores\x18\x05 \x01(\x03\x12\x15\n\rinvalidations\x18\x06 \x01(\x03\"*\n\x19WatchInvalidationsRequest\x12\r\n\x05kinds\x18\x01 \x03(\t\"\x97\x01\n\x1aWatchInvalidationsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12+\n\x08watching\x18\x02 \x01(\x0b\x32\x17.gaji.cache.v1.WatchingH\x00\x12\x31\n\x0binvalidated\x18\x03 \x01(\x0b\x32\x1a.gaji.cache.v1.InvalidatedH\x00\x42\x07\n\x05\x65vent\"\n\n\x08Watching\"-\n\x0bInvalidated\x12\x0c\n\x04keys\x18\x01 \x03(\t\x12\x10\n\x08prefixes\x18\x02 \x03(\t2\xff\x03\n\x0c\x43\x61\x63heService\x12\x45\n\x06Lookup\x12\x1c.gaji.cache.v1.LookupRequest\x1a\x1d.gaji.cache.v1.LookupResponse\x12\x42\n\x05Store\x12\x1b.gaji.cache.v1.StoreRequest\x1a\x1c.gaji.cache.v1.StoreResponse\x12M\n\x07Release\x12\x1d.gaji.cache.v1.ReleaseRequest\x1a\x1e.gaji.cache.v1.ReleaseResponse\"\x03\x90\x02\x02\x12V\n\nInvalidate\x12 .gaji.cache.v1.InvalidateRequest\x1a!.gaji.cache.v1.InvalidateResponse\"\x03\x90\x02\x02\x12P\n\x08GetStats\x12\x1e.gaji.cache.v1.GetStatsRequest\x1a\x1f.gaji.cache.v1.GetStatsResponse\"\x03\x90\x02\x01\x12k\n\x12WatchInvalidations\x12(.gaji.cache.v1.WatchInvalidationsRequest\x1a).gaji.cache.v1.WatchInvalidationsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gaji/cache/v1/cache_service.proto\x12\rgaji.cache.v1\x1a\x18gaji/mesh/v1/peers.proto\"-\n\rLookupRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0f\n\x07wait_ms\x18\x02 \x01(\r\"\x93\x01\n\x0eLookupResponse\x12!\n\x03hit\x18\x01 \x01(\x0b\x32\x12.gaji.cache.v1.HitH\x00\x12%\n\x05lease\x18\x02 \x01(\x0b\x32\x14.gaji.cache.v1.LeaseH\x00\x12-\n\tcontended\x18\x03 \x01(\x0b\x32\x18.gaji.cache.v1.ContendedH\x00\x42\x08\n\x06result\"$\n\x03Hit\x12\r\n\x05value\x18\x01 \x01(\x0c\x12\x0e\n\x06ttl_ms\x18\x02 \x01(\x03\")\n\x05Lease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06ttl_ms\x18\x02 \x01(\x03\"#\n\tContended\x12\x16\n\x0eretry_after_ms\x18\x01 \x01(\x03\"<\n\x0cStoreRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08lease_id\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x0c\"\x1f\n\rStoreResponse\x12\x0e\n\x06ttl_ms\x18\x01 \x01(\x03\"/\n\x0eReleaseRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08lease_id\x18\x02 \x01(\t\"#\n\x0fReleaseResponse\x12\x10\n\x08released\x18\x01 \x01(\x08\"3\n\x11InvalidateRequest\x12\x0c\n\x04keys\x18\x01 \x03(\t\x12\x10\n\x08prefixes\x18\x02 \x03(\t\"%\n\x12InvalidateResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x05\"\x11\n\x0fGetStatsRequest\"T\n\x10GetStatsResponse\x12\'\n\x05kinds\x18\x01 \x03(\x0b\x32\x18.gaji.cache.v1.KindStats\x12\x17\n\x0fstore_available\x18\x02 \x01(\x08\"s\n\tKindStats\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x13\n\x0bttl_seconds\x18\x02 \x01(\x05\x12\x0c\n\x04hits\x18\x03 \x01(\x03\x12\x0e\n\x06misses\x18\x04 \x01(\x03\x12\x0e\n\x06stores\x18\x05 \x01(\x03\x12\x15\n\rinvalidations\x18\x06 \x01(\x03\"*\n\x19WatchInvalidationsRequest\x12\r\n\x05kinds\x18\x01 \x03(\t\"\x97\x01\n\x1aWatchInvalidationsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12+\n\x08watching\x18\x02 \x01(\x0b\x32\x17.gaji.cache.v1.WatchingH\x00\x12\x31\n\x0binvalidated\x18\x03 \x01(\x0b\x32\x1a.gaji.cache.v1.InvalidatedH\x00\x42\x07\n\x05\x65vent\"\n\n\x08Watching\"-\n\x0bInvalidated\x12\x0c\n\x04keys\x18\x01 \x03(\t\x12\x10\n\x08prefixes\x18\x02 \x03(\t2\xf1\x04\n\x0c\x43\x61\x63heService\x12\\\n\x06Lookup\x12\x1c.gaji.cache.v1.LookupRequest\x1a\x1d.gaji.cache.v1.LookupResponse\"\x15\x82\xe2\x18\x07library\x82\xe2\x18\x06search\x12Y\n\x05Store\x12\x1b.gaji.cache.v1.StoreRequest\x1a\x1c.gaji.cache.v1.StoreResponse\"\x15\x82\xe2\x18\x07library\x82\xe2\x18\x06search\x12\x62\n\x07Release\x12\x1d.gaji.cache.v1.ReleaseRequest\x1a\x1e.gaji.cache.v1.ReleaseResponse\"\x18\x90\x02\x02\x82\xe2\x18\x07library\x82\xe2\x18\x06search\x12k\n\nInvalidate\x12 .gaji.cache.v1.InvalidateRequest\x1a!.gaji.cache.v1.InvalidateResponse\"\x18\x90\x02\x02\x82\xe2\x18\x07library\x82\xe2\x18\x06search\x12\\\n\x08GetStats\x12\x1e.gaji.cache.v1.GetStatsRequest\x1a\x1f.gaji.cache.v1.GetStatsResponse\"\x0f\x90\x02\x01\x82\xe2\x18\x08operator\x12y\n\x12WatchInvalidations\x12(.gaji.cache.v1.WatchInvalidationsRequest\x1a).gaji.cache.v1.WatchInvalidationsResponse\"\x0c\x82\xe2\x18\x08operator0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gaji.cache.v1.cache_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CACHESERVICE'].methods_by_name['Lookup']._loaded_options = None
+  _globals['_CACHESERVICE'].methods_by_name['Lookup']._serialized_options = b'\202\342\030\007library\202\342\030\006search'
+  _globals['_CACHESERVICE'].methods_by_name['Store']._loaded_options = None
+  _globals['_CACHESERVICE'].methods_by_name['Store']._serialized_options = b'\202\342\030\007library\202\342\030\006search'
   _globals['_CACHESERVICE'].methods_by_name['Release']._loaded_options = None
-  _globals['_CACHESERVICE'].methods_by_name['Release']._serialized_options = b'\220\002\002'
+  _globals['_CACHESERVICE'].methods_by_name['Release']._serialized_options = b'\220\002\002\202\342\030\007library\202\342\030\006search'
   _globals['_CACHESERVICE'].methods_by_name['Invalidate']._loaded_options = None
-  _globals['_CACHESERVICE'].methods_by_name['Invalidate']._serialized_options = b'\220\002\002'
+  _globals['_CACHESERVICE'].methods_by_name['Invalidate']._serialized_options = b'\220\002\002\202\342\030\007library\202\342\030\006search'
   _globals['_CACHESERVICE'].methods_by_name['GetStats']._loaded_options = None
-  _globals['_CACHESERVICE'].methods_by_name['GetStats']._serialized_options = b'\220\002\001'
-  _globals['_LOOKUPREQUEST']._serialized_start=52
-  _globals['_LOOKUPREQUEST']._serialized_end=97
-  _globals['_LOOKUPRESPONSE']._serialized_start=100
-  _globals['_LOOKUPRESPONSE']._serialized_end=247
-  _globals['_HIT']._serialized_start=249
-  _globals['_HIT']._serialized_end=285
-  _globals['_LEASE']._serialized_start=287
-  _globals['_LEASE']._serialized_end=328
-  _globals['_CONTENDED']._serialized_start=330
-  _globals['_CONTENDED']._serialized_end=365
-  _globals['_STOREREQUEST']._serialized_start=367
-  _globals['_STOREREQUEST']._serialized_end=427
-  _globals['_STORERESPONSE']._serialized_start=429
-  _globals['_STORERESPONSE']._serialized_end=460
-  _globals['_RELEASEREQUEST']._serialized_start=462
-  _globals['_RELEASEREQUEST']._serialized_end=509
-  _globals['_RELEASERESPONSE']._serialized_start=511
-  _globals['_RELEASERESPONSE']._serialized_end=546
-  _globals['_INVALIDATEREQUEST']._serialized_start=548
-  _globals['_INVALIDATEREQUEST']._serialized_end=599
-  _globals['_INVALIDATERESPONSE']._serialized_start=601
-  _globals['_INVALIDATERESPONSE']._serialized_end=638
-  _globals['_GETSTATSREQUEST']._serialized_start=640
-  _globals['_GETSTATSREQUEST']._serialized_end=657
-  _globals['_GETSTATSRESPONSE']._serialized_start=659
-  _globals['_GETSTATSRESPONSE']._serialized_end=743
-  _globals['_KINDSTATS']._serialized_start=745
-  _globals['_KINDSTATS']._serialized_end=860
-  _globals['_WATCHINVALIDATIONSREQUEST']._serialized_start=862
-  _globals['_WATCHINVALIDATIONSREQUEST']._serialized_end=904
-  _globals['_WATCHINVALIDATIONSRESPONSE']._serialized_start=907
-  _globals['_WATCHINVALIDATIONSRESPONSE']._serialized_end=1058
-  _globals['_WATCHING']._serialized_start=1060
-  _globals['_WATCHING']._serialized_end=1070
-  _globals['_INVALIDATED']._serialized_start=1072
-  _globals['_INVALIDATED']._serialized_end=1117
-  _globals['_CACHESERVICE']._serialized_start=1120
-  _globals['_CACHESERVICE']._serialized_end=1631
+  _globals['_CACHESERVICE'].methods_by_name['GetStats']._serialized_options = b'\220\002\001\202\342\030\010operator'
+  _globals['_CACHESERVICE'].methods_by_name['WatchInvalidations']._loaded_options = None
+  _globals['_CACHESERVICE'].methods_by_name['WatchInvalidations']._serialized_options = b'\202\342\030\010operator'
+  _globals['_LOOKUPREQUEST']._serialized_start=78
+  _globals['_LOOKUPREQUEST']._serialized_end=123
+  _globals['_LOOKUPRESPONSE']._serialized_start=126
+  _globals['_LOOKUPRESPONSE']._serialized_end=273
+  _globals['_HIT']._serialized_start=275
+  _globals['_HIT']._serialized_end=311
+  _globals['_LEASE']._serialized_start=313
+  _globals['_LEASE']._serialized_end=354
+  _globals['_CONTENDED']._serialized_start=356
+  _globals['_CONTENDED']._serialized_end=391
+  _globals['_STOREREQUEST']._serialized_start=393
+  _globals['_STOREREQUEST']._serialized_end=453
+  _globals['_STORERESPONSE']._serialized_start=455
+  _globals['_STORERESPONSE']._serialized_end=486
+  _globals['_RELEASEREQUEST']._serialized_start=488
+  _globals['_RELEASEREQUEST']._serialized_end=535
+  _globals['_RELEASERESPONSE']._serialized_start=537
+  _globals['_RELEASERESPONSE']._serialized_end=572
+  _globals['_INVALIDATEREQUEST']._serialized_start=574
+  _globals['_INVALIDATEREQUEST']._serialized_end=625
+  _globals['_INVALIDATERESPONSE']._serialized_start=627
+  _globals['_INVALIDATERESPONSE']._serialized_end=664
+  _globals['_GETSTATSREQUEST']._serialized_start=666
+  _globals['_GETSTATSREQUEST']._serialized_end=683
+  _globals['_GETSTATSRESPONSE']._serialized_start=685
+  _globals['_GETSTATSRESPONSE']._serialized_end=769
+  _globals['_KINDSTATS']._serialized_start=771
+  _globals['_KINDSTATS']._serialized_end=886
+  _globals['_WATCHINVALIDATIONSREQUEST']._serialized_start=888
+  _globals['_WATCHINVALIDATIONSREQUEST']._serialized_end=930
+  _globals['_WATCHINVALIDATIONSRESPONSE']._serialized_start=933
+  _globals['_WATCHINVALIDATIONSRESPONSE']._serialized_end=1084
+  _globals['_WATCHING']._serialized_start=1086
+  _globals['_WATCHING']._serialized_end=1096
+  _globals['_INVALIDATED']._serialized_start=1098
+  _globals['_INVALIDATED']._serialized_end=1143
+  _globals['_CACHESERVICE']._serialized_start=1146
+  _globals['_CACHESERVICE']._serialized_end=1771
 # @@protoc_insertion_point(module_scope)

@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gaji.mesh.v1 import peers_pb2 as gaji_dot_mesh_dot_v1_dot_peers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egaji/jobs/v1/job_service.proto\x12\x0cgaji.jobs.v1\"\x83\x01\n\x0e\x45nqueueRequest\x12\x34\n\x0c\x66inish_reply\x18\x01 \x01(\x0b\x32\x1c.gaji.jobs.v1.FinishReplyJobH\x00\x12\x34\n\x0cingest_novel\x18\x02 \x01(\x0b\x32\x1c.gaji.jobs.v1.IngestNovelJobH\x00\x42\x05\n\x03job\"$\n\x0e\x46inishReplyJob\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"\"\n\x0eIngestNovelJob\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"!\n\x0f\x45nqueueResponse\x12\x0e\n\x06job_id\x18\x01 \x01(\t2Y\n\nJobService\x12K\n\x07\x45nqueue\x12\x1c.gaji.jobs.v1.EnqueueRequest\x1a\x1d.gaji.jobs.v1.EnqueueResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egaji/jobs/v1/job_service.proto\x12\x0cgaji.jobs.v1\x1a\x18gaji/mesh/v1/peers.proto\"\x83\x01\n\x0e\x45nqueueRequest\x12\x34\n\x0c\x66inish_reply\x18\x01 \x01(\x0b\x32\x1c.gaji.jobs.v1.FinishReplyJobH\x00\x12\x34\n\x0cingest_novel\x18\x02 \x01(\x0b\x32\x1c.gaji.jobs.v1.IngestNovelJobH\x00\x42\x05\n\x03job\"$\n\x0e\x46inishReplyJob\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"\"\n\x0eIngestNovelJob\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"!\n\x0f\x45nqueueResponse\x12\x0e\n\x06job_id\x18\x01 \x01(\t2d\n\nJobService\x12V\n\x07\x45nqueue\x12\x1c.gaji.jobs.v1.EnqueueRequest\x1a\x1d.gaji.jobs.v1.EnqueueResponse\"\x0e\x90\x02\x02\x82\xe2\x18\x07libraryb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,15 +33,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gaji.jobs.v1.job_service_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['Enqueue']._loaded_options = None
-  _globals['_JOBSERVICE'].methods_by_name['Enqueue']._serialized_options = b'\220\002\002'
-  _globals['_ENQUEUEREQUEST']._serialized_start=49
-  _globals['_ENQUEUEREQUEST']._serialized_end=180
-  _globals['_FINISHREPLYJOB']._serialized_start=182
-  _globals['_FINISHREPLYJOB']._serialized_end=218
-  _globals['_INGESTNOVELJOB']._serialized_start=220
-  _globals['_INGESTNOVELJOB']._serialized_end=254
-  _globals['_ENQUEUERESPONSE']._serialized_start=256
-  _globals['_ENQUEUERESPONSE']._serialized_end=289
-  _globals['_JOBSERVICE']._serialized_start=291
-  _globals['_JOBSERVICE']._serialized_end=380
+  _globals['_JOBSERVICE'].methods_by_name['Enqueue']._serialized_options = b'\220\002\002\202\342\030\007library'
+  _globals['_ENQUEUEREQUEST']._serialized_start=75
+  _globals['_ENQUEUEREQUEST']._serialized_end=206
+  _globals['_FINISHREPLYJOB']._serialized_start=208
+  _globals['_FINISHREPLYJOB']._serialized_end=244
+  _globals['_INGESTNOVELJOB']._serialized_start=246
+  _globals['_INGESTNOVELJOB']._serialized_end=280
+  _globals['_ENQUEUERESPONSE']._serialized_start=282
+  _globals['_ENQUEUERESPONSE']._serialized_end=315
+  _globals['_JOBSERVICE']._serialized_start=317
+  _globals['_JOBSERVICE']._serialized_end=417
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ from gaji.gateway.v1 import edge_pb2 as _edge_pb2
 from gaji.gateway.v1 import stream_events_pb2 as _stream_events_pb2
 from gaji.library.v1 import novel_service_pb2 as _novel_service_pb2
 from gaji.library.v1 import scenario_service_pb2 as _scenario_service_pb2
+from gaji.mesh.v1 import peers_pb2 as _peers_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import httpbody_pb2 as _httpbody_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2

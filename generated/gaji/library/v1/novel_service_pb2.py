@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from gaji.gateway.v1 import edge_pb2 as gaji_dot_gateway_dot_v1_dot_edge__pb2
 from gaji.gateway.v1 import stream_events_pb2 as gaji_dot_gateway_dot_v1_dot_stream__events__pb2
+from gaji.mesh.v1 import peers_pb2 as gaji_dot_mesh_dot_v1_dot_peers__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gaji/library/v1/novel_service.proto\x12\x0fgaji.library.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a#gaji/gateway/v1/stream_events.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x03\n\x05Novel\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x10\n\x08language\x18\x05 \x01(\t\x12/\n\nvisibility\x18\x06 \x01(\x0e\x32\x1b.gaji.library.v1.Visibility\x12\x30\n\x06status\x18\x07 \x01(\x0e\x32 .gaji.library.v1.IngestionStatus\x12\r\n\x05words\x18\x08 \x01(\x05\x12\x10\n\x08\x63hapters\x18\t \x01(\x05\x12\x10\n\x08passages\x18\n \x01(\x05\x12\x12\n\ncharacters\x18\x0b \x01(\x05\x12)\n\x07\x66\x61ilure\x18\x0c \x01(\x0b\x32\x18.gaji.gateway.v1.Failure\x12.\n\ncreated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9e\x01\n\x12\x43reateNovelRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12/\n\nvisibility\x18\x05 \x01(\x0e\x32\x1b.gaji.library.v1.Visibility\x12\x18\n\nrequest_id\x18\x06 \x01(\tB\x04\xc8\xe1\x18\x01\"Y\n\x13\x43reateNovelResponse\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x30\n\x06status\x18\x02 \x01(\x0e\x32 .gaji.library.v1.IngestionStatus\"#\n\x0fGetNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"9\n\x10GetNovelResponse\x12%\n\x05novel\x18\x01 \x01(\x0b\x32\x16.gaji.library.v1.Novel\":\n\x11ListNovelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x12ListNovelsResponse\x12&\n\x06novels\x18\x01 \x03(\x0b\x32\x16.gaji.library.v1.Novel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x12UpdateNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x12\n\x05title\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06\x61uthor\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_titleB\t\n\x07_author\"<\n\x13UpdateNovelResponse\x12%\n\x05novel\x18\x01 \x01(\x0b\x32\x16.gaji.library.v1.Novel\"&\n\x12\x44\x65leteNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteNovelResponse\">\n\x15WatchIngestionRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x13\n\x05\x61\x66ter\x18\x02 \x01(\tB\x04\xc0\xe1\x18\x01\"\xef\x01\n\x16WatchIngestionResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12-\n\x08progress\x18\x02 \x01(\x0b\x32\x19.gaji.gateway.v1.ProgressH\x00\x12*\n\x08\x63omplete\x18\x03 \x01(\x0b\x32\x16.gaji.library.v1.NovelH\x00\x12*\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x18.gaji.gateway.v1.FailureH\x00\x12#\n\x03gap\x18\x06 \x01(\x0b\x32\x14.gaji.gateway.v1.GapH\x00\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\tB\x07\n\x05\x65vent\"\'\n\x13RunIngestionRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"H\n\x14RunIngestionResponse\x12\x30\n\x06status\x18\x01 \x01(\x0e\x32 .gaji.library.v1.IngestionStatus\")\n\x18ListWaitingNovelsRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\".\n\x19ListWaitingNovelsResponse\x12\x11\n\tnovel_ids\x18\x01 \x03(\t\"V\n\x17\x41\x62\x61ndonIngestionRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12)\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x18.gaji.gateway.v1.Failure\"\x1a\n\x18\x41\x62\x61ndonIngestionResponse*W\n\nVisibility\x12\x1a\n\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12VISIBILITY_PRIVATE\x10\x01\x12\x15\n\x11VISIBILITY_PUBLIC\x10\x02*\xab\x01\n\x0fIngestionStatus\x12 \n\x1cINGESTION_STATUS_UNSPECIFIED\x10\x00\x12\x1c\n\x18INGESTION_STATUS_PENDING\x10\x01\x12\x1c\n\x18INGESTION_STATUS_RUNNING\x10\x02\x12\x1d\n\x19INGESTION_STATUS_COMPLETE\x10\x03\x12\x1b\n\x17INGESTION_STATUS_FAILED\x10\x04\x32\x88\t\n\x0cNovelService\x12\x82\x01\n\x0b\x43reateNovel\x12#.gaji.library.v1.CreateNovelRequest\x1a$.gaji.library.v1.CreateNovelResponse\"(\xb2\xe1\x18\x0e\x08\x02\x18\n \x1e(\xca\x01\x38\x80\x80\x80\x0c\x82\xd3\xe4\x93\x02\x10\"\x0b/api/novels:\x01*\x12\x81\x01\n\x08GetNovel\x12 .gaji.library.v1.GetNovelRequest\x1a!.gaji.library.v1.GetNovelResponse\"0\x90\x02\x01\xb2\xe1\x18\x04\x08\x02 \n\x82\xd3\xe4\x93\x02\x1f\x12\x16/api/novels/{novel_id}b\x05novel\x12u\n\nListNovels\x12\".gaji.library.v1.ListNovelsRequest\x1a#.gaji.library.v1.ListNovelsResponse\"\x1e\x90\x02\x01\xb2\xe1\x18\x04\x08\x02 \n\x82\xd3\xe4\x93\x02\r\x12\x0b/api/novels\x12\x8d\x01\n\x0bUpdateNovel\x12#.gaji.library.v1.UpdateNovelRequest\x1a$.gaji.library.v1.UpdateNovelResponse\"3\x90\x02\x02\xb2\xe1\x18\x04\x08\x02 \n\x82\xd3\xe4\x93\x02\"2\x16/api/novels/{novel_id}:\x01*b\x05novel\x12\x86\x01\n\x0b\x44\x65leteNovel\x12#.gaji.library.v1.DeleteNovelRequest\x1a$.gaji.library.v1.DeleteNovelResponse\",\x90\x02\x02\xb2\xe1\x18\x07\x08\x02 \x0f(\xcc\x01\x82\xd3\xe4\x93\x02\x18*\x16/api/novels/{novel_id}\x12\x9d\x01\n\x0eWatchIngestion\x12&.gaji.library.v1.WatchIngestionRequest\x1a\'.gaji.library.v1.WatchIngestionResponse\"8\xb2\xe1\x18\x05\x08\x02 \x84\x07\x82\xd3\xe4\x93\x02)\x12\'/api/novels/{novel_id}/ingestion-stream0\x01\x12`\n\x0cRunIngestion\x12$.gaji.library.v1.RunIngestionRequest\x1a%.gaji.library.v1.RunIngestionResponse\"\x03\x90\x02\x02\x12o\n\x11ListWaitingNovels\x12).gaji.library.v1.ListWaitingNovelsRequest\x1a*.gaji.library.v1.ListWaitingNovelsResponse\"\x03\x90\x02\x01\x12l\n\x10\x41\x62\x61ndonIngestion\x12(.gaji.library.v1.AbandonIngestionRequest\x1a).gaji.library.v1.AbandonIngestionResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gaji/library/v1/novel_service.proto\x12\x0fgaji.library.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a#gaji/gateway/v1/stream_events.proto\x1a\x18gaji/mesh/v1/peers.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x03\n\x05Novel\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x10\n\x08language\x18\x05 \x01(\t\x12/\n\nvisibility\x18\x06 \x01(\x0e\x32\x1b.gaji.library.v1.Visibility\x12\x30\n\x06status\x18\x07 \x01(\x0e\x32 .gaji.library.v1.IngestionStatus\x12\r\n\x05words\x18\x08 \x01(\x05\x12\x10\n\x08\x63hapters\x18\t \x01(\x05\x12\x10\n\x08passages\x18\n \x01(\x05\x12\x12\n\ncharacters\x18\x0b \x01(\x05\x12)\n\x07\x66\x61ilure\x18\x0c \x01(\x0b\x32\x18.gaji.gateway.v1.Failure\x12.\n\ncreated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9e\x01\n\x12\x43reateNovelRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12/\n\nvisibility\x18\x05 \x01(\x0e\x32\x1b.gaji.library.v1.Visibility\x12\x18\n\nrequest_id\x18\x06 \x01(\tB\x04\xc8\xe1\x18\x01\"Y\n\x13\x43reateNovelResponse\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x30\n\x06status\x18\x02 \x01(\x0e\x32 .gaji.library.v1.IngestionStatus\"#\n\x0fGetNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"9\n\x10GetNovelResponse\x12%\n\x05novel\x18\x01 \x01(\x0b\x32\x16.gaji.library.v1.Novel\":\n\x11ListNovelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x12ListNovelsResponse\x12&\n\x06novels\x18\x01 \x03(\x0b\x32\x16.gaji.library.v1.Novel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x12UpdateNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x12\n\x05title\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06\x61uthor\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_titleB\t\n\x07_author\"<\n\x13UpdateNovelResponse\x12%\n\x05novel\x18\x01 \x01(\x0b\x32\x16.gaji.library.v1.Novel\"&\n\x12\x44\x65leteNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteNovelResponse\">\n\x15WatchIngestionRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x13\n\x05\x61\x66ter\x18\x02 \x01(\tB\x04\xc0\xe1\x18\x01\"\xef\x01\n\x16WatchIngestionResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12-\n\x08progress\x18\x02 \x01(\x0b\x32\x19.gaji.gateway.v1.ProgressH\x00\x12*\n\x08\x63omplete\x18\x03 \x01(\x0b\x32\x16.gaji.library.v1.NovelH\x00\x12*\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x18.gaji.gateway.v1.FailureH\x00\x12#\n\x03gap\x18\x06 \x01(\x0b\x32\x14.gaji.gateway.v1.GapH\x00\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\tB\x07\n\x05\x65vent\"\'\n\x13RunIngestionRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"H\n\x14RunIngestionResponse\x12\x30\n\x06status\x18\x01 \x01(\x0e\x32 .gaji.library.v1.IngestionStatus\")\n\x18ListWaitingNovelsRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\".\n\x19ListWaitingNovelsResponse\x12\x11\n\tnovel_ids\x18\x01 \x03(\t\"V\n\x17\x41\x62\x61ndonIngestionRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12)\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x18.gaji.gateway.v1.Failure\"\x1a\n\x18\x41\x62\x61ndonIngestionResponse*W\n\nVisibility\x12\x1a\n\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12VISIBILITY_PRIVATE\x10\x01\x12\x15\n\x11VISIBILITY_PUBLIC\x10\x02*\xab\x01\n\x0fIngestionStatus\x12 \n\x1cINGESTION_STATUS_UNSPECIFIED\x10\x00\x12\x1c\n\x18INGESTION_STATUS_PENDING\x10\x01\x12\x1c\n\x18INGESTION_STATUS_RUNNING\x10\x02\x12\x1d\n\x19INGESTION_STATUS_COMPLETE\x10\x03\x12\x1b\n\x17INGESTION_STATUS_FAILED\x10\x04\x32\xa6\t\n\x0cNovelService\x12\x82\x01\n\x0b\x43reateNovel\x12#.gaji.library.v1.CreateNovelRequest\x1a$.gaji.library.v1.CreateNovelResponse\"(\xb2\xe1\x18\x0e\x08\x02\x18\n \x1e(\xca\x01\x38\x80\x80\x80\x0c\x82\xd3\xe4\x93\x02\x10\"\x0b/api/novels:\x01*\x12\x81\x01\n\x08GetNovel\x12 .gaji.library.v1.GetNovelRequest\x1a!.gaji.library.v1.GetNovelResponse\"0\x90\x02\x01\xb2\xe1\x18\x04\x08\x02 \n\x82\xd3\xe4\x93\x02\x1f\x12\x16/api/novels/{novel_id}b\x05novel\x12u\n\nListNovels\x12\".gaji.library.v1.ListNovelsRequest\x1a#.gaji.library.v1.ListNovelsResponse\"\x1e\x90\x02\x01\xb2\xe1\x18\x04\x08\x02 \n\x82\xd3\xe4\x93\x02\r\x12\x0b/api/novels\x12\x8d\x01\n\x0bUpdateNovel\x12#.gaji.library.v1.UpdateNovelRequest\x1a$.gaji.library.v1.UpdateNovelResponse\"3\x90\x02\x02\xb2\xe1\x18\x04\x08\x02 \n\x82\xd3\xe4\x93\x02\"2\x16/api/novels/{novel_id}:\x01*b\x05novel\x12\x86\x01\n\x0b\x44\x65leteNovel\x12#.gaji.library.v1.DeleteNovelRequest\x1a$.gaji.library.v1.DeleteNovelResponse\",\x90\x02\x02\xb2\xe1\x18\x07\x08\x02 \x0f(\xcc\x01\x82\xd3\xe4\x93\x02\x18*\x16/api/novels/{novel_id}\x12\x9d\x01\n\x0eWatchIngestion\x12&.gaji.library.v1.WatchIngestionRequest\x1a\'.gaji.library.v1.WatchIngestionResponse\"8\xb2\xe1\x18\x05\x08\x02 \x84\x07\x82\xd3\xe4\x93\x02)\x12\'/api/novels/{novel_id}/ingestion-stream0\x01\x12j\n\x0cRunIngestion\x12$.gaji.library.v1.RunIngestionRequest\x1a%.gaji.library.v1.RunIngestionResponse\"\r\x90\x02\x02\x82\xe2\x18\x06worker\x12y\n\x11ListWaitingNovels\x12).gaji.library.v1.ListWaitingNovelsRequest\x1a*.gaji.library.v1.ListWaitingNovelsResponse\"\r\x90\x02\x01\x82\xe2\x18\x06worker\x12v\n\x10\x41\x62\x61ndonIngestion\x12(.gaji.library.v1.AbandonIngestionRequest\x1a).gaji.library.v1.AbandonIngestionResponse\"\r\x90\x02\x02\x82\xe2\x18\x06workerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,53 +53,53 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NOVELSERVICE'].methods_by_name['WatchIngestion']._loaded_options = None
   _globals['_NOVELSERVICE'].methods_by_name['WatchIngestion']._serialized_options = b'\262\341\030\005\010\002 \204\007\202\323\344\223\002)\022\'/api/novels/{novel_id}/ingestion-stream'
   _globals['_NOVELSERVICE'].methods_by_name['RunIngestion']._loaded_options = None
-  _globals['_NOVELSERVICE'].methods_by_name['RunIngestion']._serialized_options = b'\220\002\002'
+  _globals['_NOVELSERVICE'].methods_by_name['RunIngestion']._serialized_options = b'\220\002\002\202\342\030\006worker'
   _globals['_NOVELSERVICE'].methods_by_name['ListWaitingNovels']._loaded_options = None
-  _globals['_NOVELSERVICE'].methods_by_name['ListWaitingNovels']._serialized_options = b'\220\002\001'
+  _globals['_NOVELSERVICE'].methods_by_name['ListWaitingNovels']._serialized_options = b'\220\002\001\202\342\030\006worker'
   _globals['_NOVELSERVICE'].methods_by_name['AbandonIngestion']._loaded_options = None
-  _globals['_NOVELSERVICE'].methods_by_name['AbandonIngestion']._serialized_options = b'\220\002\002'
-  _globals['_VISIBILITY']._serialized_start=1938
-  _globals['_VISIBILITY']._serialized_end=2025
-  _globals['_INGESTIONSTATUS']._serialized_start=2028
-  _globals['_INGESTIONSTATUS']._serialized_end=2199
-  _globals['_NOVEL']._serialized_start=185
-  _globals['_NOVEL']._serialized_end=586
-  _globals['_CREATENOVELREQUEST']._serialized_start=589
-  _globals['_CREATENOVELREQUEST']._serialized_end=747
-  _globals['_CREATENOVELRESPONSE']._serialized_start=749
-  _globals['_CREATENOVELRESPONSE']._serialized_end=838
-  _globals['_GETNOVELREQUEST']._serialized_start=840
-  _globals['_GETNOVELREQUEST']._serialized_end=875
-  _globals['_GETNOVELRESPONSE']._serialized_start=877
-  _globals['_GETNOVELRESPONSE']._serialized_end=934
-  _globals['_LISTNOVELSREQUEST']._serialized_start=936
-  _globals['_LISTNOVELSREQUEST']._serialized_end=994
-  _globals['_LISTNOVELSRESPONSE']._serialized_start=996
-  _globals['_LISTNOVELSRESPONSE']._serialized_end=1081
-  _globals['_UPDATENOVELREQUEST']._serialized_start=1083
-  _globals['_UPDATENOVELREQUEST']._serialized_end=1183
-  _globals['_UPDATENOVELRESPONSE']._serialized_start=1185
-  _globals['_UPDATENOVELRESPONSE']._serialized_end=1245
-  _globals['_DELETENOVELREQUEST']._serialized_start=1247
-  _globals['_DELETENOVELREQUEST']._serialized_end=1285
-  _globals['_DELETENOVELRESPONSE']._serialized_start=1287
-  _globals['_DELETENOVELRESPONSE']._serialized_end=1308
-  _globals['_WATCHINGESTIONREQUEST']._serialized_start=1310
-  _globals['_WATCHINGESTIONREQUEST']._serialized_end=1372
-  _globals['_WATCHINGESTIONRESPONSE']._serialized_start=1375
-  _globals['_WATCHINGESTIONRESPONSE']._serialized_end=1614
-  _globals['_RUNINGESTIONREQUEST']._serialized_start=1616
-  _globals['_RUNINGESTIONREQUEST']._serialized_end=1655
-  _globals['_RUNINGESTIONRESPONSE']._serialized_start=1657
-  _globals['_RUNINGESTIONRESPONSE']._serialized_end=1729
-  _globals['_LISTWAITINGNOVELSREQUEST']._serialized_start=1731
-  _globals['_LISTWAITINGNOVELSREQUEST']._serialized_end=1772
-  _globals['_LISTWAITINGNOVELSRESPONSE']._serialized_start=1774
-  _globals['_LISTWAITINGNOVELSRESPONSE']._serialized_end=1820
-  _globals['_ABANDONINGESTIONREQUEST']._serialized_start=1822
-  _globals['_ABANDONINGESTIONREQUEST']._serialized_end=1908
-  _globals['_ABANDONINGESTIONRESPONSE']._serialized_start=1910
-  _globals['_ABANDONINGESTIONRESPONSE']._serialized_end=1936
-  _globals['_NOVELSERVICE']._serialized_start=2202
-  _globals['_NOVELSERVICE']._serialized_end=3362
+  _globals['_NOVELSERVICE'].methods_by_name['AbandonIngestion']._serialized_options = b'\220\002\002\202\342\030\006worker'
+  _globals['_VISIBILITY']._serialized_start=1964
+  _globals['_VISIBILITY']._serialized_end=2051
+  _globals['_INGESTIONSTATUS']._serialized_start=2054
+  _globals['_INGESTIONSTATUS']._serialized_end=2225
+  _globals['_NOVEL']._serialized_start=211
+  _globals['_NOVEL']._serialized_end=612
+  _globals['_CREATENOVELREQUEST']._serialized_start=615
+  _globals['_CREATENOVELREQUEST']._serialized_end=773
+  _globals['_CREATENOVELRESPONSE']._serialized_start=775
+  _globals['_CREATENOVELRESPONSE']._serialized_end=864
+  _globals['_GETNOVELREQUEST']._serialized_start=866
+  _globals['_GETNOVELREQUEST']._serialized_end=901
+  _globals['_GETNOVELRESPONSE']._serialized_start=903
+  _globals['_GETNOVELRESPONSE']._serialized_end=960
+  _globals['_LISTNOVELSREQUEST']._serialized_start=962
+  _globals['_LISTNOVELSREQUEST']._serialized_end=1020
+  _globals['_LISTNOVELSRESPONSE']._serialized_start=1022
+  _globals['_LISTNOVELSRESPONSE']._serialized_end=1107
+  _globals['_UPDATENOVELREQUEST']._serialized_start=1109
+  _globals['_UPDATENOVELREQUEST']._serialized_end=1209
+  _globals['_UPDATENOVELRESPONSE']._serialized_start=1211
+  _globals['_UPDATENOVELRESPONSE']._serialized_end=1271
+  _globals['_DELETENOVELREQUEST']._serialized_start=1273
+  _globals['_DELETENOVELREQUEST']._serialized_end=1311
+  _globals['_DELETENOVELRESPONSE']._serialized_start=1313
+  _globals['_DELETENOVELRESPONSE']._serialized_end=1334
+  _globals['_WATCHINGESTIONREQUEST']._serialized_start=1336
+  _globals['_WATCHINGESTIONREQUEST']._serialized_end=1398
+  _globals['_WATCHINGESTIONRESPONSE']._serialized_start=1401
+  _globals['_WATCHINGESTIONRESPONSE']._serialized_end=1640
+  _globals['_RUNINGESTIONREQUEST']._serialized_start=1642
+  _globals['_RUNINGESTIONREQUEST']._serialized_end=1681
+  _globals['_RUNINGESTIONRESPONSE']._serialized_start=1683
+  _globals['_RUNINGESTIONRESPONSE']._serialized_end=1755
+  _globals['_LISTWAITINGNOVELSREQUEST']._serialized_start=1757
+  _globals['_LISTWAITINGNOVELSREQUEST']._serialized_end=1798
+  _globals['_LISTWAITINGNOVELSRESPONSE']._serialized_start=1800
+  _globals['_LISTWAITINGNOVELSRESPONSE']._serialized_end=1846
+  _globals['_ABANDONINGESTIONREQUEST']._serialized_start=1848
+  _globals['_ABANDONINGESTIONREQUEST']._serialized_end=1934
+  _globals['_ABANDONINGESTIONRESPONSE']._serialized_start=1936
+  _globals['_ABANDONINGESTIONRESPONSE']._serialized_end=1962
+  _globals['_NOVELSERVICE']._serialized_start=2228
+  _globals['_NOVELSERVICE']._serialized_end=3418
 # @@protoc_insertion_point(module_scope)

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gaji.mesh.v1 import peers_pb2 as gaji_dot_mesh_dot_v1_dot_peers__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gaji/mesh/v1/breaker_service.proto\x12\x0cgaji.mesh.v1\x1a\x1egoogle/protobuf/duration.proto\"\xf9\x02\n\x07\x42reaker\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.gaji.mesh.v1.BreakerState\x12\r\n\x05\x63\x61lls\x18\x04 \x01(\x05\x12\x14\n\x0c\x66\x61iled_calls\x18\x05 \x01(\x05\x12\x12\n\nslow_calls\x18\x06 \x01(\x05\x12\x19\n\x0c\x66\x61ilure_rate\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tslow_rate\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x0erejected_calls\x18\t \x01(\x03\x12\x31\n\x0estate_duration\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bretry_delay\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08openings\x18\x0c \x01(\x05\x12\x0e\n\x06probes\x18\r \x01(\x05\x42\x0f\n\r_failure_rateB\x0c\n\n_slow_rate\"Y\n\x13ListBreakersRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x14ListBreakersResponse\x12\'\n\x08\x62reakers\x18\x01 \x03(\x0b\x32\x15.gaji.mesh.v1.Breaker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"`\n\x16SetBreakerStateRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.gaji.mesh.v1.BreakerState\"B\n\x17SetBreakerStateResponse\x12\'\n\x08\x62reakers\x18\x01 \x03(\x0b\x32\x15.gaji.mesh.v1.Breaker*\xd7\x01\n\x0c\x42reakerState\x12\x1d\n\x19\x42REAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42REAKER_STATE_CLOSED\x10\x01\x12\x16\n\x12\x42REAKER_STATE_OPEN\x10\x02\x12\x1b\n\x17\x42REAKER_STATE_HALF_OPEN\x10\x03\x12\x1a\n\x16\x42REAKER_STATE_DISABLED\x10\x04\x12\x1d\n\x19\x42REAKER_STATE_FORCED_OPEN\x10\x05\x12\x1e\n\x1a\x42REAKER_STATE_METRICS_ONLY\x10\x06\x32\xd1\x01\n\x0e\x42reakerService\x12Z\n\x0cListBreakers\x12!.gaji.mesh.v1.ListBreakersRequest\x1a\".gaji.mesh.v1.ListBreakersResponse\"\x03\x90\x02\x01\x12\x63\n\x0fSetBreakerState\x12$.gaji.mesh.v1.SetBreakerStateRequest\x1a%.gaji.mesh.v1.SetBreakerStateResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gaji/mesh/v1/breaker_service.proto\x12\x0cgaji.mesh.v1\x1a\x18gaji/mesh/v1/peers.proto\x1a\x1egoogle/protobuf/duration.proto\"\xf9\x02\n\x07\x42reaker\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.gaji.mesh.v1.BreakerState\x12\r\n\x05\x63\x61lls\x18\x04 \x01(\x05\x12\x14\n\x0c\x66\x61iled_calls\x18\x05 \x01(\x05\x12\x12\n\nslow_calls\x18\x06 \x01(\x05\x12\x19\n\x0c\x66\x61ilure_rate\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tslow_rate\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x0erejected_calls\x18\t \x01(\x03\x12\x31\n\x0estate_duration\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bretry_delay\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08openings\x18\x0c \x01(\x05\x12\x0e\n\x06probes\x18\r \x01(\x05\x42\x0f\n\r_failure_rateB\x0c\n\n_slow_rate\"Y\n\x13ListBreakersRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x14ListBreakersResponse\x12\'\n\x08\x62reakers\x18\x01 \x03(\x0b\x32\x15.gaji.mesh.v1.Breaker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"`\n\x16SetBreakerStateRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.gaji.mesh.v1.BreakerState\"B\n\x17SetBreakerStateResponse\x12\'\n\x08\x62reakers\x18\x01 \x03(\x0b\x32\x15.gaji.mesh.v1.Breaker*\xd7\x01\n\x0c\x42reakerState\x12\x1d\n\x19\x42REAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42REAKER_STATE_CLOSED\x10\x01\x12\x16\n\x12\x42REAKER_STATE_OPEN\x10\x02\x12\x1b\n\x17\x42REAKER_STATE_HALF_OPEN\x10\x03\x12\x1a\n\x16\x42REAKER_STATE_DISABLED\x10\x04\x12\x1d\n\x19\x42REAKER_STATE_FORCED_OPEN\x10\x05\x12\x1e\n\x1a\x42REAKER_STATE_METRICS_ONLY\x10\x06\x32\xe9\x01\n\x0e\x42reakerService\x12\x66\n\x0cListBreakers\x12!.gaji.mesh.v1.ListBreakersRequest\x1a\".gaji.mesh.v1.ListBreakersResponse\"\x0f\x90\x02\x01\x82\xe2\x18\x08operator\x12o\n\x0fSetBreakerState\x12$.gaji.mesh.v1.SetBreakerStateRequest\x1a%.gaji.mesh.v1.SetBreakerStateResponse\"\x0f\x90\x02\x02\x82\xe2\x18\x08operatorb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,21 +34,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gaji.mesh.v1.breaker_servic
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BREAKERSERVICE'].methods_by_name['ListBreakers']._loaded_options = None
-  _globals['_BREAKERSERVICE'].methods_by_name['ListBreakers']._serialized_options = b'\220\002\001'
+  _globals['_BREAKERSERVICE'].methods_by_name['ListBreakers']._serialized_options = b'\220\002\001\202\342\030\010operator'
   _globals['_BREAKERSERVICE'].methods_by_name['SetBreakerState']._loaded_options = None
-  _globals['_BREAKERSERVICE'].methods_by_name['SetBreakerState']._serialized_options = b'\220\002\002'
-  _globals['_BREAKERSTATE']._serialized_start=812
-  _globals['_BREAKERSTATE']._serialized_end=1027
-  _globals['_BREAKER']._serialized_start=85
-  _globals['_BREAKER']._serialized_end=462
-  _globals['_LISTBREAKERSREQUEST']._serialized_start=464
-  _globals['_LISTBREAKERSREQUEST']._serialized_end=553
-  _globals['_LISTBREAKERSRESPONSE']._serialized_start=555
-  _globals['_LISTBREAKERSRESPONSE']._serialized_end=643
-  _globals['_SETBREAKERSTATEREQUEST']._serialized_start=645
-  _globals['_SETBREAKERSTATEREQUEST']._serialized_end=741
-  _globals['_SETBREAKERSTATERESPONSE']._serialized_start=743
-  _globals['_SETBREAKERSTATERESPONSE']._serialized_end=809
-  _globals['_BREAKERSERVICE']._serialized_start=1030
-  _globals['_BREAKERSERVICE']._serialized_end=1239
+  _globals['_BREAKERSERVICE'].methods_by_name['SetBreakerState']._serialized_options = b'\220\002\002\202\342\030\010operator'
+  _globals['_BREAKERSTATE']._serialized_start=838
+  _globals['_BREAKERSTATE']._serialized_end=1053
+  _globals['_BREAKER']._serialized_start=111
+  _globals['_BREAKER']._serialized_end=488
+  _globals['_LISTBREAKERSREQUEST']._serialized_start=490
+  _globals['_LISTBREAKERSREQUEST']._serialized_end=579
+  _globals['_LISTBREAKERSRESPONSE']._serialized_start=581
+  _globals['_LISTBREAKERSRESPONSE']._serialized_end=669
+  _globals['_SETBREAKERSTATEREQUEST']._serialized_start=671
+  _globals['_SETBREAKERSTATEREQUEST']._serialized_end=767
+  _globals['_SETBREAKERSTATERESPONSE']._serialized_start=769
+  _globals['_SETBREAKERSTATERESPONSE']._serialized_end=835
+  _globals['_BREAKERSERVICE']._serialized_start=1056
+  _globals['_BREAKERSERVICE']._serialized_end=1289
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 import datetime
 
+from gaji.mesh.v1 import peers_pb2 as _peers_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper

@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gaji.mesh.v1 import peers_pb2 as gaji_dot_mesh_dot_v1_dot_peers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gaji/mesh/v1/relay_service.proto\x12\x0cgaji.mesh.v1\"\xa5\x01\n\x0cRelayRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12&\n\x04open\x18\x02 \x01(\x0b\x32\x16.gaji.mesh.v1.OpenCallH\x00\x12&\n\x06\x63redit\x18\x03 \x01(\x0b\x32\x14.gaji.mesh.v1.CreditH\x00\x12*\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x18.gaji.mesh.v1.CancelCallH\x00\x42\x08\n\x06\x61\x63tion\"\xe9\x01\n\x08OpenCall\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0f\n\x07request\x18\x02 \x01(\x0c\x12\x36\n\x08metadata\x18\x03 \x03(\x0b\x32$.gaji.mesh.v1.OpenCall.MetadataEntry\x12\x12\n\ntimeout_ms\x18\x04 \x01(\x04\x12)\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x19.gaji.mesh.v1.FrameFormat\x12\x14\n\x0cwindow_bytes\x18\x06 \x01(\r\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x17\n\x06\x43redit\x12\r\n\x05\x62ytes\x18\x01 \x01(\r\"\x0c\n\nCancelCall\"F\n\rRelayResponse\x12#\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x13.gaji.mesh.v1.Frame\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\"P\n\x05\x46rame\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12(\n\x06status\x18\x03 \x01(\x0b\x32\x18.gaji.mesh.v1.CallStatus\"+\n\nCallStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07\x64\x65tails\x18\x02 \x01(\x0c*A\n\x0b\x46rameFormat\x12\x1c\n\x18\x46RAME_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46RAME_FORMAT_SSE\x10\x01\x32T\n\x0cRelayService\x12\x44\n\x05Relay\x12\x1a.gaji.mesh.v1.RelayRequest\x1a\x1b.gaji.mesh.v1.RelayResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gaji/mesh/v1/relay_service.proto\x12\x0cgaji.mesh.v1\x1a\x18gaji/mesh/v1/peers.proto\"\xa5\x01\n\x0cRelayRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12&\n\x04open\x18\x02 \x01(\x0b\x32\x16.gaji.mesh.v1.OpenCallH\x00\x12&\n\x06\x63redit\x18\x03 \x01(\x0b\x32\x14.gaji.mesh.v1.CreditH\x00\x12*\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x18.gaji.mesh.v1.CancelCallH\x00\x42\x08\n\x06\x61\x63tion\"\xe9\x01\n\x08OpenCall\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0f\n\x07request\x18\x02 \x01(\x0c\x12\x36\n\x08metadata\x18\x03 \x03(\x0b\x32$.gaji.mesh.v1.OpenCall.MetadataEntry\x12\x12\n\ntimeout_ms\x18\x04 \x01(\x04\x12)\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x19.gaji.mesh.v1.FrameFormat\x12\x14\n\x0cwindow_bytes\x18\x06 \x01(\r\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x17\n\x06\x43redit\x12\r\n\x05\x62ytes\x18\x01 \x01(\r\"\x0c\n\nCancelCall\"F\n\rRelayResponse\x12#\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x13.gaji.mesh.v1.Frame\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\"P\n\x05\x46rame\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12(\n\x06status\x18\x03 \x01(\x0b\x32\x18.gaji.mesh.v1.CallStatus\"+\n\nCallStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07\x64\x65tails\x18\x02 \x01(\x0c*A\n\x0b\x46rameFormat\x12\x1c\n\x18\x46RAME_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46RAME_FORMAT_SSE\x10\x01\x32\x61\n\x0cRelayService\x12Q\n\x05Relay\x12\x1a.gaji.mesh.v1.RelayRequest\x1a\x1b.gaji.mesh.v1.RelayResponse\"\x0b\x82\xe2\x18\x07gateway(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,24 +34,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_OPENCALL_METADATAENTRY']._loaded_options = None
   _globals['_OPENCALL_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_FRAMEFORMAT']._serialized_start=692
-  _globals['_FRAMEFORMAT']._serialized_end=757
-  _globals['_RELAYREQUEST']._serialized_start=51
-  _globals['_RELAYREQUEST']._serialized_end=216
-  _globals['_OPENCALL']._serialized_start=219
-  _globals['_OPENCALL']._serialized_end=452
-  _globals['_OPENCALL_METADATAENTRY']._serialized_start=405
-  _globals['_OPENCALL_METADATAENTRY']._serialized_end=452
-  _globals['_CREDIT']._serialized_start=454
-  _globals['_CREDIT']._serialized_end=477
-  _globals['_CANCELCALL']._serialized_start=479
-  _globals['_CANCELCALL']._serialized_end=491
-  _globals['_RELAYRESPONSE']._serialized_start=493
-  _globals['_RELAYRESPONSE']._serialized_end=563
-  _globals['_FRAME']._serialized_start=565
-  _globals['_FRAME']._serialized_end=645
-  _globals['_CALLSTATUS']._serialized_start=647
-  _globals['_CALLSTATUS']._serialized_end=690
-  _globals['_RELAYSERVICE']._serialized_start=759
-  _globals['_RELAYSERVICE']._serialized_end=843
+  _globals['_RELAYSERVICE'].methods_by_name['Relay']._loaded_options = None
+  _globals['_RELAYSERVICE'].methods_by_name['Relay']._serialized_options = b'\202\342\030\007gateway'
+  _globals['_FRAMEFORMAT']._serialized_start=718
+  _globals['_FRAMEFORMAT']._serialized_end=783
+  _globals['_RELAYREQUEST']._serialized_start=77
+  _globals['_RELAYREQUEST']._serialized_end=242
+  _globals['_OPENCALL']._serialized_start=245
+  _globals['_OPENCALL']._serialized_end=478
+  _globals['_OPENCALL_METADATAENTRY']._serialized_start=431
+  _globals['_OPENCALL_METADATAENTRY']._serialized_end=478
+  _globals['_CREDIT']._serialized_start=480
+  _globals['_CREDIT']._serialized_end=503
+  _globals['_CANCELCALL']._serialized_start=505
+  _globals['_CANCELCALL']._serialized_end=517
+  _globals['_RELAYRESPONSE']._serialized_start=519
+  _globals['_RELAYRESPONSE']._serialized_end=589
+  _globals['_FRAME']._serialized_start=591
+  _globals['_FRAME']._serialized_end=671
+  _globals['_CALLSTATUS']._serialized_start=673
+  _globals['_CALLSTATUS']._serialized_end=716
+  _globals['_RELAYSERVICE']._serialized_start=785
+  _globals['_RELAYSERVICE']._serialized_end=882
 # @@protoc_insertion_point(module_scope)

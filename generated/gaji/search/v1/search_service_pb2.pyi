@@ -1,5 +1,6 @@
 from gaji.gateway.v1 import edge_pb2 as _edge_pb2
 from gaji.gateway.v1 import stream_events_pb2 as _stream_events_pb2
+from gaji.mesh.v1 import peers_pb2 as _peers_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
