@@ -1,7 +1,6 @@
 """The one way to build a gRPC server."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +13,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from mesh.config import MeshSettings
-from mesh.identity import TokenVerifier
+from mesh.identity import open_verifier
 from mesh.interceptors import Pipeline
 from mesh.interceptors.deadline import deadline
 from mesh.interceptors.errors import errors
-from mesh.interceptors.identity import verified
+from mesh.interceptors.identity import keys_known, verified
 from mesh.interceptors.telemetry import telemetry
 from mesh.relay import RelayServicer
 from mesh.relay.server import StreamMethod
@@ -67,7 +66,9 @@ class MeshServer:
 
 
 @asynccontextmanager
-async def open_server(settings: MeshSettings, services: Sequence[Service], *, name: str) -> AsyncIterator[MeshServer]:
+async def open_server(
+    settings: MeshSettings, services: Sequence[Service], *, name: str, tickets: Collection[str] = ()
+) -> AsyncIterator[MeshServer]:
     """Serves until the block is left, then drains: refuses new calls and gives running ones ``drain_seconds``.
 
     With health checking (``grpc.health.v1``), reflection, the relay and an admin port; around each handler stand
@@ -77,13 +78,22 @@ async def open_server(settings: MeshSettings, services: Sequence[Service], *, na
         settings: where to listen, limits, the key of access tokens.
         services: what to serve.
         name: the process's name in logs.
+        tickets: the paths of the methods that are called with a ticket (`mesh.identity.TICKET`).
 
     Raises:
-        OSError: a port is taken.
-        ValueError: the key file holds no Ed25519 public key.
+        OSError: a port is taken, or a key file cannot be read.
+        ValueError: a key file holds what it should not.
     """
-    verifier = await asyncio.to_thread(TokenVerifier, settings.jwt_public_key_file)
-    pipeline = Pipeline([telemetry, errors, deadline, verified(verifier)])
+    async with open_verifier(settings) as verifier:
+        pipeline = Pipeline([telemetry, errors, deadline, verified(verifier, tickets)], keys_known(verifier))
+        async with _serving(settings, services, name, pipeline) as running:
+            yield running
+
+
+@asynccontextmanager
+async def _serving(
+    settings: MeshSettings, services: Sequence[Service], name: str, pipeline: Pipeline
+) -> AsyncIterator[MeshServer]:
     server = grpc.aio.server(
         interceptors=[pipeline],
         options=[

@@ -56,6 +56,8 @@ class Call:
 _OTHERS = "/grpc."
 
 Around = Callable[[Call], AbstractContextManager[None]]
+Before = Callable[[Call], Awaitable[None] | None]
+"""What a call may have to wait for; None: nothing, as nearly always."""
 
 
 class Pipeline(grpc.aio.ServerInterceptor):
@@ -64,8 +66,9 @@ class Pipeline(grpc.aio.ServerInterceptor):
     Unary handlers are coroutine functions, streaming ones async generator functions; both take and give messages.
     """
 
-    def __init__(self, arounds: Sequence[Around]) -> None:
+    def __init__(self, arounds: Sequence[Around], before: Before | None = None) -> None:
         self._arounds = tuple(arounds)
+        self._before = before
 
     async def intercept_service(
         self,
@@ -96,8 +99,11 @@ class Pipeline(grpc.aio.ServerInterceptor):
     def _unary(self, method: str, inner: Unary, parse: Parse | None) -> Unary:
         async def run(request: Any, context: Context) -> Any:
             try:
+                call = _call(method, context, streaming=False)
+                if self._before is not None and (wait := self._before(call)) is not None:
+                    await wait
                 with ExitStack() as stack:
-                    self._enter(stack, _call(method, context, streaming=False))
+                    self._enter(stack, call)
                     return await inner(request if parse is None else parsed(parse, request), context)
             except MeshError as error:
                 await _abort(context, error)
@@ -125,6 +131,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
         Raises:
             MeshError: the call's end, when it is not OK.
         """
+        if self._before is not None and (wait := self._before(call)) is not None:
+            await wait
         with ExitStack() as stack:
             self._enter(stack, call)
             message = request if parse is None else parsed(parse, request)
