@@ -9,6 +9,7 @@ from gateway.cookies import parse_cookies
 from gateway.errors import ClientLeft, EdgeError, Header, bad_request
 from gateway.wire import Wire
 from mesh.errors import DeadlineExceeded, InvalidArgument
+from mesh.identity import Identity
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
@@ -32,6 +33,7 @@ class Request:
         headers: by lower-case name; of a header given twice the last counts.
         label: the route's template once it has been found, for logs and metrics.
         user_id: set when it is known.
+        reader: set when it is known whose token it bears.
         started: whether the answer has begun.
         wire: the connection.
         sent: bytes of the answer's body so far.
@@ -45,6 +47,7 @@ class Request:
         self.send = send
         self.label = ""
         self.user_id = ""
+        self.reader: Identity | None = None
         self.started = False
         self.wire: Wire = scope[Wire.KEY]
         self.sent = 0

@@ -23,13 +23,11 @@ class FollowedFile(Generic[T]):
     Args:
         path: the file.
         parse: makes the value of its bytes; raises ValueError.
-        changed: takes each new value, in the event loop.
     """
 
-    def __init__(self, path: Path, parse: Callable[[bytes], T], changed: Callable[[T], None]) -> None:
+    def __init__(self, path: Path, parse: Callable[[bytes], T]) -> None:
         self._path = path
         self._parse = parse
-        self._changed = changed
         self._content = b""
         self._trouble = ""
 
@@ -48,8 +46,8 @@ class FollowedFile(Generic[T]):
         self._content = content
         return value
 
-    async def look(self) -> None:
-        """Reads it again, off the event loop, and tells of a new value."""
+    async def look(self, changed: Callable[[T], None]) -> None:
+        """Reads it again, off the event loop, and tells of a new value in the loop."""
         try:
             content = await asyncio.to_thread(self._read)
             if content == self._content:
@@ -60,7 +58,7 @@ class FollowedFile(Generic[T]):
             self._complain(str(error))
             return
         self._content, self._trouble = content, ""
-        self._changed(value)
+        changed(value)
         log.info("a file was read again", extra={"file": str(self._path)})
 
     def _read(self) -> bytes:
@@ -77,13 +75,13 @@ class FollowedFile(Generic[T]):
 
 
 @asynccontextmanager
-async def following(file: FollowedFile[T], seconds: float) -> AsyncIterator[None]:
-    """Looks at a file every so many seconds until the block is left."""
+async def following(file: FollowedFile[T], changed: Callable[[T], None], seconds: float) -> AsyncIterator[None]:
+    """Looks at a file every so many seconds until the block is left, and tells of each new value."""
 
     async def run() -> None:
         while True:
             await asyncio.sleep(seconds)
-            await file.look()
+            await file.look(changed)
 
     task = asyncio.create_task(run(), name="file")
     try:

@@ -156,7 +156,7 @@ class TokenVerifier:
             now = asyncio.get_running_loop().time()
             if self._file is not None and now - self._looked_at >= _RELOAD_SECONDS:
                 self._looked_at = now
-                await self._file.look()
+                await self._file.look(self.replace)
 
     def verify(self, token: str) -> Identity:
         """The identity that a token proves.
@@ -228,10 +228,10 @@ async def open_verifier(settings: MeshSettings) -> AsyncIterator[TokenVerifier]:
     if settings.jwt_keys_file is None:
         yield verifier
         return
-    file: FollowedFile[KeySet] = FollowedFile(settings.jwt_keys_file, parse_key_set, verifier.replace)
+    file: FollowedFile[KeySet] = FollowedFile(settings.jwt_keys_file, parse_key_set)
     verifier.replace(await asyncio.to_thread(file.load))
     verifier.follow(file)
-    async with following(file, settings.jwt_keys_poll_seconds):
+    async with following(file, verifier.replace, settings.jwt_keys_poll_seconds):
         yield verifier
 
 

@@ -87,6 +87,14 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Revocation:
+    """A session that ended before its time."""
+
+    session_id: UUID
+    revoked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Novel:
     """A novel without its text."""
 

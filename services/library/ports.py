@@ -24,6 +24,7 @@ from services.library.models import (
     Progress,
     Reply,
     ReplyRecord,
+    Revocation,
     Scenario,
     User,
 )
@@ -61,18 +62,48 @@ class UserStore(Protocol):
     async def update(self, user_id: UUID, display_name: str | None) -> User | None:
         """Changes what is not None."""
 
-    async def open_session(self, user_id: UUID, token_hash: bytes, seconds: int) -> None:
+    async def open_session(self, user_id: UUID, session_id: UUID, token_hash: bytes, seconds: int) -> None:
         """Begins a family of refresh tokens with its first, and drops the user's expired ones.
 
         Raises:
             Unauthenticated: there is no such user.
         """
 
-    async def rotate(self, token_hash: bytes, next_hash: bytes, seconds: int) -> "Rotation":
-        """Exchanges a refresh token for the next of its family. A token used before revokes the family."""
+    async def rotate(
+        self, token_hash: bytes, next_hash: bytes, nonce: bytes, seconds: int, reuse_seconds: float
+    ) -> "Rotation":
+        """Exchanges a refresh token for the next of its family.
+
+        A token used before revokes the family; within ``reuse_seconds`` of its use it is answered as the first time.
+
+        Args:
+            token_hash: of the token.
+            next_hash: of the next one.
+            nonce: what the next one was made with.
+            seconds: the next one's life.
+            reuse_seconds: how long the same token may come again.
+        """
 
     async def close_session(self, token_hash: bytes) -> None:
         """Revokes the family of a refresh token; an unknown one is no mistake."""
+
+    async def revoke(self, user_id: UUID, session_id: UUID) -> None:
+        """Revokes a session of a user; an unknown one is no mistake."""
+
+    async def revocations(
+        self, since: datetime | None, after: Key | None, limit: int, seconds: float
+    ) -> tuple[Sequence[Revocation], datetime]:
+        """The sessions that were revoked, the first first.
+
+        Args:
+            since: the time of an earlier listing; None: there was none.
+            after: the last of the page before.
+            limit: how many at most.
+            seconds: those revoked longer ago are of no interest.
+
+        Returns:
+            The sessions, and the store's time.
+        """
 
 
 class Rotation(Protocol):
@@ -81,6 +112,14 @@ class Rotation(Protocol):
     @property
     def user(self) -> User | None:
         """Whose session goes on; None: the token is worth nothing."""
+
+    @property
+    def session_id(self) -> UUID | None:
+        """Which session that is."""
+
+    @property
+    def nonce(self) -> bytes:
+        """What the next token was made with."""
 
     @property
     def reused(self) -> bool:
