@@ -98,6 +98,7 @@ async def prepare_postgres(
         "port": str(port),
         "unix_socket_directories": "",
         "max_connections": "200",
+        "log_error_verbosity": "terse",  # the detail of a duplicate tells whose address it is
         **(options or {}),
     }
     program = Program(
