@@ -25,6 +25,7 @@ from services.library.models import (
     Reply,
     ReplyRecord,
     Revocation,
+    Rotation,
     Scenario,
     User,
 )
@@ -71,17 +72,11 @@ class UserStore(Protocol):
 
     async def rotate(
         self, token_hash: bytes, next_hash: bytes, nonce: bytes, seconds: int, reuse_seconds: float
-    ) -> "Rotation":
+    ) -> Rotation:
         """Exchanges a refresh token for the next of its family.
 
-        A token used before revokes the family; within ``reuse_seconds`` of its use it is answered as the first time.
-
-        Args:
-            token_hash: of the token.
-            next_hash: of the next one.
-            nonce: what the next one was made with.
-            seconds: the next one's life.
-            reuse_seconds: how long the same token may come again.
+        A token used before revokes the family, but for ``reuse_seconds`` after its use: then it is answered as the
+        first time, with the nonce that the next one was made with.
         """
 
     async def close_session(self, token_hash: bytes) -> None:
@@ -93,37 +88,14 @@ class UserStore(Protocol):
     async def revocations(
         self, since: datetime | None, after: Key | None, limit: int, seconds: float
     ) -> tuple[Sequence[Revocation], datetime]:
-        """The sessions that were revoked, the first first.
+        """The sessions revoked within ``seconds``, the first first, and the store's time.
 
         Args:
-            since: the time of an earlier listing; None: there was none.
+            since: the time of an earlier listing; what it may have missed comes again.
             after: the last of the page before.
             limit: how many at most.
-            seconds: those revoked longer ago are of no interest.
-
-        Returns:
-            The sessions, and the store's time.
+            seconds: how long a revocation is of interest.
         """
-
-
-class Rotation(Protocol):
-    """What came of exchanging a refresh token."""
-
-    @property
-    def user(self) -> User | None:
-        """Whose session goes on; None: the token is worth nothing."""
-
-    @property
-    def session_id(self) -> UUID | None:
-        """Which session that is."""
-
-    @property
-    def nonce(self) -> bytes:
-        """What the next token was made with."""
-
-    @property
-    def reused(self) -> bool:
-        """Whether the token had been used before."""
 
 
 class NovelStore(Protocol):

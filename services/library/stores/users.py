@@ -1,29 +1,18 @@
 """Users and their sessions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
 from services.library.domain.errors import email_taken, unknown_user
-from services.library.models import Revocation, User
+from services.library.models import Revocation, Rotation, User
 from services.library.stores import rows
 from services.library.stores.database import Database
 
 # A transaction's now() is that of its beginning: what a listing did not see yet may be this much older than it.
 _LATE_SECONDS = 35.0
-
-
-@dataclass(frozen=True, slots=True)
-class Exchanged:
-    """What came of exchanging a refresh token; the port `Rotation`."""
-
-    user: User | None = None
-    session_id: UUID | None = None
-    nonce: bytes = b""
-    reused: bool = False
 
 
 class PostgresUsers:
@@ -121,7 +110,7 @@ class PostgresUsers:
 
     async def rotate(
         self, token_hash: bytes, next_hash: bytes, nonce: bytes, seconds: int, reuse_seconds: float
-    ) -> Exchanged:
+    ) -> Rotation:
         """Exchanges a refresh token for the next of its family. A token used before revokes the family."""
         async with self._database.transaction("users.rotate") as connection:
             # The family's row is locked first, so that of two uses at the same moment one is the second.
@@ -145,17 +134,17 @@ class PostgresUsers:
                 float(reuse_seconds),
             )
             if row is None or token is None or row["revoked_at"] is not None:
-                return Exchanged()
+                return Rotation()
             session_id: UUID = row["session_id"]
             if token["used_at"] is not None:
                 if token["just_used"] and token["next_nonce"] is not None:
-                    return Exchanged(rows.user(row), session_id, token["next_nonce"])
+                    return Rotation(rows.user(row), session_id, token["next_nonce"])
                 await connection.execute(
                     "UPDATE sessions SET revoked_at = clock_timestamp() WHERE session_id = $1", session_id
                 )
-                return Exchanged(reused=True)
+                return Rotation(reused=True)
             if token["expired"]:
-                return Exchanged()
+                return Rotation()
             await connection.execute(
                 "UPDATE refresh_tokens SET used_at = clock_timestamp(), next_nonce = $2 WHERE token_hash = $1",
                 token_hash,
@@ -174,7 +163,7 @@ class PostgresUsers:
                 next_hash,
                 float(seconds),
             )
-            return Exchanged(rows.user(row), session_id, nonce)
+            return Rotation(rows.user(row), session_id, nonce)
 
     async def close_session(self, token_hash: bytes) -> None:
         """Revokes the family of a refresh token."""
