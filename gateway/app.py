@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from gateway.admission import Admission
 from gateway.annotated import fill_annotated
-from gateway.auth import authenticate
+from gateway.auth import Door, Watch
 from gateway.bindings import Route
 from gateway.config import GatewaySettings
+from gateway.cookies import wire_name
 from gateway.edge_cache import EdgeCache
 from gateway.errors import ClientLeft, EdgeError, Header, error_body, error_headers, http_status
 from gateway.http import NO_STORE, Receive, Request, Scope, Send
@@ -19,7 +20,6 @@ from gateway.sse import EventStreams
 from gateway.unary import UnaryCalls
 from gateway.upstreams import Upstream
 from mesh.errors import Internal, MeshError, ResourceExhausted
-from mesh.identity import TokenVerifier
 from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -47,9 +47,10 @@ class Gateway:
         settings: limits and deadlines.
         routes: what the contract binds.
         upstreams: the peers by room.
-        verifier: of access tokens.
+        door: lets readers in.
         pages: path -> what answers GET there, beside the contract's routes.
         admission: has places for streams.
+        watch: says which streams may go on.
     """
 
     def __init__(
@@ -57,19 +58,20 @@ class Gateway:
         settings: GatewaySettings,
         routes: Sequence[Route],
         upstreams: Mapping[str, Upstream],
-        verifier: TokenVerifier,
+        door: Door,
         pages: Mapping[str, Page],
         *,
         admission: Admission,
+        watch: Watch,
     ) -> None:
         self._settings = settings
         self._router = Router(routes)
         self._upstreams = upstreams
-        self._verifier = verifier
+        self._door = door
         self._pages = pages
         self._unary = UnaryCalls(settings, EdgeCache(settings.edge_cache_bytes))
         self._admission = admission
-        self._streams = EventStreams(settings, admission)
+        self._streams = EventStreams(settings, admission, watch)
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answers one request; whatever goes wrong is an answer as well."""
@@ -114,8 +116,7 @@ class Gateway:
     async def _answer_route(self, request: Request, match: Match) -> None:
         route = match.route
         request.label = route.template.text
-        authenticate(request, route, self._verifier)
-        query = request.query()
+        query = await self._door.admit(request, route, request.query())
         body = None
         if route.body:
             limit = route.max_body_bytes or self._settings.max_body_bytes
@@ -126,7 +127,8 @@ class Gateway:
         message = build_request(route, body, match.variables, query)
         for cookie in route.request_cookies:
             if not getattr(message, cookie.field):
-                setattr(message, cookie.field, request.cookie(cookie.name))
+                name = wire_name(cookie.name, cookie.path, secure=self._settings.cookie_secure)
+                setattr(message, cookie.field, request.cookie(name))
         fill_annotated(message, route, request)
         self._check_size(message.ByteSize())
         upstream = self._upstreams[route.room]

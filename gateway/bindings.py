@@ -185,7 +185,7 @@ def _route(method: MethodDescriptor, rule: Any, policy: edge_pb2.EdgePolicy, pat
         timeout=policy.timeout_seconds,
         max_body_bytes=policy.max_body_bytes,
         status=policy.success_status or 200,
-        request_cookies=request_cookies(request),
+        request_cookies=request_cookies(request, paths),
         response_cookies=() if method.server_streaming else response_cookies(response),
         cleared_cookies=tuple((name, paths.get(name, "/")) for name in policy.clear_cookies),
         resume_field=_marked(request, edge_pb2.last_event_id) if method.server_streaming else _unmarked(request),

@@ -25,6 +25,10 @@ class GatewaySettings(MeshSettings):
         (), description="origins that may call from a browser, separated by commas; empty: the gateway's own only"
     )
     cookie_secure: bool = Field(False, description="mark cookies Secure: set it wherever browsers come through TLS")
+    revocation_poll_seconds: float = Field(3.0, gt=0, le=10, description="how often to ask which sessions have ended")
+    stream_token_grace_seconds: float = Field(
+        20.0, ge=0, le=25, description="how long a stream may go on after its token has expired"
+    )
     max_body_bytes: int = Field(MIB, gt=0, description="largest request body of an RPC whose policy names none")
     max_connections: int = Field(10_000, gt=0, description="connections of all clients at once")
     max_streams: int = Field(5_000, ge=0, description="open streams of all readers at once; 0: no bound")

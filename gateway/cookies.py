@@ -20,6 +20,7 @@ class RequestCookie:
 
     field: str
     name: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,12 @@ class ResponseCookie:
     max_age_field: str
 
 
-def request_cookies(message: Descriptor) -> tuple[RequestCookie, ...]:
+def request_cookies(message: Descriptor, paths: Mapping[str, str]) -> tuple[RequestCookie, ...]:
     """The cookies bound to fields of a request.
+
+    Args:
+        message: the request.
+        paths: what cookies are set for, by their names.
 
     Raises:
         ValueError: one of them is not a string.
@@ -47,7 +52,7 @@ def request_cookies(message: Descriptor) -> tuple[RequestCookie, ...]:
     for field, policy in _policies(message):
         if field.is_repeated or field.type != FieldDescriptor.TYPE_STRING:
             raise ValueError(f"{field.full_name}: only a string can come from a cookie")
-        found.append(RequestCookie(field.name, policy.name))
+        found.append(RequestCookie(field.name, policy.name, paths.get(policy.name, "/")))
     return tuple(found)
 
 
@@ -84,6 +89,17 @@ def clear_cookie_headers(cookies: tuple[tuple[str, str], ...], *, secure: bool) 
     return [_header(name, "", path, 0, secure=secure) for name, path in cookies]
 
 
+def wire_name(name: str, path: str, *, secure: bool) -> str:
+    """A cookie's name between browser and gateway.
+
+    With TLS it bears a prefix for which browsers take it only from this very host and through TLS, so that no page of a
+    sibling domain can plant one (RFC 6265bis, section 4.1.3): ``__Host-``, or ``__Secure-`` where it has a path.
+    """
+    if not secure:
+        return name
+    return f"__Host-{name}" if path == "/" else f"__Secure-{name}"
+
+
 def parse_cookies(header: str) -> Mapping[str, str]:
     """The cookies of a ``Cookie`` header; of a name given twice the first counts, which has the longer path."""
     cookies: dict[str, str] = {}
@@ -95,7 +111,7 @@ def parse_cookies(header: str) -> Mapping[str, str]:
 
 
 def _header(name: str, value: str, path: str, max_age: int | None, *, secure: bool) -> tuple[bytes, bytes]:
-    text = f"{name}={value}; Path={path}; HttpOnly; SameSite=Strict"
+    text = f"{wire_name(name, path, secure=secure)}={value}; Path={path}; HttpOnly; SameSite=Strict"
     if max_age is not None:
         text += f"; Max-Age={max_age}"
     if secure:

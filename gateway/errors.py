@@ -90,7 +90,7 @@ def error_headers(error: MeshError) -> list[Header]:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
     if error.code is grpc.StatusCode.UNAUTHENTICATED:
         challenge = b'Bearer realm="gaji"'
-        if error.reason in {"TOKEN_EXPIRED", "TOKEN_INVALID"}:
+        if error.reason in {"TOKEN_EXPIRED", "TOKEN_INVALID", "TOKEN_REVOKED"}:
             challenge += b', error="invalid_token"'
         headers.append((b"www-authenticate", challenge))
     return headers

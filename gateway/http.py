@@ -9,6 +9,7 @@ from gateway.cookies import parse_cookies
 from gateway.errors import ClientLeft, EdgeError, Header, bad_request
 from gateway.wire import Wire
 from mesh.errors import DeadlineExceeded, InvalidArgument
+from mesh.identity import Identity
 from mesh.limiter import Permit
 
 Scope = MutableMapping[str, Any]
@@ -36,6 +37,7 @@ class Request:
         label: the route's template once it has been found, for logs and metrics.
         user_id: set when it is known.
         kind: what the time that it takes is compared with; empty: with others of its label.
+        reader: set when it is known whose token it bears.
         started: whether the answer has begun.
         status: the answer's; 0: it has not begun.
         wire: the connection.
@@ -52,6 +54,7 @@ class Request:
         self.label = ""
         self.user_id = ""
         self.kind = ""
+        self.reader: Identity | None = None
         self.started = False
         self.status = 0
         self.wire: Wire = scope[Wire.KEY]

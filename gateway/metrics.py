@@ -16,6 +16,18 @@ SSE_CONNECTIONS = Gauge("gaji_sse_connections", "Streams open to readers.", regi
 SSE_RESUMES = Counter(
     "gaji_sse_resumes_total", "Streams called again after their peer was lost.", ("room",), registry=REGISTRY
 )
+REVOCATIONS = Gauge(
+    "gaji_revoked_sessions", "Sessions that ended before the last of their access tokens.", registry=REGISTRY
+)
+REVOCATIONS_AGE = Gauge(
+    "gaji_revoked_sessions_age_seconds", "Since library was last heard of which sessions ended.", registry=REGISTRY
+)
+SSE_CUT = Counter(
+    "gaji_sse_cut_total",
+    "Streams ended because their reader may no longer read, by reason.",
+    ("reason",),
+    registry=REGISTRY,
+)
 SSE_EVENTS = Counter("gaji_sse_events_total", "Events sent to readers.", registry=REGISTRY)
 SHED_STREAMS = Counter("gaji_sse_shed_total", "Streams refused, all places being taken.", registry=REGISTRY)
 SHED_CONNECTIONS = Counter("gaji_connections_shed_total", "Connections refused, likewise.", registry=REGISTRY)

@@ -6,15 +6,18 @@ from importlib import metadata
 from google.protobuf.descriptor import FieldDescriptor
 
 from gateway.annotated import LAST_EVENT_ID
-from gateway.auth import ACCESS_COOKIE
+from gateway.auth import ACCESS_COOKIE, TICKET_PARAMETER, takes_tickets
 from gateway.bindings import Route, field_at
 from gateway.contract import Contract
 from gateway.files import is_file
+from gateway.keys_page import PATH as KEYS_PATH
+from gateway.origin import changes
 from gateway.schemas import Json, Schemas
 
 _ERRORS = {
     "400": "The request does not fit; `fields` says where.",
     "401": "There is no valid access token.",
+    "403": "It would use a reader's cookies, and comes from a page of another origin.",
     "404": "There is no such thing, or it is not yours.",
     "429": "Too much; Retry-After says when to come back.",
     "503": "A service does not answer; try again.",
@@ -82,6 +85,7 @@ class _Builder:
                 "securitySchemes": {
                     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                     "cookie": {"type": "apiKey", "in": "cookie", "name": ACCESS_COOKIE},
+                    "ticket": {"type": "apiKey", "in": "query", "name": TICKET_PARAMETER},
                 },
             },
         }
@@ -102,7 +106,8 @@ class _Builder:
         if route.body:
             operation["requestBody"] = {"content": {"application/json": {"schema": self._body_schema(route)}}}
         operation["responses"] = self._successes(route) | _errors(route)
-        operation["security"] = [] if route.public else [{"bearer": []}, {"cookie": []}]
+        ticket: list[Json] = [{"ticket": []}] if takes_tickets(route) else []
+        operation["security"] = [] if route.public else [{"bearer": []}, {"cookie": []}, *ticket]
         return operation
 
     def _path_parameters(self, route: Route) -> Iterator[Json]:
@@ -181,7 +186,9 @@ def _arms(route: Route) -> Sequence[FieldDescriptor]:
 
 
 def _errors(route: Route) -> Json:
-    codes = [code for code in _ERRORS if code != "401" or not route.public]
+    left_out = {"401"} if route.public else set()
+    left_out |= set() if changes(route) else {"403"}
+    codes = [code for code in _ERRORS if code not in left_out]
     return {
         code: {
             "description": _ERRORS[code],
@@ -196,11 +203,12 @@ def _own_paths() -> Json:
         "/health": ("Whether the gateway lives", "It does."),
         "/ready": ("Whether all services serve", "All serve; with status 503, not all."),
         "/openapi.json": ("This document", "The document."),
+        KEYS_PATH: ("The keys that access tokens are verified with", "A JWK set (RFC 7517)."),
     }
     return {
         path: {
             "get": {
-                "operationId": path.strip("/").partition(".")[0],
+                "operationId": path.rpartition("/")[2].partition(".")[0],
                 "tags": ["Gateway"],
                 "summary": summary,
                 "responses": {

@@ -9,6 +9,7 @@ from gateway.metrics import SSE_CONNECTIONS, SSE_EVENTS
 from gateway.source import Source
 from mesh import sse
 from mesh.errors import MeshError
+from mesh.identity import Identity
 
 _HEADERS: list[Header] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -51,6 +52,11 @@ class Reader:
         self._written_at = 0.0
         self._stuck = (0, 0.0)  # how many bytes waited, and when
         self._heart: asyncio.TimerHandle | None = None
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who reads; None: anybody."""
+        return self._request.reader
 
     async def run(self, source: Source) -> None:
         """Answers the request: returns when the stream has ended.

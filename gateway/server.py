@@ -13,20 +13,23 @@ import uvicorn
 
 from gateway.admission import Admission, Admitted
 from gateway.app import Answer, Gateway, Page
+from gateway.auth import Door, Watch
 from gateway.bindings import Route, routes_of
 from gateway.config import GatewaySettings
 from gateway.contract import load_contract
 from gateway.docs_page import docs_page
 from gateway.health import Readiness, alive
 from gateway.http import JSON, App
+from gateway.keys_page import PATH, keys_page
 from gateway.middleware import Observed, cors
 from gateway.openapi import openapi_document
 from gateway.protocol import bounded_protocol
+from gateway.revocations import ROOM, open_revocations
 from gateway.schemas import Json
 from gateway.upstreams import GateOf, open_upstreams
 from mesh.breaker import Breakers, BreakerSettings
 from mesh.breaker.page import breakers_page
-from mesh.identity import TokenVerifier
+from mesh.identity import open_verifier
 from mesh.telemetry.admin import open_admin
 from mesh.telemetry.logs import get_logger
 
@@ -66,27 +69,39 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
         ValueError: the contract's annotations or the key do not make sense.
     """
     routes, document = await asyncio.to_thread(_read_contract, settings.descriptors_file)
-    verifier = await asyncio.to_thread(TokenVerifier, settings.jwt_public_key_file)
     breakers = Breakers(BreakerSettings.of(settings))
     async with AsyncExitStack() as stack:
+        verifier = await stack.enter_async_context(open_verifier(settings))
         upstreams = await stack.enter_async_context(open_upstreams(settings, routes, gate_of or breakers.gate))
+        library = upstreams.get(ROOM)
+        revocations = await stack.enter_async_context(open_revocations(library, settings.revocation_poll_seconds))
         readiness = Readiness(upstreams, settings.ready_seconds)
         pages: dict[str, Page] = {
             "/health": alive,
             "/ready": readiness,
             "/openapi.json": _fixed(Answer(200, orjson.dumps(document), JSON)),
             "/docs": _fixed(docs_page(document)),
+            PATH: keys_page(verifier),
         }
         admission = Admission(settings)
-        gateway = Gateway(settings, routes, upstreams, verifier, pages, admission=admission)
+        door = Door(
+            verifier,
+            revocations,
+            library,
+            origins=settings.cors_origins,
+            secure=settings.cookie_secure,
+            timeout=settings.default_timeout,
+        )
+        watch = Watch(revocations, settings.stream_token_grace_seconds)
+        gateway = Gateway(settings, routes, upstreams, door, pages, admission=admission, watch=watch)
         admin_address = await stack.enter_async_context(
             open_admin(settings.admin_listen, {"/breakers": breakers_page(breakers)})
         )
         server, serving, address = await _start(
             Admitted(Observed(cors(gateway, settings.cors_origins)), admission), settings, admission
         )
-        if settings.jwt_public_key_file is None:
-            log.warning("no key to verify tokens with: every token is refused; set GAJI_JWT_PUBLIC_KEY_FILE")
+        if not verifier.keys:
+            log.warning("no key to verify tokens with: every token is refused; set GAJI_JWT_KEYS_FILE")
         log.info("serving", extra={"address": address, "admin": admin_address, "routes": len(routes)})
         try:
             yield RunningGateway(address, admin_address)

@@ -5,9 +5,11 @@ import random
 from typing import Any
 
 from gateway.admission import Admission
+from gateway.auth import EXPIRED, Watch
 from gateway.bindings import Route
 from gateway.config import GatewaySettings
 from gateway.http import Request
+from gateway.metrics import SSE_CUT
 from gateway.reader import Reader
 from gateway.source import Source
 from gateway.upstreams import Upstream
@@ -15,6 +17,7 @@ from mesh.errors import Unavailable
 
 HAND_OVER_SECONDS = 4.5
 """Within which every stream that can be resumed elsewhere is let go when the process has to stop."""
+_SWEEP_SECONDS = 2.0
 
 
 class EventStreams:
@@ -23,15 +26,18 @@ class EventStreams:
     Args:
         settings: deadlines, heartbeats and the like.
         admission: has a place for each stream, or not.
+        watch: says which may go on.
     """
 
-    def __init__(self, settings: GatewaySettings, admission: Admission) -> None:
+    def __init__(self, settings: GatewaySettings, admission: Admission, watch: Watch) -> None:
         self._settings = settings
         self._admission = admission
+        self._watch = watch
         self._loop = asyncio.get_running_loop()
         self._running: dict[Reader, tuple[Route, Source]] = {}
         self._let_go_by: float | None = None
         self._timers: set[asyncio.TimerHandle] = set()
+        self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
     async def answer(self, request: Request, route: Route, upstream: Upstream, message: Any) -> None:
         """Calls, and relays events until the call or the reader ends.
@@ -72,9 +78,27 @@ class EventStreams:
                 reader.fail(Unavailable("the gateway is restarting; connect again", reason="GATEWAY_RESTARTING"))
 
     def close(self) -> None:
-        """Forgets the timers of `drain`."""
+        """Forgets its timers."""
+        self._sweeper.cancel()
         for timer in self._timers:
             timer.cancel()
+
+    def _sweep(self) -> None:
+        """Ends the streams of those who may no longer read.
+
+        Whose token has expired comes back by himself where the stream can go on from an id, with a new token or in
+        vain; to others, and to those whose session has ended, it is said.
+        """
+        self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+        for reader, (route, source) in list(self._running.items()):
+            refusal = self._watch.refusal(reader.identity)
+            if refusal is None:
+                continue
+            SSE_CUT.labels(refusal.reason).inc()
+            if refusal.reason == EXPIRED and route.resume_field and source.marked:
+                reader.hand_over(self._settings.sse_retry_ms)
+            else:
+                reader.fail(refusal)
 
     def _hand_over_in_time(self, reader: Reader) -> None:
         assert self._let_go_by is not None  # noqa: S101 - draining has begun

@@ -37,6 +37,10 @@ class MeshSettings(BaseSettings):
         None, validate_default=True, description="PEM of the authorities that vouch for peers"
     )
     jwt_public_key_file: Path | None = Field(None, description="PEM of the EdDSA key that signs access tokens")
+    jwt_keys_file: Path | None = Field(
+        None, description="JWK set (RFC 7517) of the Ed25519 keys that sign access tokens, read again when it changes"
+    )
+    jwt_keys_poll_seconds: float = Field(3.0, gt=0, description="how often key files are looked at")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     drain_seconds: float = Field(5.0, ge=0, description="how long running calls may go on after SIGTERM")
     max_message_bytes: int = Field(16 * MIB, gt=0, description="largest gRPC message, sent or received")

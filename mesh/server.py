@@ -1,7 +1,6 @@
 """The one way to build a gRPC server."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +19,11 @@ from mesh.breaker.page import breakers_page
 from mesh.breaker.servicer import SERVICE_NAME as BREAKERS
 from mesh.breaker.servicer import BreakerServicer
 from mesh.config import MeshSettings
-from mesh.identity import TokenVerifier
+from mesh.identity import open_verifier
 from mesh.interceptors import Pipeline, peers
 from mesh.interceptors.deadline import deadline
 from mesh.interceptors.errors import errors
-from mesh.interceptors.identity import verified
+from mesh.interceptors.identity import keys_known, verified
 from mesh.interceptors.limit import limited
 from mesh.interceptors.pipeline import Around
 from mesh.interceptors.telemetry import telemetry
@@ -83,7 +82,12 @@ class MeshServer:
 
 @asynccontextmanager
 async def open_server(
-    settings: MeshSettings, services: Sequence[Service], *, name: str, breakers: Breakers | None = None
+    settings: MeshSettings,
+    services: Sequence[Service],
+    *,
+    name: str,
+    breakers: Breakers | None = None,
+    tickets: Collection[str] = (),
 ) -> AsyncIterator[MeshServer]:
     """Serves until the block is left, then drains: refuses new calls and gives running ones ``drain_seconds``.
 
@@ -95,27 +99,43 @@ async def open_server(
         services: what to serve.
         name: the process's name in logs.
         breakers: those before the process's calls to its peers, for operators; None: it makes no calls.
+        tickets: the paths of the methods that are called with a ticket (`mesh.identity.TICKET`).
 
     Raises:
-        OSError: a port is taken.
-        ValueError: the key file holds no Ed25519 public key, or the TLS files are unusable.
+        OSError: a port is taken, or a key file cannot be read.
+        ValueError: a key file holds what it should not, or the TLS files are unusable.
     """
-    verifier = await asyncio.to_thread(TokenVerifier, settings.jwt_public_key_file)
-    files, admission = TlsFiles.of(settings), list[Around]()
+    files, admission, credentials = TlsFiles.of(settings), list[Around](), None
     if files is not None:
         credentials = await asyncio.to_thread(server_credentials, files)
         admission = [peers.admitted(peers.callers_of([*_OWN, *(service.descriptor for service in services)]))]
-    pipeline = Pipeline(
-        [
-            limited(settings),
-            telemetry,
-            errors,
-            *admission,
-            deadline(settings.deadline_margin),
-            verified(verifier),
-        ],
-        authenticate=peers.enter if files else None,
-    )
+    async with open_verifier(settings) as verifier:
+        pipeline = Pipeline(
+            [
+                limited(settings),
+                telemetry,
+                errors,
+                *admission,
+                deadline(settings.deadline_margin),
+                verified(verifier, tickets),
+            ],
+            keys_known(verifier),
+            authenticate=peers.enter if files else None,
+        )
+        own = breakers or Breakers(BreakerSettings.of(settings))
+        async with _serving(settings, services, name, pipeline, own, credentials) as running:
+            yield running
+
+
+@asynccontextmanager
+async def _serving(
+    settings: MeshSettings,
+    services: Sequence[Service],
+    name: str,
+    pipeline: Pipeline,
+    breakers: Breakers,
+    credentials: grpc.ServerCredentials | None,
+) -> AsyncIterator[MeshServer]:
     server = grpc.aio.server(
         interceptors=[pipeline],
         options=[
@@ -133,7 +153,6 @@ async def open_server(
         service.add(service.servicer, server)
     relay = RelayServicer(_stream_methods(services), pipeline)
     add_RelayServiceServicer_to_server(relay, server)
-    breakers = breakers or Breakers(BreakerSettings.of(settings))
     add_BreakerServiceServicer_to_server(BreakerServicer(breakers), server)
     names = [service.descriptor.full_name for service in services]
     healthy = health.aio.HealthServicer()
@@ -142,7 +161,7 @@ async def open_server(
     host, _, port = settings.listen.rpartition(":")
     try:
         where = f"{host}:{port}"
-        bound = server.add_secure_port(where, credentials) if files else server.add_insecure_port(where)
+        bound = server.add_secure_port(where, credentials) if credentials else server.add_insecure_port(where)
     except RuntimeError as error:
         raise OSError(f"{name} cannot listen on {settings.listen}: is the port taken?") from error
     async with open_admin(settings.admin_listen, {"/breakers": breakers_page(breakers)}) as admin_address:

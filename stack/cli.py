@@ -206,6 +206,45 @@ def certs(hosts: tuple[str, ...], data_dir: Path) -> None:
     click.echo(f"{folder}: {', '.join(made)}; for {LIFE.days} days")
 
 
+@main.group()
+def keys() -> None:
+    """Show and rotate the keys that sign access tokens."""
+
+
+@keys.command("list")
+@_data_dir
+def keys_list(data_dir: Path) -> None:
+    """Show the keys whose tokens are taken."""
+    from stack.commands.keys import list_keys
+
+    list_keys(data_dir)
+
+
+@keys.command("rotate")
+@click.option(
+    "--poll-seconds",
+    envvar="GAJI_JWT_KEYS_POLL_SECONDS",
+    type=click.FloatRange(0, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="How often the processes look at key files.",
+)
+@click.option(
+    "--token-seconds",
+    envvar="GAJI_ACCESS_TOKEN_SECONDS",
+    type=click.FloatRange(0, min_open=True),
+    default=900.0,
+    show_default=True,
+    help="How long access tokens live.",
+)
+@_data_dir
+def keys_rotate(poll_seconds: float, token_seconds: float, data_dir: Path) -> None:
+    """Have a new key sign, while the stack runs. Tokens of the old one are good until they expire."""
+    from stack.commands.keys import rotate_keys
+
+    rotate_keys(data_dir, poll_seconds, token_seconds)
+
+
 def gateway_url(url: str | None, data_dir: Path) -> str:
     """The gateway to talk to."""
     from stack.state import read_state

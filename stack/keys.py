@@ -1,31 +1,39 @@
-"""The key pair that signs access tokens."""
+"""The keys that sign access tokens: where a stack keeps them."""
 
 from pathlib import Path
 from typing import NamedTuple
 
-from stack.embedded.account import write_private
-
 
 class KeyFiles(NamedTuple):
-    """PEM files of an Ed25519 pair (RFC 8032)."""
+    """Files of Ed25519 keys (RFC 8032).
+
+    Attributes:
+        private: PEM of the key that signs.
+        public: PEM of its public half.
+        keys: JWK set (RFC 7517) of all public keys whose tokens are taken.
+        coming: PEM of the key that will sign, while a rotation is under way.
+    """
 
     private: Path
     public: Path
+    keys: Path
+    coming: Path
 
 
 def key_files(folder: Path) -> KeyFiles:
-    """The pair kept in a folder; made when there is none."""
+    """The keys kept in a folder; made where they are missing."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    files = KeyFiles(folder / "jwt-private.pem", folder / "jwt-public.pem")
-    if not (files.private.exists() and files.public.exists()):
+    files = files_in(folder)
+    if not all(path.exists() for path in (files.private, files.public, files.keys)):
         # Loaded when needed: most starts find the files.
-        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - see above
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - likewise
+        from stack.key_ring import make_missing  # noqa: PLC0415 - see above
 
-        key = Ed25519PrivateKey.generate()
-        encoding = serialization.Encoding.PEM
-        private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        public = key.public_key().public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
-        write_private(files.private, private.decode("ascii"))
-        write_private(files.public, public.decode("ascii"))
+        make_missing(files)
     return files
+
+
+def files_in(folder: Path) -> KeyFiles:
+    """Where the keys of a folder are, or would be."""
+    return KeyFiles(
+        folder / "jwt-private.pem", folder / "jwt-public.pem", folder / "jwt-keys.json", folder / "jwt-coming.pem"
+    )

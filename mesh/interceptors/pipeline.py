@@ -66,6 +66,8 @@ _OTHERS = "/grpc."
 _HEALTH = "/grpc.health."
 
 Around = Callable[[Call], AbstractContextManager[None]]
+Before = Callable[[Call], Awaitable[None] | None]
+"""What a call may have to wait for; None: nothing, as nearly always."""
 
 
 class Pipeline(grpc.aio.ServerInterceptor):
@@ -75,11 +77,18 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
     Args:
         arounds: what stands around each call.
+        before: what a call waits for first, if it must.
         authenticate: notes who has opened a call's connection. With it, nothing but health goes untouched.
     """
 
-    def __init__(self, arounds: Sequence[Around], authenticate: Callable[[Context], None] | None = None) -> None:
+    def __init__(
+        self,
+        arounds: Sequence[Around],
+        before: Before | None = None,
+        authenticate: Callable[[Context], None] | None = None,
+    ) -> None:
         self._arounds = tuple(arounds)
+        self._before = before
         self._authenticate = authenticate
         self._untouched = _OTHERS if authenticate is None else _HEALTH
 
@@ -112,8 +121,11 @@ class Pipeline(grpc.aio.ServerInterceptor):
     def _unary(self, method: str, inner: Unary, parse: Parse | None) -> Unary:
         async def run(request: Any, context: Context) -> Any:
             try:
+                call = self._call(method, context, streaming=False)
+                if self._before is not None and (wait := self._before(call)) is not None:
+                    await wait
                 with ExitStack() as stack:
-                    self._enter(stack, self._call(method, context, streaming=False))
+                    self._enter(stack, call)
                     return await inner(request if parse is None else parsed(parse, request), context)
             except MeshError as error:
                 await _abort(context, error)
@@ -141,6 +153,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
         Raises:
             MeshError: the call's end, when it is not OK.
         """
+        if self._before is not None and (wait := self._before(call)) is not None:
+            await wait
         with ExitStack() as stack:
             self._enter(stack, call)
             message = request if parse is None else parsed(parse, request)

@@ -39,6 +39,7 @@ CLIENT_HANDLED = Counter(
 CLIENT_SECONDS = Histogram(
     "grpc_client_handling_seconds", "From call to status.", _METHOD, buckets=LATENCY_BUCKETS, registry=REGISTRY
 )
+JWT_KEYS = Gauge("gaji_jwt_keys", "Keys that access tokens are verified with.", registry=REGISTRY)
 
 
 def split_method(path: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from gaji.jobs.v1 import job_service_pb2 as jobs_pb
 from gaji.search.v1 import search_service_pb2 as search_pb
 
 from mesh.client import open_channel
+from mesh.followed import FollowedFile, following
 from mesh.process import run, until_signal
 from mesh.server import MeshServer, open_server
 from mesh.streamlog import open_hub
@@ -18,13 +19,14 @@ from services.library.domain.library import Library
 from services.library.domain.passwords import Passwords
 from services.library.domain.progress import ProgressCodec
 from services.library.domain.removals import removing
-from services.library.domain.tokens import TokenIssuer, load_private_key
+from services.library.domain.tokens import TokenIssuer, parse_private_key
 from services.library.servicer import services
 from services.library.stores import open_stores
 
 _CACHE = cache_pb.DESCRIPTOR.services_by_name["CacheService"]
 _JOBS = jobs_pb.DESCRIPTOR.services_by_name["JobService"]
 _SEARCH = search_pb.DESCRIPTOR.services_by_name["SearchService"]
+_TICKETS = ("/gaji.library.v1.AuthService/RedeemStreamTicket",)
 
 
 @asynccontextmanager
@@ -36,8 +38,10 @@ async def open_library(settings: LibrarySettings) -> AsyncIterator[MeshServer]:
         ValueError: a key file holds no key.
     """
     async with AsyncExitStack() as stack:
-        key = await asyncio.to_thread(load_private_key, settings.jwt_private_key_file)
-        tokens = TokenIssuer(key, settings.access_token_seconds)
+        key = FollowedFile(settings.jwt_private_key_file, parse_private_key)
+        signing = await asyncio.to_thread(key.load)
+        tokens = TokenIssuer(signing, settings.access_token_seconds, settings.stream_ticket_seconds)
+        await stack.enter_async_context(following(key, tokens.sign_with, settings.jwt_keys_poll_seconds))
         stores = await stack.enter_async_context(open_stores(settings))
         to_cache = await stack.enter_async_context(open_channel(settings.cache_target, settings, [_CACHE]))
         cache = await stack.enter_async_context(open_cache(to_cache))
@@ -65,7 +69,9 @@ async def open_library(settings: LibrarySettings) -> AsyncIterator[MeshServer]:
             terms=settings.terms(),
         )
         await stack.enter_async_context(removing(stores.ingestion, search, settings.ingestion_poll_seconds))
-        server = await stack.enter_async_context(open_server(settings, services(library), name="library"))
+        server = await stack.enter_async_context(
+            open_server(settings, services(library), name="library", tickets=_TICKETS)
+        )
         # What would keep the server from stopping ends first.
         stack.callback(library.watching.end)
         stack.push_async_callback(library.ingestions.stop)

@@ -29,6 +29,10 @@ class LibrarySettings(MeshSettings):
     jwt_private_key_file: Path = Field(description="PEM of the Ed25519 key that signs access tokens")
     access_token_seconds: int = Field(15 * 60, gt=0, description="life of an access token")
     refresh_token_seconds: int = Field(30 * 24 * 3600, gt=0, description="life of a refresh token")
+    refresh_reuse_seconds: float = Field(
+        10.0, ge=0, le=60, description="how long a refresh token that was used is answered again as the first time"
+    )
+    stream_ticket_seconds: int = Field(60, gt=0, le=300, description="life of a stream ticket")
 
     novel_visibility: Visibility = Field(
         Visibility.PUBLIC,
@@ -57,4 +61,4 @@ class LibrarySettings(MeshSettings):
         policy = Policy(
             self.ingestion_lease_seconds, self.ingestion_timeout, self.ingestion_attempts, self.ingestion_backoff
         )
-        return Terms(self.refresh_token_seconds, self.novel_visibility, policy)
+        return Terms(self.refresh_token_seconds, self.refresh_reuse_seconds, self.novel_visibility, policy)

@@ -87,6 +87,30 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Rotation:
+    """What came of exchanging a refresh token.
+
+    Attributes:
+        user, session_id: what goes on; None: the token is worth nothing.
+        nonce: what the next token was made with.
+        reused: whether the token had been used before.
+    """
+
+    user: User | None = None
+    session_id: UUID | None = None
+    nonce: bytes = b""
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A session that ended before its time."""
+
+    session_id: UUID
+    revoked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Novel:
     """A novel without its text."""
 

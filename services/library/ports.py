@@ -24,6 +24,8 @@ from services.library.models import (
     Progress,
     Reply,
     ReplyRecord,
+    Revocation,
+    Rotation,
     Scenario,
     User,
 )
@@ -61,30 +63,39 @@ class UserStore(Protocol):
     async def update(self, user_id: UUID, display_name: str | None) -> User | None:
         """Changes what is not None."""
 
-    async def open_session(self, user_id: UUID, token_hash: bytes, seconds: int) -> None:
+    async def open_session(self, user_id: UUID, session_id: UUID, token_hash: bytes, seconds: int) -> None:
         """Begins a family of refresh tokens with its first, and drops the user's expired ones.
 
         Raises:
             Unauthenticated: there is no such user.
         """
 
-    async def rotate(self, token_hash: bytes, next_hash: bytes, seconds: int) -> "Rotation":
-        """Exchanges a refresh token for the next of its family. A token used before revokes the family."""
+    async def rotate(
+        self, token_hash: bytes, next_hash: bytes, nonce: bytes, seconds: int, reuse_seconds: float
+    ) -> Rotation:
+        """Exchanges a refresh token for the next of its family.
+
+        A token used before revokes the family, but for ``reuse_seconds`` after its use: then it is answered as the
+        first time, with the nonce that the next one was made with.
+        """
 
     async def close_session(self, token_hash: bytes) -> None:
         """Revokes the family of a refresh token; an unknown one is no mistake."""
 
+    async def revoke(self, user_id: UUID, session_id: UUID) -> None:
+        """Revokes a session of a user; an unknown one is no mistake."""
 
-class Rotation(Protocol):
-    """What came of exchanging a refresh token."""
+    async def revocations(
+        self, since: datetime | None, after: Key | None, limit: int, seconds: float
+    ) -> tuple[Sequence[Revocation], datetime]:
+        """The sessions revoked within ``seconds``, the first first, and the store's time.
 
-    @property
-    def user(self) -> User | None:
-        """Whose session goes on; None: the token is worth nothing."""
-
-    @property
-    def reused(self) -> bool:
-        """Whether the token had been used before."""
+        Args:
+            since: the time of an earlier listing; what it may have missed comes again.
+            after: the last of the page before.
+            limit: how many at most.
+            seconds: how long a revocation is of interest.
+        """
 
 
 class NovelStore(Protocol):

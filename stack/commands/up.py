@@ -140,7 +140,8 @@ async def _children(
     secrets_dir, logs = data_dir / "secrets", data_dir / "logs"
     keys = await asyncio.to_thread(key_files, secrets_dir)
     variables = {
-        "GAJI_JWT_PUBLIC_KEY_FILE": str(keys.public),
+        "GAJI_JWT_KEYS_FILE": str(keys.keys),
+        "GAJI_JWT_PUBLIC_KEY_FILE": "",  # a key of its own, which no rotation would take away
         "GAJI_JWT_PRIVATE_KEY_FILE": str(keys.private),
     }
     stores: list[Child] = []

@@ -119,6 +119,7 @@ async def prepare_postgres(
         "unix_socket_directories": "",
         "max_connections": "200",
         "hba_file": str(rules),
+        "log_error_verbosity": "terse",  # the detail of a duplicate tells whose address it is
         **(options or {}),
     }
     program = Program(

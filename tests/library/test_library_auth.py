@@ -161,7 +161,12 @@ async def test_login_names_what_is_missing(library: LibraryClient) -> None:
     assert set(caught.value.fields) == {"email", "password"}
 
 
-async def test_refresh_rotates_and_reuse_ends_the_family(library: LibraryClient) -> None:
+async def test_refresh_rotates_and_reuse_ends_the_family(open_client: OpenLibrary) -> None:
+    async with open_client(refresh_reuse_seconds=0) as library:
+        await _reuse(library)
+
+
+async def _reuse(library: LibraryClient) -> None:
     first = await register(library)
     elsewhere = await login(library)
     second = await refresh(library, first.refresh_token)

@@ -18,7 +18,7 @@ from services.library.config import LibrarySettings
 from services.library.stores import open_stores
 from services.library.stores.address import tls
 from services.library.stores.database import Database, open_database
-from services.library.stores.migrate import _config, migrate
+from services.library.stores.migrate import _config, _revisions, migrate
 from tests.library.conftest import LibraryClient, OpenLibrary
 
 Settings = Callable[..., LibrarySettings]
@@ -106,7 +106,7 @@ SELECT * FROM branch;
 async def test_messages_become_one_branch_and_back(postgres_url: str) -> None:
     await run(postgres_url, await asyncio.to_thread(script, "0001"))
     await run(postgres_url, BEFORE_BRANCHES)
-    await migrate(postgres_url)
+    await run(postgres_url, await asyncio.to_thread(script, "0001:0002"))
     await run(postgres_url, BRANCHES)
     lines = await fetch(postgres_url, "SELECT content FROM branches ORDER BY conversation_id, position")
     assert lines == [f"Line {number}" for number in range(4)] * 2
@@ -119,7 +119,7 @@ async def test_messages_become_one_branch_and_back(postgres_url: str) -> None:
     await run(postgres_url, await asyncio.to_thread(script, "0002:0001", down=True))
     kept = await fetch(postgres_url, "SELECT position || ' ' || content || ' ' || status FROM messages")
     assert kept == ["0 Line 0 failed"] * 2, "what follows a message goes with it"
-    assert await migrate(postgres_url) == "0002"
+    assert await migrate(postgres_url) == (await asyncio.to_thread(_revisions))[1]
 
 
 async def test_every_foreign_key_has_an_index(postgres_url: str) -> None:

@@ -7,11 +7,12 @@ from uuid import UUID, uuid4
 import email_validator
 
 from mesh.errors import Unauthenticated
+from mesh.identity import Identity
 from mesh.validation import Violations
 from services.library.domain.errors import unknown_user
 from services.library.domain.passwords import Passwords
 from services.library.domain.reads import Reads
-from services.library.domain.tokens import TokenIssuer, new_secret, secret_hash
+from services.library.domain.tokens import TokenIssuer, new_nonce, new_secret, secret_hash, successor
 from services.library.models import User
 from services.library.ports import UserStore
 
@@ -44,13 +45,21 @@ class Accounts:
     """Opens, continues and ends sessions."""
 
     def __init__(
-        self, users: UserStore, passwords: Passwords, tokens: TokenIssuer, reads: Reads, refresh_seconds: int
+        self,
+        users: UserStore,
+        passwords: Passwords,
+        tokens: TokenIssuer,
+        reads: Reads,
+        refresh_seconds: int,
+        *,
+        reuse_seconds: float,
     ) -> None:
         self._users = users
         self._passwords = passwords
         self._tokens = tokens
         self._reads = reads
         self._refresh_seconds = refresh_seconds
+        self._reuse_seconds = reuse_seconds
 
     async def register(self, email: str, password: str, display_name: str, guest_id: UUID | None) -> Session:
         """Makes an account.
@@ -117,24 +126,36 @@ class Accounts:
     async def refresh(self, refresh_token: str) -> Session:
         """Exchanges a refresh token for a new session.
 
+        The same token may come again for some seconds: two tabs share it, and answers get lost. It is answered with the
+        same refresh token as the first time, so that the family stays one line and a thief's use of it still shows.
+
         Raises:
             Unauthenticated: the token is missing, unknown, expired, revoked, or used before: then its whole family
                 of sessions is ended, for either its owner or a thief has used it.
         """
         if not refresh_token:
             raise _refused("is missing; sign in again", "REFRESH_TOKEN_MISSING")
-        secret = new_secret()
-        rotation = await self._users.rotate(secret_hash(refresh_token), secret_hash(secret), self._refresh_seconds)
+        nonce = new_nonce()
+        next_hash = secret_hash(successor(refresh_token, nonce))
+        rotation = await self._users.rotate(
+            secret_hash(refresh_token), next_hash, nonce, self._refresh_seconds, self._reuse_seconds
+        )
         if rotation.reused:
             raise _refused("was used before, so its session is ended; sign in again", "REFRESH_TOKEN_REUSED")
-        if rotation.user is None:
+        if rotation.user is None or rotation.session_id is None:
             raise _refused("is unknown, expired or revoked; sign in again", "REFRESH_TOKEN_INVALID")
-        return self._session(rotation.user, secret)
+        return self._session(rotation.user, rotation.session_id, successor(refresh_token, rotation.nonce))
 
-    async def logout(self, refresh_token: str) -> None:
-        """Ends the session of a refresh token; without one there is nothing to end."""
+    async def logout(self, refresh_token: str, caller: Identity | None) -> None:
+        """Ends the sessions of a refresh token and of the caller; without either there is nothing to end."""
         if refresh_token:
             await self._users.close_session(secret_hash(refresh_token))
+        if caller is not None and caller.session_id:
+            try:
+                user_id, session_id = UUID(caller.user_id), UUID(caller.session_id)
+            except ValueError:
+                return  # it is none of ours
+            await self._users.revoke(user_id, session_id)
 
     async def profile(self, user_id: UUID) -> User:
         """The caller.
@@ -165,12 +186,13 @@ class Accounts:
         return user
 
     async def _open(self, user: User) -> Session:
-        secret = new_secret()
-        await self._users.open_session(user.user_id, secret_hash(secret), self._refresh_seconds)
-        return self._session(user, secret)
+        secret, session_id = new_secret(), uuid4()
+        await self._users.open_session(user.user_id, session_id, secret_hash(secret), self._refresh_seconds)
+        return self._session(user, session_id, secret)
 
-    def _session(self, user: User, secret: str) -> Session:
-        return Session(user, self._tokens.issue(user), self._tokens.seconds, secret, self._refresh_seconds)
+    def _session(self, user: User, session_id: UUID, secret: str) -> Session:
+        access_token = self._tokens.issue(user, session_id)
+        return Session(user, access_token, self._tokens.seconds, secret, self._refresh_seconds)
 
 
 def _refused(what: str, reason: str) -> Unauthenticated:

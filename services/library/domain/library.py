@@ -13,6 +13,7 @@ from services.library.domain.progress import ProgressHub
 from services.library.domain.reads import Reads
 from services.library.domain.replies import Replies
 from services.library.domain.scenarios import Scenarios
+from services.library.domain.sessions import Sessions
 from services.library.domain.tokens import TokenIssuer
 from services.library.domain.watching import Watching
 from services.library.domain.writers import Writers
@@ -27,11 +28,13 @@ class Terms:
 
     Attributes:
         refresh_token_seconds: life of a refresh token.
+        refresh_reuse_seconds: how long one that was used is answered as the first time.
         novel_visibility: who sees a novel whose maker did not say.
         ingestion: how ingestions are gone about.
     """
 
     refresh_token_seconds: int
+    refresh_reuse_seconds: float
     novel_visibility: Visibility
     ingestion: Policy
 
@@ -52,7 +55,15 @@ class Library:
         terms: Terms,
     ) -> None:
         self.reads = Reads(cache, stores.users, stores.novels, stores.scenarios)
-        self.accounts = Accounts(stores.users, passwords, tokens, self.reads, terms.refresh_token_seconds)
+        self.accounts = Accounts(
+            stores.users,
+            passwords,
+            tokens,
+            self.reads,
+            terms.refresh_token_seconds,
+            reuse_seconds=terms.refresh_reuse_seconds,
+        )
+        self.sessions = Sessions(stores.users, tokens)
         self.novels = Novels(stores.novels, stores.ingestion, self.reads, search, jobs, default=terms.novel_visibility)
         writers = Writers(hub)
         attempts = Attempts(stores.ingestion, search, self.reads, terms.ingestion)

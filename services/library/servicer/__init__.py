@@ -26,7 +26,7 @@ def services(library: Library) -> Sequence[Service]:
     return [
         Service(
             auth.DESCRIPTOR.services_by_name["AuthService"],
-            AuthServicer(library.accounts),
+            AuthServicer(library.accounts, library.sessions),
             auth_rpc.add_AuthServiceServicer_to_server,
         ),
         Service(

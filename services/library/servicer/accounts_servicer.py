@@ -10,14 +10,16 @@ from gaji.library.v1 import user_service_pb2_grpc as users_rpc
 from mesh import identity
 from mesh.interceptors.pipeline import Context
 from services.library.domain.accounts import Accounts
+from services.library.domain.sessions import Sessions
 from services.library.servicer import wire
 
 
 class AuthServicer(auth_rpc.AuthServiceServicer):
     """`gaji.library.v1.AuthService`."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, sessions: Sessions) -> None:
         self._accounts = accounts
+        self._sessions = sessions
 
     async def Register(self, request: auth.RegisterRequest, context: Context) -> auth.RegisterResponse:
         who = identity.current()
@@ -38,8 +40,30 @@ class AuthServicer(auth_rpc.AuthServiceServicer):
         return auth.RefreshTokenResponse(session=wire.session(session))
 
     async def Logout(self, request: auth.LogoutRequest, context: Context) -> auth.LogoutResponse:
-        await self._accounts.logout(request.refresh_token)
+        await self._accounts.logout(request.refresh_token, identity.current())
         return auth.LogoutResponse()
+
+    async def CreateStreamTicket(
+        self, request: auth.CreateStreamTicketRequest, context: Context
+    ) -> auth.CreateStreamTicketResponse:
+        ticket, seconds = self._sessions.ticket(identity.require())
+        return auth.CreateStreamTicketResponse(ticket=ticket, expires_in=seconds)
+
+    async def RedeemStreamTicket(
+        self, request: auth.RedeemStreamTicketRequest, context: Context
+    ) -> auth.RedeemStreamTicketResponse:
+        return auth.RedeemStreamTicketResponse(access_token=self._sessions.redeem(identity.require()))
+
+    async def ListRevocations(
+        self, request: auth.ListRevocationsRequest, context: Context
+    ) -> auth.ListRevocationsResponse:
+        since = wire.moment("since", request.since) if request.HasField("since") else None
+        page = await self._sessions.revocations(since, request.page_size, request.page_token)
+        return auth.ListRevocationsResponse(
+            revocations=[wire.revocation(each, self._sessions.forgotten_at(each)) for each in page.listed],
+            next_page_token=page.next_page_token,
+            as_of=wire.timestamp(page.as_of),
+        )
 
 
 class UserServicer(users_rpc.UserServiceServicer):

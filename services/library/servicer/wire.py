@@ -1,6 +1,6 @@
 """Domain values as messages of the contract, and back."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from gaji.gateway.v1 import stream_events_pb2 as events
@@ -27,6 +27,7 @@ from services.library.models import (
     Novel,
     Progress,
     ReplyRecord,
+    Revocation,
     Role,
     Scenario,
     User,
@@ -121,6 +122,11 @@ def session(value: Session) -> auth.Session:
     )
 
 
+def revocation(value: Revocation, expire_time: datetime) -> auth.Revocation:
+    """A session that ended before its time."""
+    return auth.Revocation(session_id=str(value.session_id), expire_time=timestamp(expire_time))
+
+
 def user(value: User) -> users.User:
     """A reader."""
     return users.User(
@@ -128,7 +134,7 @@ def user(value: User) -> users.User:
         email=value.email,
         display_name=value.display_name,
         guest=value.guest,
-        created_at=_time(value.created_at),
+        created_at=timestamp(value.created_at),
     )
 
 
@@ -147,8 +153,8 @@ def novel(value: Novel) -> novels.Novel:
         passages=value.passages,
         characters=value.characters,
         failure=failure(value.failure) if value.failure else None,
-        created_at=_time(value.created_at),
-        updated_at=_time(value.updated_at),
+        created_at=timestamp(value.created_at),
+        updated_at=timestamp(value.updated_at),
     )
 
 
@@ -163,8 +169,8 @@ def scenario(value: Scenario) -> scenarios.Scenario:
         passage_ids=map(str, value.passage_ids),
         visibility=_VISIBILITY[value.visibility],
         until_chapter=value.until_chapter,
-        created_at=_time(value.created_at),
-        updated_at=_time(value.updated_at),
+        created_at=timestamp(value.created_at),
+        updated_at=timestamp(value.updated_at),
     )
 
 
@@ -180,8 +186,8 @@ def conversation(value: Conversation) -> conversations.Conversation:
         status=_CONVERSATION[value.status],
         message_count=value.message_count,
         last_message=value.last_message,
-        created_at=_time(value.created_at),
-        updated_at=_time(value.updated_at),
+        created_at=timestamp(value.created_at),
+        updated_at=timestamp(value.updated_at),
         head_message_id=str(value.head_id or ""),
         forked_from_id=str(value.forked_from_id or ""),
     )
@@ -196,7 +202,7 @@ def message(value: Message) -> conversations.Message:
         content=value.content,
         status=_MESSAGE[value.status],
         record=_record(value.record) if value.record else None,
-        created_at=_time(value.created_at),
+        created_at=timestamp(value.created_at),
         parent_id=str(value.parent_id or ""),
         alternatives=value.alternatives,
         alternative=value.alternative,
@@ -264,7 +270,23 @@ def _record(value: ReplyRecord) -> conversations.ReplyRecord:
     )
 
 
-def _time(moment: datetime) -> Timestamp:
+def moment(name: str, value: Timestamp) -> datetime:
+    """A field's time.
+
+    Raises:
+        InvalidArgument: it is none.
+    """
+    try:
+        return value.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        check = Violations()
+        check.add(name, "is no time; give the time that an answer gave")
+        check.raise_if_any()
+        raise
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """A time on the wire."""
     stamp = Timestamp()
     stamp.FromDatetime(moment)
     return stamp

@@ -1,22 +1,18 @@
 """Users and their sessions."""
 
-from dataclasses import dataclass
-from uuid import UUID, uuid4
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 
 from services.library.domain.errors import email_taken, unknown_user
-from services.library.models import User
+from services.library.models import Revocation, Rotation, User
 from services.library.stores import rows
 from services.library.stores.database import Database
 
-
-@dataclass(frozen=True, slots=True)
-class Exchanged:
-    """What came of exchanging a refresh token; the port `Rotation`."""
-
-    user: User | None = None
-    reused: bool = False
+# A transaction's now() is that of its beginning: what a listing did not see yet may be this much older than it.
+_LATE_SECONDS = 35.0
 
 
 class PostgresUsers:
@@ -92,9 +88,8 @@ class PostgresUsers:
             )
         return rows.user(row) if row else None
 
-    async def open_session(self, user_id: UUID, token_hash: bytes, seconds: int) -> None:
+    async def open_session(self, user_id: UUID, session_id: UUID, token_hash: bytes, seconds: int) -> None:
         """Begins a family of refresh tokens with its first, and drops the user's expired ones."""
-        session_id = uuid4()
         with rows.parents({"sessions_user": unknown_user()}):
             async with self._database.transaction("users.open_session") as connection:
                 await connection.execute("DELETE FROM sessions WHERE user_id = $1 AND expires_at < now()", user_id)
@@ -113,7 +108,9 @@ class PostgresUsers:
                     float(seconds),
                 )
 
-    async def rotate(self, token_hash: bytes, next_hash: bytes, seconds: int) -> Exchanged:
+    async def rotate(
+        self, token_hash: bytes, next_hash: bytes, nonce: bytes, seconds: int, reuse_seconds: float
+    ) -> Rotation:
         """Exchanges a refresh token for the next of its family. A token used before revokes the family."""
         async with self._database.transaction("users.rotate") as connection:
             # The family's row is locked first, so that of two uses at the same moment one is the second.
@@ -127,18 +124,32 @@ class PostgresUsers:
                 token_hash,
             )
             token = await connection.fetchrow(
-                "SELECT used_at, expires_at < now() AS expired FROM refresh_tokens WHERE token_hash = $1", token_hash
+                # Of two at the same moment the second began before the first was done; hence the clock.
+                """
+                SELECT used_at, expires_at < now() AS expired, next_nonce,
+                       used_at > clock_timestamp() - make_interval(secs => $2) AS just_used
+                FROM refresh_tokens WHERE token_hash = $1
+                """,
+                token_hash,
+                float(reuse_seconds),
             )
             if row is None or token is None or row["revoked_at"] is not None:
-                return Exchanged()
+                return Rotation()
+            session_id: UUID = row["session_id"]
             if token["used_at"] is not None:
+                if token["just_used"] and token["next_nonce"] is not None:
+                    return Rotation(rows.user(row), session_id, token["next_nonce"])
                 await connection.execute(
-                    "UPDATE sessions SET revoked_at = now() WHERE session_id = $1", row["session_id"]
+                    "UPDATE sessions SET revoked_at = clock_timestamp() WHERE session_id = $1", session_id
                 )
-                return Exchanged(reused=True)
+                return Rotation(reused=True)
             if token["expired"]:
-                return Exchanged()
-            await connection.execute("UPDATE refresh_tokens SET used_at = now() WHERE token_hash = $1", token_hash)
+                return Rotation()
+            await connection.execute(
+                "UPDATE refresh_tokens SET used_at = clock_timestamp(), next_nonce = $2 WHERE token_hash = $1",
+                token_hash,
+                nonce,
+            )
             await connection.execute(
                 """
                 WITH session AS (
@@ -148,19 +159,54 @@ class PostgresUsers:
                 INSERT INTO refresh_tokens (token_hash, session_id, expires_at)
                 SELECT $2, session_id, expires_at FROM session
                 """,
-                row["session_id"],
+                session_id,
                 next_hash,
                 float(seconds),
             )
-            return Exchanged(rows.user(row))
+            return Rotation(rows.user(row), session_id, nonce)
 
     async def close_session(self, token_hash: bytes) -> None:
         """Revokes the family of a refresh token."""
         async with self._database.connection("users.close_session") as connection:
             await connection.execute(
                 """
-                UPDATE sessions SET revoked_at = coalesce(revoked_at, now())
+                UPDATE sessions SET revoked_at = coalesce(revoked_at, clock_timestamp())
                 WHERE session_id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1)
                 """,
                 token_hash,
             )
+
+    async def revoke(self, user_id: UUID, session_id: UUID) -> None:
+        """Revokes a session of a user."""
+        async with self._database.connection("users.revoke") as connection:
+            await connection.execute(
+                """
+                UPDATE sessions SET revoked_at = coalesce(revoked_at, clock_timestamp())
+                WHERE session_id = $1 AND user_id = $2
+                """,
+                session_id,
+                user_id,
+            )
+
+    async def revocations(
+        self, since: datetime | None, after: tuple[datetime, UUID] | None, limit: int, seconds: float
+    ) -> tuple[Sequence[Revocation], datetime]:
+        """The sessions that were revoked, the first first, and the time of the listing."""
+        async with self._database.connection("users.revocations") as connection:
+            found = await connection.fetch(
+                """
+                SELECT session_id, revoked_at, now() AS as_of
+                FROM (SELECT 1) AS one LEFT JOIN sessions ON revoked_at >= greatest(
+                    now() - make_interval(secs => $4), $1::timestamptz - make_interval(secs => $5)
+                ) AND ($2::timestamptz IS NULL OR (revoked_at, session_id) > ($2, $3::uuid))
+                ORDER BY revoked_at, session_id LIMIT $6
+                """,
+                since,
+                after[0] if after else None,
+                after[1] if after else None,
+                float(seconds),
+                _LATE_SECONDS,
+                limit,
+            )
+        listed = [Revocation(row["session_id"], row["revoked_at"]) for row in found if row["session_id"] is not None]
+        return listed, found[0]["as_of"]

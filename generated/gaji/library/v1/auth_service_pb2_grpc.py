@@ -60,6 +60,21 @@ class AuthServiceStub:
                 request_serializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
                 response_deserializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
                 _registered_method=True)
+        self.CreateStreamTicket = channel.unary_unary(
+                '/gaji.library.v1.AuthService/CreateStreamTicket',
+                request_serializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.CreateStreamTicketRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.CreateStreamTicketResponse.FromString,
+                _registered_method=True)
+        self.RedeemStreamTicket = channel.unary_unary(
+                '/gaji.library.v1.AuthService/RedeemStreamTicket',
+                request_serializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.RedeemStreamTicketRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.RedeemStreamTicketResponse.FromString,
+                _registered_method=True)
+        self.ListRevocations = channel.unary_unary(
+                '/gaji.library.v1.AuthService/ListRevocations',
+                request_serializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.ListRevocationsRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.ListRevocationsResponse.FromString,
+                _registered_method=True)
 
 
 class AuthServiceServicer:
@@ -88,14 +103,39 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RefreshToken(self, request, context):
-        """Exchanges a refresh token for a new session. A token used twice ends its whole family of sessions.
+        """Exchanges a refresh token for a new session. A token used twice ends its whole family of sessions; only within the
+        first 10 s, so that two tabs or a lost answer do no harm, the same answer is given again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Logout(self, request, context):
-        """Ends the session that a refresh token belongs to. Idempotent.
+        """Ends the session that a refresh token belongs to, and that of the caller's access token. Its access tokens are
+        refused and its streams ended within seconds. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateStreamTicket(self, request, context):
+        """Sells a ticket for EventSource, which can send no header and, from a page of another origin, no cookie: it goes into
+        the query parameter `ticket` of GET routes that stream, and opens nothing else. A stream ends with the access token
+        that the ticket was bought with. Who reconnects later than `expires_in` gets 401 and buys another one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RedeemStreamTicket(self, request, context):
+        """For the gateway: a token for calls between rooms, for the ticket that the call bears as its token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRevocations(self, request, context):
+        """For the gateway: the sessions that ended before their time, as long as access tokens of theirs may be about.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -128,6 +168,21 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.Logout,
                     request_deserializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.LogoutRequest.FromString,
                     response_serializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.LogoutResponse.SerializeToString,
+            ),
+            'CreateStreamTicket': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateStreamTicket,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.CreateStreamTicketRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.CreateStreamTicketResponse.SerializeToString,
+            ),
+            'RedeemStreamTicket': grpc.unary_unary_rpc_method_handler(
+                    servicer.RedeemStreamTicket,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.RedeemStreamTicketRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.RedeemStreamTicketResponse.SerializeToString,
+            ),
+            'ListRevocations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRevocations,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.ListRevocationsRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_auth__service__pb2.ListRevocationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +321,87 @@ class AuthService:
             '/gaji.library.v1.AuthService/Logout',
             gaji_dot_library_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
             gaji_dot_library_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateStreamTicket(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.AuthService/CreateStreamTicket',
+            gaji_dot_library_dot_v1_dot_auth__service__pb2.CreateStreamTicketRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_auth__service__pb2.CreateStreamTicketResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RedeemStreamTicket(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.AuthService/RedeemStreamTicket',
+            gaji_dot_library_dot_v1_dot_auth__service__pb2.RedeemStreamTicketRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_auth__service__pb2.RedeemStreamTicketResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRevocations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.AuthService/ListRevocations',
+            gaji_dot_library_dot_v1_dot_auth__service__pb2.ListRevocationsRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_auth__service__pb2.ListRevocationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,9 +40,22 @@ class AuthServiceStub:
     CreateGuest: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.CreateGuestRequest, _auth_service_pb2.CreateGuestResponse]
     """Opens a session for a new guest."""
     RefreshToken: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshTokenRequest, _auth_service_pb2.RefreshTokenResponse]
-    """Exchanges a refresh token for a new session. A token used twice ends its whole family of sessions."""
+    """Exchanges a refresh token for a new session. A token used twice ends its whole family of sessions; only within the
+    first 10 s, so that two tabs or a lost answer do no harm, the same answer is given again.
+    """
     Logout: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]
-    """Ends the session that a refresh token belongs to. Idempotent."""
+    """Ends the session that a refresh token belongs to, and that of the caller's access token. Its access tokens are
+    refused and its streams ended within seconds. Idempotent.
+    """
+    CreateStreamTicket: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.CreateStreamTicketRequest, _auth_service_pb2.CreateStreamTicketResponse]
+    """Sells a ticket for EventSource, which can send no header and, from a page of another origin, no cookie: it goes into
+    the query parameter `ticket` of GET routes that stream, and opens nothing else. A stream ends with the access token
+    that the ticket was bought with. Who reconnects later than `expires_in` gets 401 and buys another one.
+    """
+    RedeemStreamTicket: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RedeemStreamTicketRequest, _auth_service_pb2.RedeemStreamTicketResponse]
+    """For the gateway: a token for calls between rooms, for the ticket that the call bears as its token."""
+    ListRevocations: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ListRevocationsRequest, _auth_service_pb2.ListRevocationsResponse]
+    """For the gateway: the sessions that ended before their time, as long as access tokens of theirs may be about."""
 
 @_typing.type_check_only
 class AuthServiceAsyncStub(AuthServiceStub):
@@ -56,9 +69,22 @@ class AuthServiceAsyncStub(AuthServiceStub):
     CreateGuest: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.CreateGuestRequest, _auth_service_pb2.CreateGuestResponse]  # type: ignore[assignment]
     """Opens a session for a new guest."""
     RefreshToken: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshTokenRequest, _auth_service_pb2.RefreshTokenResponse]  # type: ignore[assignment]
-    """Exchanges a refresh token for a new session. A token used twice ends its whole family of sessions."""
+    """Exchanges a refresh token for a new session. A token used twice ends its whole family of sessions; only within the
+    first 10 s, so that two tabs or a lost answer do no harm, the same answer is given again.
+    """
     Logout: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]  # type: ignore[assignment]
-    """Ends the session that a refresh token belongs to. Idempotent."""
+    """Ends the session that a refresh token belongs to, and that of the caller's access token. Its access tokens are
+    refused and its streams ended within seconds. Idempotent.
+    """
+    CreateStreamTicket: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.CreateStreamTicketRequest, _auth_service_pb2.CreateStreamTicketResponse]  # type: ignore[assignment]
+    """Sells a ticket for EventSource, which can send no header and, from a page of another origin, no cookie: it goes into
+    the query parameter `ticket` of GET routes that stream, and opens nothing else. A stream ends with the access token
+    that the ticket was bought with. Who reconnects later than `expires_in` gets 401 and buys another one.
+    """
+    RedeemStreamTicket: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RedeemStreamTicketRequest, _auth_service_pb2.RedeemStreamTicketResponse]  # type: ignore[assignment]
+    """For the gateway: a token for calls between rooms, for the ticket that the call bears as its token."""
+    ListRevocations: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ListRevocationsRequest, _auth_service_pb2.ListRevocationsResponse]  # type: ignore[assignment]
+    """For the gateway: the sessions that ended before their time, as long as access tokens of theirs may be about."""
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """Accounts and sessions. An access token lives minutes; a refresh token is used once and replaced."""
@@ -93,7 +119,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.RefreshTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.RefreshTokenResponse, _abc.Awaitable[_auth_service_pb2.RefreshTokenResponse]]:
-        """Exchanges a refresh token for a new session. A token used twice ends its whole family of sessions."""
+        """Exchanges a refresh token for a new session. A token used twice ends its whole family of sessions; only within the
+        first 10 s, so that two tabs or a lost answer do no harm, the same answer is given again.
+        """
 
     @_abc_1.abstractmethod
     def Logout(
@@ -101,6 +129,35 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.LogoutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.LogoutResponse, _abc.Awaitable[_auth_service_pb2.LogoutResponse]]:
-        """Ends the session that a refresh token belongs to. Idempotent."""
+        """Ends the session that a refresh token belongs to, and that of the caller's access token. Its access tokens are
+        refused and its streams ended within seconds. Idempotent.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateStreamTicket(
+        self,
+        request: _auth_service_pb2.CreateStreamTicketRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.CreateStreamTicketResponse, _abc.Awaitable[_auth_service_pb2.CreateStreamTicketResponse]]:
+        """Sells a ticket for EventSource, which can send no header and, from a page of another origin, no cookie: it goes into
+        the query parameter `ticket` of GET routes that stream, and opens nothing else. A stream ends with the access token
+        that the ticket was bought with. Who reconnects later than `expires_in` gets 401 and buys another one.
+        """
+
+    @_abc_1.abstractmethod
+    def RedeemStreamTicket(
+        self,
+        request: _auth_service_pb2.RedeemStreamTicketRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.RedeemStreamTicketResponse, _abc.Awaitable[_auth_service_pb2.RedeemStreamTicketResponse]]:
+        """For the gateway: a token for calls between rooms, for the ticket that the call bears as its token."""
+
+    @_abc_1.abstractmethod
+    def ListRevocations(
+        self,
+        request: _auth_service_pb2.ListRevocationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.ListRevocationsResponse, _abc.Awaitable[_auth_service_pb2.ListRevocationsResponse]]:
+        """For the gateway: the sessions that ended before their time, as long as access tokens of theirs may be about."""
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
