@@ -68,6 +68,7 @@ async def open_library(settings: LibrarySettings) -> AsyncIterator[MeshServer]:
         server = await stack.enter_async_context(open_server(settings, services(library), name="library"))
         # What would keep the server from stopping ends first.
         stack.callback(library.watching.end)
+        stack.push_async_callback(library.keeping.stop)
         stack.push_async_callback(library.ingestions.stop)
         yield server
 

@@ -18,7 +18,7 @@ from mesh.errors import MeshError, NotFound, translated
 from mesh.read_through import CacheContended, CacheHit, CacheLease, ReadThrough
 from mesh.streams import opened
 from mesh.telemetry.logs import get_logger
-from services.library.models import Character, IngestionSummary, Novel, Progress, Visibility
+from services.library.models import Character, IngestionSummary, Novel, Progress, StoredPassage, Visibility
 
 log = get_logger(__name__)
 
@@ -55,29 +55,60 @@ class GrpcSearch:
                         yield Progress(event.progress.progress, event.progress.stage, event.progress.message)
                     elif event.WhichOneof("event") == "complete":
                         done = event.complete
-                        yield IngestionSummary(done.language, done.words, done.chapters, done.passages, done.characters)
+                        yield IngestionSummary(
+                            done.language,
+                            done.words,
+                            done.chapters,
+                            done.passages,
+                            done.characters,
+                            [_stored(passage) for passage in done.default_passages],
+                        )
 
     async def find_passages(
         self, novel_id: UUID, query: str, top_k: int, until_chapter: int | None, timeout: float
-    ) -> Sequence[UUID]:
-        """The ids of the passages that fit a query, best first."""
+    ) -> Sequence[StoredPassage]:
+        """The passages that fit a query, best first."""
         request = search_pb.SearchPassagesRequest(
             novel_id=str(novel_id), query=query, top_k=top_k, until_chapter=until_chapter
         )
         with translated("search"):
             response = await self._stub.SearchPassages(request, timeout=timeout)
-        return [UUID(passage.id) for passage in response.passages]
+        return [_stored(passage) for passage in response.passages]
 
     async def known_passages(
         self, novel_id: UUID, passage_ids: Sequence[UUID], until_chapter: int | None
-    ) -> Sequence[UUID]:
+    ) -> Sequence[StoredPassage]:
         """Those of the passages that the novel has."""
         request = search_pb.GetPassagesRequest(
             novel_id=str(novel_id), passage_ids=map(str, passage_ids), until_chapter=until_chapter
         )
         with translated("search"):
             response = await self._stub.GetPassages(request)
-        return [UUID(passage.id) for passage in response.passages]
+        return [_stored(passage) for passage in response.passages]
+
+    async def default_passages(self, novel_id: UUID, title: str, most: int) -> Sequence[StoredPassage]:
+        """Passages of a novel that show its main characters, in its order; of one without any, those near its title."""
+        with translated("search"):
+            characters = await self._stub.ListCharacters(
+                search_pb.ListCharactersRequest(novel_id=str(novel_id), page_size=most)
+            )
+            # The best of each character first.
+            longest = max((len(one.passage_ids) for one in characters.characters), default=0)
+            ids = [
+                one.passage_ids[rank]
+                for rank in range(longest)
+                for one in characters.characters
+                if rank < len(one.passage_ids)
+            ]
+            if ids:
+                response = await self._stub.GetPassages(
+                    search_pb.GetPassagesRequest(novel_id=str(novel_id), passage_ids=list(dict.fromkeys(ids))[:most])
+                )
+                found = response.passages
+            else:
+                request = search_pb.SearchPassagesRequest(novel_id=str(novel_id), query=title, top_k=most)
+                found = (await self._stub.SearchPassages(request)).passages
+        return [_stored(passage) for passage in sorted(found, key=lambda passage: passage.position)]
 
     async def character(self, character_id: UUID) -> Character | None:
         """A character of a novel that the caller sees."""
@@ -93,6 +124,10 @@ class GrpcSearch:
         """Removes a novel's passages and characters; idempotent."""
         with translated("search"):
             await self._stub.DeleteNovel(search_pb.DeleteNovelRequest(novel_id=str(novel_id)), timeout=_REMOVE_SECONDS)
+
+
+def _stored(passage: search_pb.Passage) -> StoredPassage:
+    return StoredPassage(UUID(passage.id), passage.content.replace("\0", ""), passage.chapter)
 
 
 class GrpcCache:

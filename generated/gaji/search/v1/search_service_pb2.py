@@ -27,7 +27,7 @@ from gaji.gateway.v1 import stream_events_pb2 as gaji_dot_gateway_dot_v1_dot_str
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gaji/search/v1/search_service.proto\x12\x0egaji.search.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a#gaji/gateway/v1/stream_events.proto\x1a\x1cgoogle/api/annotations.proto\"\x87\x01\n\x12IngestNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\x0e\n\x06public\x18\x03 \x01(\x08\x12\r\n\x05title\x18\x04 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x05 \x01(\t\x12\x10\n\x08language\x18\x06 \x01(\t\x12\x0c\n\x04text\x18\x07 \x01(\t\"\x95\x01\n\x13IngestNovelResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12-\n\x08progress\x18\x02 \x01(\x0b\x32\x19.gaji.gateway.v1.ProgressH\x00\x12\x34\n\x08\x63omplete\x18\x03 \x01(\x0b\x32 .gaji.search.v1.IngestionSummaryH\x00\x42\x07\n\x05\x65vent\"}\n\x10IngestionSummary\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\r\n\x05words\x18\x03 \x01(\x05\x12\x10\n\x08\x63hapters\x18\x04 \x01(\x05\x12\x10\n\x08passages\x18\x05 \x01(\x05\x12\x12\n\ncharacters\x18\x06 \x01(\x05\"\x84\x01\n\x15SearchPassagesRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x12\n\x05top_k\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\runtil_chapter\x18\x04 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_top_kB\x10\n\x0e_until_chapter\"C\n\x16SearchPassagesResponse\x12)\n\x08passages\x18\x01 \x03(\x0b\x32\x17.gaji.search.v1.Passage\"\xb9\x01\n\x07Passage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x0f\n\x07\x63hapter\x18\x03 \x01(\x05\x12\x10\n\x08position\x18\x04 \x01(\x05\x12\r\n\x05score\x18\x05 \x01(\x02\x12\x10\n\x08\x64istance\x18\x06 \x01(\x02\x12\x15\n\rchapter_title\x18\x07 \x01(\t\x12\x10\n\x08novel_id\x18\x08 \x01(\t\x12\x13\n\x0bprevious_id\x18\t \x01(\t\x12\x0f\n\x07next_id\x18\n \x01(\t\"i\n\x12GetPassagesRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x13\n\x0bpassage_ids\x18\x02 \x03(\t\x12\x1a\n\runtil_chapter\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x10\n\x0e_until_chapter\"@\n\x13GetPassagesResponse\x12)\n\x08passages\x18\x01 \x03(\x0b\x32\x17.gaji.search.v1.Passage\"\xa5\x01\n\tCharacter\x12\x14\n\x0c\x63haracter_id\x18\x01 \x01(\t\x12\x10\n\x08novel_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07\x61liases\x18\x04 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x10\n\x08mentions\x18\x06 \x01(\x05\x12\x15\n\rfirst_chapter\x18\x07 \x01(\x05\x12\x13\n\x0bpassage_ids\x18\x08 \x03(\t\"P\n\x15ListCharactersRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x16ListCharactersResponse\x12-\n\ncharacters\x18\x01 \x03(\x0b\x32\x19.gaji.search.v1.Character\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x13GetCharacterRequest\x12\x14\n\x0c\x63haracter_id\x18\x01 \x01(\t\"D\n\x14GetCharacterResponse\x12,\n\tcharacter\x18\x01 \x01(\x0b\x32\x19.gaji.search.v1.Character\"&\n\x12\x44\x65leteNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteNovelResponse2\xff\x05\n\rSearchService\x12X\n\x0bIngestNovel\x12\".gaji.search.v1.IngestNovelRequest\x1a#.gaji.search.v1.IngestNovelResponse0\x01\x12\xab\x01\n\x0eSearchPassages\x12%.gaji.search.v1.SearchPassagesRequest\x1a&.gaji.search.v1.SearchPassagesResponse\"J\x90\x02\x01\xb2\xe1\x18\x06\x08\x02\x10< \n\x82\xd3\xe4\x93\x02\x37\"\x14/api/search/passages:\x01*Z\x1c\"\x17/api/ai/search/passages:\x01*\x12[\n\x0bGetPassages\x12\".gaji.search.v1.GetPassagesRequest\x1a#.gaji.search.v1.GetPassagesResponse\"\x03\x90\x02\x01\x12\x93\x01\n\x0eListCharacters\x12%.gaji.search.v1.ListCharactersRequest\x1a&.gaji.search.v1.ListCharactersResponse\"2\x90\x02\x01\xb2\xe1\x18\x02\x08\x02\x82\xd3\xe4\x93\x02#\x12!/api/novels/{novel_id}/characters\x12\x95\x01\n\x0cGetCharacter\x12#.gaji.search.v1.GetCharacterRequest\x1a$.gaji.search.v1.GetCharacterResponse\":\x90\x02\x01\xb2\xe1\x18\x02\x08\x02\x82\xd3\xe4\x93\x02+\x12\x1e/api/characters/{character_id}b\tcharacter\x12[\n\x0b\x44\x65leteNovel\x12\".gaji.search.v1.DeleteNovelRequest\x1a#.gaji.search.v1.DeleteNovelResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gaji/search/v1/search_service.proto\x12\x0egaji.search.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a#gaji/gateway/v1/stream_events.proto\x1a\x1cgoogle/api/annotations.proto\"\x87\x01\n\x12IngestNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\x0e\n\x06public\x18\x03 \x01(\x08\x12\r\n\x05title\x18\x04 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x05 \x01(\t\x12\x10\n\x08language\x18\x06 \x01(\t\x12\x0c\n\x04text\x18\x07 \x01(\t\"\x95\x01\n\x13IngestNovelResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12-\n\x08progress\x18\x02 \x01(\x0b\x32\x19.gaji.gateway.v1.ProgressH\x00\x12\x34\n\x08\x63omplete\x18\x03 \x01(\x0b\x32 .gaji.search.v1.IngestionSummaryH\x00\x42\x07\n\x05\x65vent\"\xb0\x01\n\x10IngestionSummary\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\r\n\x05words\x18\x03 \x01(\x05\x12\x10\n\x08\x63hapters\x18\x04 \x01(\x05\x12\x10\n\x08passages\x18\x05 \x01(\x05\x12\x12\n\ncharacters\x18\x06 \x01(\x05\x12\x31\n\x10\x64\x65\x66\x61ult_passages\x18\x07 \x03(\x0b\x32\x17.gaji.search.v1.Passage\"\x84\x01\n\x15SearchPassagesRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x12\n\x05top_k\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\runtil_chapter\x18\x04 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_top_kB\x10\n\x0e_until_chapter\"C\n\x16SearchPassagesResponse\x12)\n\x08passages\x18\x01 \x03(\x0b\x32\x17.gaji.search.v1.Passage\"\xb9\x01\n\x07Passage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x0f\n\x07\x63hapter\x18\x03 \x01(\x05\x12\x10\n\x08position\x18\x04 \x01(\x05\x12\r\n\x05score\x18\x05 \x01(\x02\x12\x10\n\x08\x64istance\x18\x06 \x01(\x02\x12\x15\n\rchapter_title\x18\x07 \x01(\t\x12\x10\n\x08novel_id\x18\x08 \x01(\t\x12\x13\n\x0bprevious_id\x18\t \x01(\t\x12\x0f\n\x07next_id\x18\n \x01(\t\"i\n\x12GetPassagesRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x13\n\x0bpassage_ids\x18\x02 \x03(\t\x12\x1a\n\runtil_chapter\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x10\n\x0e_until_chapter\"@\n\x13GetPassagesResponse\x12)\n\x08passages\x18\x01 \x03(\x0b\x32\x17.gaji.search.v1.Passage\"\xa5\x01\n\tCharacter\x12\x14\n\x0c\x63haracter_id\x18\x01 \x01(\t\x12\x10\n\x08novel_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07\x61liases\x18\x04 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x10\n\x08mentions\x18\x06 \x01(\x05\x12\x15\n\rfirst_chapter\x18\x07 \x01(\x05\x12\x13\n\x0bpassage_ids\x18\x08 \x03(\t\"P\n\x15ListCharactersRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x16ListCharactersResponse\x12-\n\ncharacters\x18\x01 \x03(\x0b\x32\x19.gaji.search.v1.Character\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x13GetCharacterRequest\x12\x14\n\x0c\x63haracter_id\x18\x01 \x01(\t\"D\n\x14GetCharacterResponse\x12,\n\tcharacter\x18\x01 \x01(\x0b\x32\x19.gaji.search.v1.Character\"&\n\x12\x44\x65leteNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteNovelResponse2\x85\x06\n\rSearchService\x12X\n\x0bIngestNovel\x12\".gaji.search.v1.IngestNovelRequest\x1a#.gaji.search.v1.IngestNovelResponse0\x01\x12\xab\x01\n\x0eSearchPassages\x12%.gaji.search.v1.SearchPassagesRequest\x1a&.gaji.search.v1.SearchPassagesResponse\"J\x90\x02\x01\xb2\xe1\x18\x06\x08\x02\x10< \n\x82\xd3\xe4\x93\x02\x37\"\x14/api/search/passages:\x01*Z\x1c\"\x17/api/ai/search/passages:\x01*\x12[\n\x0bGetPassages\x12\".gaji.search.v1.GetPassagesRequest\x1a#.gaji.search.v1.GetPassagesResponse\"\x03\x90\x02\x01\x12\x96\x01\n\x0eListCharacters\x12%.gaji.search.v1.ListCharactersRequest\x1a&.gaji.search.v1.ListCharactersResponse\"5\x90\x02\x01\xb2\xe1\x18\x05\x08\x02H\x84\x07\x82\xd3\xe4\x93\x02#\x12!/api/novels/{novel_id}/characters\x12\x98\x01\n\x0cGetCharacter\x12#.gaji.search.v1.GetCharacterRequest\x1a$.gaji.search.v1.GetCharacterResponse\"=\x90\x02\x01\xb2\xe1\x18\x05\x08\x02H\x84\x07\x82\xd3\xe4\x93\x02+\x12\x1e/api/characters/{character_id}b\tcharacter\x12[\n\x0b\x44\x65leteNovel\x12\".gaji.search.v1.DeleteNovelRequest\x1a#.gaji.search.v1.DeleteNovelResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,41 +39,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHSERVICE'].methods_by_name['GetPassages']._loaded_options = None
   _globals['_SEARCHSERVICE'].methods_by_name['GetPassages']._serialized_options = b'\220\002\001'
   _globals['_SEARCHSERVICE'].methods_by_name['ListCharacters']._loaded_options = None
-  _globals['_SEARCHSERVICE'].methods_by_name['ListCharacters']._serialized_options = b'\220\002\001\262\341\030\002\010\002\202\323\344\223\002#\022!/api/novels/{novel_id}/characters'
+  _globals['_SEARCHSERVICE'].methods_by_name['ListCharacters']._serialized_options = b'\220\002\001\262\341\030\005\010\002H\204\007\202\323\344\223\002#\022!/api/novels/{novel_id}/characters'
   _globals['_SEARCHSERVICE'].methods_by_name['GetCharacter']._loaded_options = None
-  _globals['_SEARCHSERVICE'].methods_by_name['GetCharacter']._serialized_options = b'\220\002\001\262\341\030\002\010\002\202\323\344\223\002+\022\036/api/characters/{character_id}b\tcharacter'
+  _globals['_SEARCHSERVICE'].methods_by_name['GetCharacter']._serialized_options = b'\220\002\001\262\341\030\005\010\002H\204\007\202\323\344\223\002+\022\036/api/characters/{character_id}b\tcharacter'
   _globals['_SEARCHSERVICE'].methods_by_name['DeleteNovel']._loaded_options = None
   _globals['_SEARCHSERVICE'].methods_by_name['DeleteNovel']._serialized_options = b'\220\002\002'
   _globals['_INGESTNOVELREQUEST']._serialized_start=151
   _globals['_INGESTNOVELREQUEST']._serialized_end=286
   _globals['_INGESTNOVELRESPONSE']._serialized_start=289
   _globals['_INGESTNOVELRESPONSE']._serialized_end=438
-  _globals['_INGESTIONSUMMARY']._serialized_start=440
-  _globals['_INGESTIONSUMMARY']._serialized_end=565
-  _globals['_SEARCHPASSAGESREQUEST']._serialized_start=568
-  _globals['_SEARCHPASSAGESREQUEST']._serialized_end=700
-  _globals['_SEARCHPASSAGESRESPONSE']._serialized_start=702
-  _globals['_SEARCHPASSAGESRESPONSE']._serialized_end=769
-  _globals['_PASSAGE']._serialized_start=772
-  _globals['_PASSAGE']._serialized_end=957
-  _globals['_GETPASSAGESREQUEST']._serialized_start=959
-  _globals['_GETPASSAGESREQUEST']._serialized_end=1064
-  _globals['_GETPASSAGESRESPONSE']._serialized_start=1066
-  _globals['_GETPASSAGESRESPONSE']._serialized_end=1130
-  _globals['_CHARACTER']._serialized_start=1133
-  _globals['_CHARACTER']._serialized_end=1298
-  _globals['_LISTCHARACTERSREQUEST']._serialized_start=1300
-  _globals['_LISTCHARACTERSREQUEST']._serialized_end=1380
-  _globals['_LISTCHARACTERSRESPONSE']._serialized_start=1382
-  _globals['_LISTCHARACTERSRESPONSE']._serialized_end=1478
-  _globals['_GETCHARACTERREQUEST']._serialized_start=1480
-  _globals['_GETCHARACTERREQUEST']._serialized_end=1523
-  _globals['_GETCHARACTERRESPONSE']._serialized_start=1525
-  _globals['_GETCHARACTERRESPONSE']._serialized_end=1593
-  _globals['_DELETENOVELREQUEST']._serialized_start=1595
-  _globals['_DELETENOVELREQUEST']._serialized_end=1633
-  _globals['_DELETENOVELRESPONSE']._serialized_start=1635
-  _globals['_DELETENOVELRESPONSE']._serialized_end=1656
-  _globals['_SEARCHSERVICE']._serialized_start=1659
-  _globals['_SEARCHSERVICE']._serialized_end=2426
+  _globals['_INGESTIONSUMMARY']._serialized_start=441
+  _globals['_INGESTIONSUMMARY']._serialized_end=617
+  _globals['_SEARCHPASSAGESREQUEST']._serialized_start=620
+  _globals['_SEARCHPASSAGESREQUEST']._serialized_end=752
+  _globals['_SEARCHPASSAGESRESPONSE']._serialized_start=754
+  _globals['_SEARCHPASSAGESRESPONSE']._serialized_end=821
+  _globals['_PASSAGE']._serialized_start=824
+  _globals['_PASSAGE']._serialized_end=1009
+  _globals['_GETPASSAGESREQUEST']._serialized_start=1011
+  _globals['_GETPASSAGESREQUEST']._serialized_end=1116
+  _globals['_GETPASSAGESRESPONSE']._serialized_start=1118
+  _globals['_GETPASSAGESRESPONSE']._serialized_end=1182
+  _globals['_CHARACTER']._serialized_start=1185
+  _globals['_CHARACTER']._serialized_end=1350
+  _globals['_LISTCHARACTERSREQUEST']._serialized_start=1352
+  _globals['_LISTCHARACTERSREQUEST']._serialized_end=1432
+  _globals['_LISTCHARACTERSRESPONSE']._serialized_start=1434
+  _globals['_LISTCHARACTERSRESPONSE']._serialized_end=1530
+  _globals['_GETCHARACTERREQUEST']._serialized_start=1532
+  _globals['_GETCHARACTERREQUEST']._serialized_end=1575
+  _globals['_GETCHARACTERRESPONSE']._serialized_start=1577
+  _globals['_GETCHARACTERRESPONSE']._serialized_end=1645
+  _globals['_DELETENOVELREQUEST']._serialized_start=1647
+  _globals['_DELETENOVELREQUEST']._serialized_end=1685
+  _globals['_DELETENOVELRESPONSE']._serialized_start=1687
+  _globals['_DELETENOVELRESPONSE']._serialized_end=1708
+  _globals['_SEARCHSERVICE']._serialized_start=1711
+  _globals['_SEARCHSERVICE']._serialized_end=2484
 # @@protoc_insertion_point(module_scope)
