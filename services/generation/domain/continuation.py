@@ -44,6 +44,30 @@ def joined(text: str, piece: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class How:
+    """Who writes a reply and in which ways it is less than it could be.
+
+    A note of its own: a replica of a release that knows none may take the reply over.
+    """
+
+    NAME = "how"
+
+    provider: str
+    model: str
+    degraded: tuple[str, ...] = ()
+
+    def dumps(self) -> bytes:
+        """The note as JSON."""
+        return orjson.dumps([self.provider, self.model, self.degraded])
+
+    @classmethod
+    def loads(cls, data: bytes) -> "How":
+        """What `dumps` gave."""
+        provider, model, degraded = orjson.loads(data)[:3]
+        return cls(provider, model, tuple(degraded))
+
+
+@dataclass(frozen=True, slots=True)
 class Notes:
     """What a successor must know beside the text: the same prompt, and when the reply was asked for.
 
