@@ -13,7 +13,7 @@ from gaji.jobs.v1 import job_service_pb2_grpc as jobs_rpc
 from gaji.search.v1 import search_service_pb2 as search_pb
 from gaji.search.v1 import search_service_pb2_grpc as search_rpc
 
-from mesh import deadlines
+from mesh import deadlines, plain_text
 from mesh.errors import MeshError, NotFound, translated
 from mesh.read_through import CacheContended, CacheHit, CacheLease, ReadThrough
 from mesh.streams import opened
@@ -27,6 +27,7 @@ _CACHE_SECONDS = 0.5
 _ENQUEUE_SECONDS = 1.0
 _RETRY_SECONDS = (0.2, 5.0)
 _KEYS = 1000
+_NAME, _DESCRIPTION = 200, 4_000
 
 
 class GrpcSearch:
@@ -118,7 +119,10 @@ class GrpcSearch:
         except NotFound:
             return None
         found = response.character
-        return Character(UUID(found.character_id), UUID(found.novel_id), found.name, found.description)
+        # Both are cut out of somebody's novel and go into prompts; search makes them shorter than this.
+        name = plain_text.line(found.name.replace("\0", ""))[:_NAME]
+        description = plain_text.text(found.description.replace("\0", ""))[:_DESCRIPTION]
+        return Character(UUID(found.character_id), UUID(found.novel_id), name, description)
 
     async def delete_novel(self, novel_id: UUID) -> None:
         """Removes a novel's passages and characters; idempotent."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from services.generation.domain.prompt import disarmed
 from services.generation.ports import Passage, Prompt, Turn
 
 # The end of a sentence: a stop with its quotes and brackets, before a space. Of a text that ends with a stop nobody
@@ -33,6 +34,7 @@ def to_be_continued(prompt: Prompt, text: str, *, continues: bool) -> Prompt:
     """
     if not text:
         return prompt
+    text = disarmed(text)
     if continues:
         return replace(prompt, prefix=text)
     return replace(prompt, turns=(*prompt.turns, Turn("assistant", text), Turn("user", _GO_ON)))

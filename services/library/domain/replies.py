@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
+from mesh import plain_text
 from mesh.errors import Aborted, FailedPrecondition, InvalidArgument
 from mesh.validation import Violations
 from services.library.domain.conversations import Conversations, same_request
@@ -93,6 +94,7 @@ class Replies:
             InvalidArgument: a field breaks the contract, or the request_id was used for something else.
             NotFound: the user has no such conversation.
         """
+        content = plain_text.text(content)
         _check(request_id, content)
         async with self._replies.transaction() as transaction:
             conversation = await self._lock(transaction, conversation_id, user_id)
@@ -137,6 +139,7 @@ class Replies:
                 the character's.
             NotFound: the user has no such message.
         """
+        content = plain_text.text(content)
         _check(request_id, content)
         async with self._replies.transaction() as transaction:
             conversation = await self._lock(transaction, conversation_id, user_id)

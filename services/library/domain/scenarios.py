@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
+from mesh import plain_text
 from mesh.errors import InvalidArgument, MeshError
 from mesh.pages import page_size
 from mesh.telemetry.logs import get_logger
@@ -61,6 +62,7 @@ class Scenarios:
             NotFound: the user sees no such novel.
             Unavailable: passages were given and search does not answer.
         """
+        title, description = plain_text.line(title), plain_text.text(description).strip()
         check = Violations()
         check.text("title", title, 1, _TITLE)
         check.text("description", description, 1, _DESCRIPTION)
@@ -75,7 +77,6 @@ class Scenarios:
         if visibility is Visibility.PUBLIC and novel.visibility is not Visibility.PUBLIC:
             text = "is public, but the novel is private; make the scenario private"
             raise InvalidArgument(f"visibility {text}", reason="INVALID_FIELD", fields={"visibility": text})
-        title, description = title.strip(), description.strip()
         given = [UUID(passage_id) for passage_id in dict.fromkeys(passage_ids)]
         passages = (
             await self._checked(novel, given, until_chapter)
@@ -133,18 +134,15 @@ class Scenarios:
         """
         check = Violations()
         if title is not None:
+            title = plain_text.line(title)
             check.text("title", title, 1, _TITLE)
         if description is not None:
+            description = plain_text.text(description).strip()
             check.text("description", description, 1, _DESCRIPTION)
         _check_chapter(check, until_chapter)
         check.raise_if_any()
         await self._own(user_id, scenario_id)
-        scenario = await self._scenarios.update(
-            scenario_id,
-            title.strip() if title is not None else None,
-            description.strip() if description is not None else None,
-            until_chapter,
-        )
+        scenario = await self._scenarios.update(scenario_id, title, description, until_chapter)
         if scenario is None:
             raise not_found("scenario_id", scenario_id, "scenario")
         await self._reads.scenario_changed(scenario_id)
