@@ -181,6 +181,7 @@ class LibraryCache:
         self._cache = cache
         self._reads = ReadThrough(cache)
         self._outstanding: dict[str, int] = {}
+        self._behind = False  # whether an invalidation has failed and the background sends what is outstanding
         self._work = asyncio.Event()
 
     async def get(self, key: str, compute: Callable[[], Awaitable[bytes]]) -> bytes:
@@ -194,9 +195,12 @@ class LibraryCache:
             self._outstanding[key] = self._outstanding.get(key, 0) + 1
         self._reads.forget(*keys)
         self._work.set()
+        if self._behind:  # a cache that did not answer the last one would only hold this write up as well
+            return
         try:
             await self._send({key: self._outstanding[key] for key in keys if key in self._outstanding})
         except MeshError as error:
+            self._behind = True
             log.warning("an invalidation is sent later", extra={"keys": list(keys)[:10], "reason": error.reason})
 
     async def resend(self) -> None:
@@ -210,8 +214,10 @@ class LibraryCache:
                 while self._outstanding:
                     await self._send(dict(list(self._outstanding.items())[:_KEYS]))
                 self._work.clear()
+                self._behind = False
                 delay = shortest
             except MeshError:
+                self._behind = True
                 delay = min(delay * 2, longest)
 
     async def _send(self, versions: dict[str, int]) -> None:
