@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from stack.answers import failure, refusal
+from stack.api import Gateway
 from stack.commands import chat, choice
 from stack.commands.shown import Shown
 from stack.commands.teller import Teller
@@ -66,7 +67,7 @@ def test_a_name_in_the_progress_is_text_and_a_poorer_reply_says_so(
     ]
     with broken_gateway() as gateway:
         gateway.answers["POST /api/conversations/7/messages-stream"] = [Answer(events)]
-        with chat.Gateway(gateway.url) as client:
+        with Gateway(gateway.url) as client:
             chat._say(client, "7", one_line(EVIL), "hi")
     shown = capsys.readouterr().out
     assert not OBEYED.search(shown)
