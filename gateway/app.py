@@ -1,6 +1,7 @@
 """Answers requests: the ASGI application inside the middleware."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from gateway.admission import Admission
@@ -9,6 +10,7 @@ from gateway.auth import Door, Watch
 from gateway.bindings import Route
 from gateway.config import GatewaySettings
 from gateway.cookies import wire_name
+from gateway.copies import Copies
 from gateway.edge_cache import EdgeCache
 from gateway.errors import ClientLeft, EdgeError, Header, error_body, error_headers, http_status
 from gateway.http import NO_STORE, Receive, Request, Scope, Send
@@ -69,7 +71,8 @@ class Gateway:
         self._upstreams = upstreams
         self._door = door
         self._pages = pages
-        self._unary = UnaryCalls(settings, EdgeCache(settings.edge_cache_bytes))
+        self._copies = Copies(settings.edge_copies_bytes)
+        self._unary = UnaryCalls(settings, EdgeCache(settings.edge_cache_bytes), self._copies)
         self._admission = admission
         self._streams = EventStreams(settings, admission, watch)
 
@@ -132,10 +135,9 @@ class Gateway:
         fill_annotated(message, route, request)
         self._check_size(message.ByteSize())
         upstream = self._upstreams[route.room]
-        if route.streaming:
-            await self._streams.answer(request, route, upstream, message)
-        else:
-            await self._unary.answer(request, route, upstream, message)
+        answer = self._streams.answer if route.streaming else self._unary.answer
+        with nullcontext() if route.reads or not request.user_id else self._copies.writing(request.user_id):
+            await answer(request, route, upstream, message)
 
     def _check_size(self, size: int) -> None:
         if size > self._settings.max_message_bytes:

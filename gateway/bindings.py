@@ -7,6 +7,7 @@ from typing import Any
 
 from gaji.gateway.v1 import edge_pb2
 from google.api import annotations_pb2
+from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 
 from gateway.contract import Contract, message_class
@@ -50,6 +51,8 @@ class Route:
         request, response: the message classes.
         public: whether a token is not needed.
         cache_seconds, timeout, max_body_bytes: the policy's; 0: the gateway's default.
+        stale_seconds: how old a copy may be that is given where the service does not answer; 0: none is.
+        reads: whether it changes nothing.
         status: the HTTP status of success.
         resume_field: the request field that says where a stream goes on; empty: it cannot be resumed.
         key_field: the request field that makes repeated requests one; empty: there is none.
@@ -68,6 +71,8 @@ class Route:
     cache_seconds: int
     timeout: int
     max_body_bytes: int
+    stale_seconds: int
+    reads: bool
     status: int
     request_cookies: tuple[RequestCookie, ...]
     response_cookies: tuple[ResponseCookie, ...]
@@ -166,6 +171,10 @@ def _route(method: MethodDescriptor, rule: Any, policy: edge_pb2.EdgePolicy, pat
     template = parse_template(getattr(rule, verb))
     request, response = method.input_type, method.output_type
     _check_fields(request, response, template, rule)
+    reads = method.GetOptions().idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
+    cookies = policy.clear_cookies or response_cookies(response)
+    if policy.stale_if_error_seconds and (not reads or method.server_streaming or cookies):
+        raise ValueError("stale_if_error_seconds is for unary RPCs without side effects and cookies")
     if method.server_streaming:
         if rule.response_body:
             raise ValueError("a stream has no response_body")
@@ -184,6 +193,8 @@ def _route(method: MethodDescriptor, rule: Any, policy: edge_pb2.EdgePolicy, pat
         cache_seconds=policy.cache_seconds,
         timeout=policy.timeout_seconds,
         max_body_bytes=policy.max_body_bytes,
+        stale_seconds=policy.stale_if_error_seconds,
+        reads=reads,
         status=policy.success_status or 200,
         request_cookies=request_cookies(request, paths),
         response_cookies=() if method.server_streaming else response_cookies(response),

@@ -61,6 +61,12 @@ class GatewaySettings(MeshSettings):
     return_max_seconds: float = Field(3.0, ge=0, description="the same, at the latest")
     ready_seconds: float = Field(1.0, gt=0, description="how long /ready waits for each service")
     edge_cache_bytes: int = Field(32 * MIB, ge=0, description="size of the cache of answers; 0: off")
+    edge_copies_bytes: int = Field(
+        32 * MIB, ge=0, description="size of the copies of answers for when a service does not answer; 0: off"
+    )
+    copy_after_seconds: float = Field(
+        3.0, gt=0, description="how long a read waits for its service where a copy of its answer could be given"
+    )
 
     @field_validator("cors_origins", mode="before")
     @classmethod

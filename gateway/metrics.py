@@ -12,6 +12,9 @@ SECONDS = Histogram(
     buckets=LATENCY_BUCKETS,
     registry=REGISTRY,
 )
+COPIES = Counter(
+    "gaji_edge_copies_total", "Answers from before, given because nobody answered.", ("route",), registry=REGISTRY
+)
 SSE_CONNECTIONS = Gauge("gaji_sse_connections", "Streams open to readers.", registry=REGISTRY)
 SSE_RESUMES = Counter(
     "gaji_sse_resumes_total", "Streams called again after their peer was lost.", ("room",), registry=REGISTRY

@@ -23,7 +23,7 @@ SECURITY_HEADERS: tuple[Header, ...] = (
 )
 API_POLICY: Header = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 UNMATCHED = "unmatched"
-EXPOSED_HEADERS = ("X-Request-Id", "X-Cache", "Retry-After", "WWW-Authenticate")
+EXPOSED_HEADERS = ("X-Request-Id", "X-Cache", "Age", "Retry-After", "WWW-Authenticate")
 
 
 def page_policy(styles: Iterable[str], scripts: Iterable[str]) -> Header:

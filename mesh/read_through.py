@@ -167,8 +167,12 @@ class ReadThrough:
         wait = self._wait if left is None else max(0.0, min(self._wait, left / 2))
         try:
             with deadlines.scope(None):
-                async with asyncio.timeout(wait + self._patience):
-                    found = await self._cache.lookup(key, round(wait * 1000))
+                # Asked first without waiting: silence then says that the cache hangs, and costs no more than patience.
+                async with asyncio.timeout(self._patience):
+                    found = await self._cache.lookup(key, 0)
+                if isinstance(found, CacheContended) and wait > 0:
+                    async with asyncio.timeout(wait + self._patience):
+                        found = await self._cache.lookup(key, round(wait * 1000))
         except Exception as error:  # noqa: BLE001 - whatever it is, the value is computed without the cache
             self._failed("lookup", error)
             return None

@@ -1,5 +1,6 @@
 """The one way to build a gRPC server."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass

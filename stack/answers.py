@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 
+from stack.commands.text import one_line
 from stack.errors import StackError
 
 Json = dict[str, Any]
@@ -37,7 +38,7 @@ def refusal(response: httpx.Response) -> ApiError:
         error = {"message": f"{response.request.url} answered {response.status_code}"}
     remedy = "try again in a moment" if response.status_code in {429, 503, 504} else "check what was asked for"
     return ApiError(
-        str(error.get("message", "refused")),
+        one_line(str(error.get("message", "refused"))),
         "" if error.get("fields") else remedy,  # the message names the fields, each with its remedy
         status=response.status_code,
         code=str(error.get("code", "")),
@@ -48,7 +49,7 @@ def refusal(response: httpx.Response) -> ApiError:
 def failure(data: Json) -> ApiError:
     """What an event named ``failed`` says."""
     return ApiError(
-        str(data.get("message") or "it failed"),
+        one_line(str(data.get("message") or "it failed")),
         "try again" if data.get("retryable") else "see the services' logs",
         code=str(data.get("code", "")),
         reason=str(data.get("reason", "")),

@@ -8,15 +8,21 @@ GEMINI_KEY = "GEMINI_API_KEY"
 
 
 class Choice(NamedTuple):
-    """A provider and its model."""
+    """A provider and its model.
+
+    Attributes:
+        others: the providers that answer where the first is in trouble.
+    """
 
     provider: str
     model: str
+    others: tuple[str, ...] = ()
 
 
 def chosen_model(environment: Mapping[str, str]) -> Choice:
     """What generation would choose, given its variables."""
-    provider = environment.get("GAJI_PROVIDER") or ("gemini" if environment.get(GEMINI_KEY) else "local")
+    names = [name.strip() for name in environment.get("GAJI_PROVIDER", "").split(",") if name.strip()]
+    provider, *others = dict.fromkeys(names or ["gemini" if environment.get(GEMINI_KEY) else "local"])
     match provider:
         case "local":
             model = Path(environment.get("GAJI_LOCAL_MODEL") or "SmolLM2-135M-Instruct").stem
@@ -28,4 +34,4 @@ def chosen_model(environment: Mapping[str, str]) -> Choice:
             model = "numbered words, for tests"
         case _:
             model = "its default"
-    return Choice(provider, model)
+    return Choice(provider, model, tuple(others))

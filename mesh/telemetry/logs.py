@@ -1,5 +1,6 @@
 """JSON logs: one object a line on standard error, the same fields everywhere."""
 
+import json
 import logging
 import sys
 from datetime import UTC, datetime
@@ -10,6 +11,9 @@ import orjson
 from mesh.telemetry import trace
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+# JSON leaves them as they are, terminals that show a log obey them, and some readers take them for the end of a line.
+_ESCAPED = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F))}
 
 
 class JsonFormatter(logging.Formatter):
@@ -39,7 +43,11 @@ class JsonFormatter(logging.Formatter):
         entry.update((key, value) for key, value in record.__dict__.items() if key not in _STANDARD)
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        try:
+            line = orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except TypeError:  # a lone surrogate, or what else only Python takes for text: the line must not be lost
+            line = json.dumps(entry, default=str, skipkeys=True)
+        return line if line.isascii() and "\x7f" not in line else line.translate(_ESCAPED)
 
 
 def configure(process: str, level: str) -> None:

@@ -1,6 +1,5 @@
 """The generation process."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
@@ -8,18 +7,18 @@ from gaji.generation.v1 import generation_service_pb2 as pb
 from gaji.generation.v1 import generation_service_pb2_grpc as rpc
 
 from mesh.client import open_channel
-from mesh.errors import FailedPrecondition, InvalidArgument, MeshError
 from mesh.process import run, until_signal
 from mesh.server import MeshServer, Service, open_server
 from mesh.streamlog import open_hub
 from services.generation.clients import LIBRARY, SEARCH, LibraryClient, SearchClient
 from services.generation.config import GenerationSettings
 from services.generation.domain.desk import Desk
+from services.generation.domain.lineup import Lineup
 from services.generation.domain.passages import PassageFinder
 from services.generation.domain.replies import Replies
 from services.generation.domain.writing import Writer
 from services.generation.ports import ModelProvider
-from services.generation.providers import open_provider
+from services.generation.providers.lineup import open_models
 from services.generation.servicer import GenerationServicer
 from services.generation.wire import EventCodec
 
@@ -27,10 +26,15 @@ SERVICE = pb.DESCRIPTOR.services_by_name["GenerationService"]
 
 
 @asynccontextmanager
-async def serving(settings: GenerationSettings, provider: ModelProvider) -> AsyncIterator[MeshServer]:
-    """The whole room with a model, until the block is left; what is being written is then handed over."""
+async def serving(settings: GenerationSettings, *models: ModelProvider) -> AsyncIterator[MeshServer]:
+    """The whole room with its models, until the block is left; what is being written is then handed over."""
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(aclosing(provider))
+        lineup = Lineup(
+            models,
+            first_token_seconds=settings.first_token_seconds,
+            rest_seconds=settings.provider_rest_seconds,
+        )
+        await stack.enter_async_context(aclosing(lineup))
         library = await stack.enter_async_context(open_channel(settings.library_target, settings, [LIBRARY]))
         search = await stack.enter_async_context(open_channel(settings.search_target, settings, [SEARCH]))
         hub = await stack.enter_async_context(
@@ -45,7 +49,7 @@ async def serving(settings: GenerationSettings, provider: ModelProvider) -> Asyn
         )
         finder = PassageFinder(SearchClient(search), settings.passages, settings.passages_seconds)
         kept = LibraryClient(library)
-        desk = Desk(Writer(provider, kept, finder, settings.limits), kept, hub)
+        desk = Desk(Writer(lineup, kept, finder, settings.limits), kept, hub)
         replies = Replies(desk, kept, hub)
         service = Service(SERVICE, GenerationServicer(replies), rpc.add_GenerationServiceServicer_to_server)
         server = await stack.enter_async_context(open_server(settings, [service], name="generation"))
@@ -53,33 +57,15 @@ async def serving(settings: GenerationSettings, provider: ModelProvider) -> Asyn
         yield server
 
 
-async def open_model(settings: GenerationSettings) -> ModelProvider:
-    """The model of the settings, loaded.
-
-    Raises:
-        ValueError: it is not set up; the message says what to do.
-        OSError: it cannot be reached or loaded.
-    """
-    try:
-        async with asyncio.timeout(settings.load_seconds):
-            return await open_provider(settings)
-    except TimeoutError:
-        raise OSError(f"the model took longer to load than GAJI_LOAD_SECONDS={settings.load_seconds:g}") from None
-    except MeshError as error:
-        # What no restart mends (an unknown provider, a missing key) must not be tried again and again.
-        kind = ValueError if isinstance(error, FailedPrecondition | InvalidArgument) else OSError
-        raise kind(error.message) from error
-
-
 async def main() -> None:
-    """Loads the model, then serves until told to stop.
+    """Loads the models, then serves until told to stop.
 
     Raises:
         ValueError: the model is not set up; the message says what to do.
         OSError: it cannot be reached or loaded.
     """
     settings = GenerationSettings()
-    async with serving(settings, await open_model(settings)):
+    async with serving(settings, *await open_models(settings)):
         await until_signal()
 
 

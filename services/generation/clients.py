@@ -151,6 +151,10 @@ def _passage(passage: search_pb.Passage) -> Passage:
     return Passage(passage_id=passage.id, content=passage.content, chapter=passage.chapter)
 
 
+def _kept(passage: library_pb.StoredPassage) -> Passage:
+    return Passage(passage_id=passage.passage_id, content=passage.content, chapter=passage.chapter)
+
+
 def _record(record: library_pb.ReplyRecord) -> Record:
     return Record(
         provider=record.provider,
@@ -161,6 +165,7 @@ def _record(record: library_pb.ReplyRecord) -> Record:
         total_ms=record.total_ms,
         passage_ids=tuple(record.passage_ids),
         last_sequence=record.last_sequence,
+        degraded=tuple(record.degraded),
     )
 
 
@@ -174,6 +179,7 @@ def _record_pb(record: Record) -> library_pb.ReplyRecord:
         total_ms=record.total_ms,
         passage_ids=record.passage_ids,
         last_sequence=record.last_sequence,
+        degraded=record.degraded,
     )
 
 
@@ -211,6 +217,8 @@ def _context(context: library_pb.ReplyContext) -> ReplyContext:
         character_description=context.character_description,
         until_chapter=scenario.until_chapter if scenario.HasField("until_chapter") else None,
         scenario_passage_ids=tuple(scenario.passage_ids),
+        scenario_passages=tuple(map(_kept, context.scenario_passages)),
+        novel_passages=tuple(map(_kept, context.novel_passages)),
         history=tuple(
             Message(message.message_id, _ROLES[message.role], message.content)
             for message in context.history

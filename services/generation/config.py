@@ -21,11 +21,23 @@ class GenerationSettings(MeshSettings):
     )
     log_ttl_seconds: float = Field(3600.0, gt=0, description="how long a reply's events are kept after its end")
 
-    provider: str = Field("", description="the model's provider; empty: gemini when GEMINI_API_KEY is set, else local")
+    provider: str = Field(
+        "",
+        description="the model's provider, or several in the order of preference, e.g. gemini,local; "
+        "empty: gemini when GEMINI_API_KEY is set, else local",
+    )
+    first_token_seconds: float = Field(
+        20.0, gt=0, description="how long a model may take for its first token before the next provider is asked"
+    )
+    provider_rest_seconds: float = Field(
+        30.0, gt=0, description="longest time for which a provider that failed is left alone"
+    )
     max_tokens: int = Field(256, ge=1, le=8192, description="tokens of a reply at most")
     temperature: float = Field(0.7, ge=0, le=2, description="0: always the likeliest word; higher: more varied")
     passages: int = Field(6, ge=1, le=50, description="passages that a reply is given at most")
-    passages_seconds: float = Field(5.0, gt=0, description="how long a reply waits for its passages")
+    passages_seconds: float = Field(
+        2.0, gt=0, description="how long a reply waits for search before it takes the passages that library keeps"
+    )
     reply_seconds: float = Field(290.0, gt=0, description="how long a reply may be written")
     store_seconds: float = Field(
         300.0, gt=0, description="how long a reply's writer tries to store its end before another may"
@@ -57,9 +69,10 @@ class GenerationSettings(MeshSettings):
     scripted_rate: float = Field(50.0, ge=0, description="words a second; 0: as fast as it goes")
 
     @property
-    def provider_name(self) -> str:
-        """The provider to use."""
-        return self.provider or ("gemini" if self.gemini_api_key.get_secret_value() else "local")
+    def provider_names(self) -> tuple[str, ...]:
+        """The providers to use, in the order of preference."""
+        named = tuple(dict.fromkeys(name.strip() for name in self.provider.split(",") if name.strip()))
+        return named or ("gemini" if self.gemini_api_key.get_secret_value() else "local",)
 
     @property
     def limits(self) -> Limits:

@@ -19,6 +19,18 @@ ENDED = Counter(
     ("provider", "outcome"),
     registry=REGISTRY,
 )
+DEGRADED = Counter(
+    "gaji_generations_degraded_total",
+    "Replies that are less than they could be, by the reason that their readers are told.",
+    ("reason",),
+    registry=REGISTRY,
+)
+TROUBLE = Counter(
+    "gaji_provider_failures_total",
+    "Tries of a model that failed, before its first token (another model is then asked) or after it.",
+    ("provider", "reason", "token"),
+    registry=REGISTRY,
+)
 SLOTS = Gauge("gaji_model_slots", "Replies that the model can write at once.", ("provider",), registry=REGISTRY)
 SLOTS_IN_USE = Gauge("gaji_model_slots_in_use", "Replies that the model is writing.", ("provider",), registry=REGISTRY)
 QUEUED = Gauge("gaji_model_queue_length", "Replies that wait for the model.", ("provider",), registry=REGISTRY)

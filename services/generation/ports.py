@@ -129,6 +129,8 @@ class ReplyContext:
     Attributes:
         until_chapter: the last chapter that the reader has read; None: all.
         scenario_passage_ids: the passages that the scenario was built on, best first.
+        scenario_passages: the same as library keeps them, for when search does not answer; at most 20.
+        novel_passages: likewise, from all over the novel; at most 16.
         history: the last whole messages, oldest first, the reader's new one included.
     """
 
@@ -141,6 +143,8 @@ class ReplyContext:
     character_description: str
     until_chapter: int | None = None
     scenario_passage_ids: tuple[str, ...] = ()
+    scenario_passages: tuple[Passage, ...] = ()
+    novel_passages: tuple[Passage, ...] = ()
     history: tuple[Message, ...] = ()
 
 
@@ -150,6 +154,7 @@ class Record:
 
     Attributes:
         last_sequence: the sequence of the last event of its log; 0: not known.
+        degraded: in which ways it is less than it could be (`Degraded`).
     """
 
     provider: str = ""
@@ -160,6 +165,14 @@ class Record:
     total_ms: int = 0
     passage_ids: tuple[str, ...] = ()
     last_sequence: int = 0
+    degraded: tuple[str, ...] = ()
+
+
+class Degraded(StrEnum):
+    """In which ways a reply can be less than it could be."""
+
+    SEARCH = "SEARCH_UNAVAILABLE"
+    PROVIDER = "PROVIDER_FALLBACK"
 
 
 class Outcome(StrEnum):

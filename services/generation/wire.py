@@ -94,6 +94,7 @@ def _summary(event: Complete | Stopped) -> pb.ReplySummary:
         provider=record.provider,
         model=record.model,
         passage_ids=record.passage_ids,
+        degraded=record.degraded,
     )
 
 
@@ -107,6 +108,7 @@ def _summarized(summary: pb.ReplySummary) -> tuple[str, str, str, Record]:
         first_token_ms=usage.first_token_ms,
         total_ms=usage.total_ms,
         passage_ids=tuple(summary.passage_ids),
+        degraded=tuple(summary.degraded),
     )
     return summary.conversation_id, summary.message_id, summary.content, record
 

@@ -74,6 +74,7 @@ async def open_library(settings: LibrarySettings) -> AsyncIterator[MeshServer]:
         )
         # What would keep the server from stopping ends first.
         stack.callback(library.watching.end)
+        stack.push_async_callback(library.keeping.stop)
         stack.push_async_callback(library.ingestions.stop)
         yield server
 

@@ -13,12 +13,12 @@ from gaji.jobs.v1 import job_service_pb2_grpc as jobs_rpc
 from gaji.search.v1 import search_service_pb2 as search_pb
 from gaji.search.v1 import search_service_pb2_grpc as search_rpc
 
-from mesh import deadlines
+from mesh import deadlines, plain_text
 from mesh.errors import MeshError, NotFound, translated
 from mesh.read_through import CacheContended, CacheHit, CacheLease, ReadThrough
 from mesh.streams import opened
 from mesh.telemetry.logs import get_logger
-from services.library.models import Character, IngestionSummary, Novel, Progress, Visibility
+from services.library.models import Character, IngestionSummary, Novel, Progress, StoredPassage, Visibility
 
 log = get_logger(__name__)
 
@@ -28,6 +28,7 @@ _ENQUEUE_SECONDS = 1.0
 _RETRY_SECONDS = (0.2, 5.0)
 _KEYS = 1000
 _MOST_OUTSTANDING = 100_000
+_NAME, _DESCRIPTION = 200, 4_000
 
 
 class GrpcSearch:
@@ -56,29 +57,60 @@ class GrpcSearch:
                         yield Progress(event.progress.progress, event.progress.stage, event.progress.message)
                     elif event.WhichOneof("event") == "complete":
                         done = event.complete
-                        yield IngestionSummary(done.language, done.words, done.chapters, done.passages, done.characters)
+                        yield IngestionSummary(
+                            done.language,
+                            done.words,
+                            done.chapters,
+                            done.passages,
+                            done.characters,
+                            [_stored(passage) for passage in done.default_passages],
+                        )
 
     async def find_passages(
         self, novel_id: UUID, query: str, top_k: int, until_chapter: int | None, timeout: float
-    ) -> Sequence[UUID]:
-        """The ids of the passages that fit a query, best first."""
+    ) -> Sequence[StoredPassage]:
+        """The passages that fit a query, best first."""
         request = search_pb.SearchPassagesRequest(
             novel_id=str(novel_id), query=query, top_k=top_k, until_chapter=until_chapter
         )
         with translated("search"):
             response = await self._stub.SearchPassages(request, timeout=timeout)
-        return [UUID(passage.id) for passage in response.passages]
+        return [_stored(passage) for passage in response.passages]
 
     async def known_passages(
         self, novel_id: UUID, passage_ids: Sequence[UUID], until_chapter: int | None
-    ) -> Sequence[UUID]:
+    ) -> Sequence[StoredPassage]:
         """Those of the passages that the novel has."""
         request = search_pb.GetPassagesRequest(
             novel_id=str(novel_id), passage_ids=map(str, passage_ids), until_chapter=until_chapter
         )
         with translated("search"):
             response = await self._stub.GetPassages(request)
-        return [UUID(passage.id) for passage in response.passages]
+        return [_stored(passage) for passage in response.passages]
+
+    async def default_passages(self, novel_id: UUID, title: str, most: int) -> Sequence[StoredPassage]:
+        """Passages of a novel that show its main characters, in its order; of one without any, those near its title."""
+        with translated("search"):
+            characters = await self._stub.ListCharacters(
+                search_pb.ListCharactersRequest(novel_id=str(novel_id), page_size=most)
+            )
+            # The best of each character first.
+            longest = max((len(one.passage_ids) for one in characters.characters), default=0)
+            ids = [
+                one.passage_ids[rank]
+                for rank in range(longest)
+                for one in characters.characters
+                if rank < len(one.passage_ids)
+            ]
+            if ids:
+                response = await self._stub.GetPassages(
+                    search_pb.GetPassagesRequest(novel_id=str(novel_id), passage_ids=list(dict.fromkeys(ids))[:most])
+                )
+                found = response.passages
+            else:
+                request = search_pb.SearchPassagesRequest(novel_id=str(novel_id), query=title, top_k=most)
+                found = (await self._stub.SearchPassages(request)).passages
+        return [_stored(passage) for passage in sorted(found, key=lambda passage: passage.position)]
 
     async def character(self, character_id: UUID) -> Character | None:
         """A character of a novel that the caller sees."""
@@ -88,12 +120,19 @@ class GrpcSearch:
         except NotFound:
             return None
         found = response.character
-        return Character(UUID(found.character_id), UUID(found.novel_id), found.name, found.description)
+        # Both are cut out of somebody's novel and go into prompts; search makes them shorter than this.
+        name = plain_text.line(found.name.replace("\0", ""))[:_NAME]
+        description = plain_text.text(found.description.replace("\0", ""))[:_DESCRIPTION]
+        return Character(UUID(found.character_id), UUID(found.novel_id), name, description)
 
     async def delete_novel(self, novel_id: UUID) -> None:
         """Removes a novel's passages and characters; idempotent."""
         with translated("search"):
             await self._stub.DeleteNovel(search_pb.DeleteNovelRequest(novel_id=str(novel_id)), timeout=_REMOVE_SECONDS)
+
+
+def _stored(passage: search_pb.Passage) -> StoredPassage:
+    return StoredPassage(UUID(passage.id), passage.content.replace("\0", ""), passage.chapter)
 
 
 class GrpcCache:
@@ -143,6 +182,7 @@ class LibraryCache:
         self._cache = cache
         self._reads = ReadThrough(cache)
         self._outstanding: dict[str, int] = {}
+        self._behind = False  # whether an invalidation has failed and the background sends what is outstanding
         self._work = asyncio.Event()
 
     async def get(self, key: str, compute: Callable[[], Awaitable[bytes]]) -> bytes:
@@ -162,9 +202,12 @@ class LibraryCache:
                 del self._outstanding[key]
         self._reads.forget(*keys)
         self._work.set()
+        if self._behind:  # a cache that did not answer the last one would only hold this write up as well
+            return
         try:
             await self._send({key: self._outstanding[key] for key in keys if key in self._outstanding})
         except MeshError as error:
+            self._behind = True
             log.warning("an invalidation is sent later", extra={"keys": list(keys)[:10], "reason": error.reason})
 
     async def resend(self) -> None:
@@ -178,8 +221,10 @@ class LibraryCache:
                 while self._outstanding:
                     await self._send(dict(list(self._outstanding.items())[:_KEYS]))
                 self._work.clear()
+                self._behind = False
                 delay = shortest
             except MeshError:
+                self._behind = True
                 delay = min(delay * 2, longest)
 
     async def _send(self, versions: dict[str, int]) -> None:

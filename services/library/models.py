@@ -189,14 +189,37 @@ class IngestionState:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPassage:
+    """A passage of a novel that is kept here, for when search does not answer."""
+
+    passage_id: UUID
+    content: str
+    chapter: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPassages:
+    """What is kept of passages for a conversation; None: not looked for yet.
+
+    Attributes:
+        scenario: those that its scenario was built on, best first.
+        novel: some from all over its novel, in the novel's order.
+    """
+
+    scenario: Sequence[StoredPassage] | None = None
+    novel: Sequence[StoredPassage] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class IngestionSummary:
-    """What an ingestion has stored in search."""
+    """What an ingestion has stored in search, and the passages that stand for the novel without it."""
 
     language: str
     words: int
     chapters: int
     passages: int
     characters: int
+    defaults: Sequence[StoredPassage] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +277,7 @@ class NewScenario:
     passage_ids: Sequence[UUID]
     visibility: Visibility
     until_chapter: int | None
+    passages: Sequence[StoredPassage] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +347,11 @@ class NewFork:
 
 @dataclass(frozen=True, slots=True)
 class ReplyRecord:
-    """How a reply was made; last_sequence is that of the last event of its log, 0 where it is not known."""
+    """How a reply was made; last_sequence is that of the last event of its log, 0 where it is not known.
+
+    Attributes:
+        degraded: in which ways it is less than it could be, as words for programs.
+    """
 
     provider: str = ""
     model: str = ""
@@ -334,6 +362,7 @@ class ReplyRecord:
     passage_ids: Sequence[str] = ()
     failure: Failure | None = None
     last_sequence: int = 0
+    degraded: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

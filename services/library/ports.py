@@ -27,6 +27,8 @@ from services.library.models import (
     Revocation,
     Rotation,
     Scenario,
+    StoredPassage,
+    StoredPassages,
     User,
 )
 
@@ -135,7 +137,7 @@ class IngestionStore(Protocol):
         """Renews the lease and stores progress; False: it is lost."""
 
     async def complete(self, job: IngestionJob, summary: IngestionSummary, last_sequence: int) -> bool:
-        """Ends the ingestion well; False: the lease is lost."""
+        """Ends the ingestion well and keeps the novel's default passages; False: the lease is lost."""
 
     async def fail(self, job: IngestionJob, failure: Failure, last_sequence: int) -> bool:
         """Ends the ingestion without an index; False: the lease is lost."""
@@ -192,6 +194,16 @@ class ScenarioStore(Protocol):
 
     async def delete(self, scenario_id: UUID) -> None:
         """Deletes a scenario with its conversations."""
+
+
+class PassageStore(Protocol):
+    """Passages that are kept for when search does not answer."""
+
+    async def keep_of_scenario(self, scenario_id: UUID, passages: Sequence[StoredPassage]) -> None:
+        """Keeps those that a scenario was built on; does nothing where the scenario is gone."""
+
+    async def keep_of_novel(self, novel_id: UUID, passages: Sequence[StoredPassage]) -> None:
+        """Keeps those that stand for a novel; does nothing where the novel is gone."""
 
 
 class ConversationStore(Protocol):
@@ -299,6 +311,9 @@ class ReplyTransaction(Protocol):
     async def context(self, conversation: Conversation) -> tuple[Novel, Scenario]:
         """The novel and the scenario that a conversation plays in."""
 
+    async def passages(self, conversation: Conversation) -> StoredPassages:
+        """What is kept of passages for a conversation."""
+
     async def reader(self, conversation: Conversation) -> User:
         """Whose a conversation is."""
 
@@ -330,13 +345,16 @@ class Search(Protocol):
 
     async def find_passages(
         self, novel_id: UUID, query: str, top_k: int, until_chapter: int | None, timeout: float
-    ) -> Sequence[UUID]:
-        """The ids of the passages that fit a query, best first."""
+    ) -> Sequence[StoredPassage]:
+        """The passages that fit a query, best first."""
 
     async def known_passages(
         self, novel_id: UUID, passage_ids: Sequence[UUID], until_chapter: int | None
-    ) -> Sequence[UUID]:
+    ) -> Sequence[StoredPassage]:
         """Those of the passages that the novel has."""
+
+    async def default_passages(self, novel_id: UUID, title: str, most: int) -> Sequence[StoredPassage]:
+        """Passages of a novel that show its main characters, in the novel's order."""
 
     async def character(self, character_id: UUID) -> Character | None:
         """A character of a novel that the caller sees."""
@@ -373,6 +391,10 @@ class Stores(Protocol):
     @property
     def scenarios(self) -> ScenarioStore:
         """Scenarios."""
+
+    @property
+    def passages(self) -> PassageStore:
+        """Passages for when search does not answer."""
 
     @property
     def conversations(self) -> ConversationStore:

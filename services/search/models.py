@@ -1,6 +1,6 @@
 """The nouns of the search room."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -116,6 +116,19 @@ class Novel:
     def visible_to(self, user_id: str | None) -> bool:
         """Whether this reader, or an anonymous caller (None), may know of it."""
         return self.public or (user_id is not None and user_id == self.owner_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """A novel that was taken in.
+
+    Attributes:
+        novel: its record.
+        defaults: passages that stand for it where it cannot be searched, in its order.
+    """
+
+    novel: Novel
+    defaults: Sequence[Passage]
 
 
 @dataclass(frozen=True, slots=True)

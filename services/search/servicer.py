@@ -19,7 +19,7 @@ from services.search.domain.ingestion import Ingestions
 from services.search.domain.ranking import score
 from services.search.domain.searching import Searching, character_not_found, check_owner, search_key
 from services.search.metrics import INGESTIONS, PASSAGES_INGESTED, SEARCH_SECONDS
-from services.search.models import Character, Found, Manuscript, Novel, Passage, Progress
+from services.search.models import Character, Found, Ingested, Manuscript, Passage, Progress
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 MAX_QUERY = 4_000
@@ -51,9 +51,9 @@ class SearchServicer(rpc.SearchServiceServicer):
             async with aclosing(self._ingestions.ingest(manuscript)) as events:
                 async for event in events:
                     sequence += 1
-                    if isinstance(event, Novel):
+                    if isinstance(event, Ingested):
                         result = "complete"
-                        PASSAGES_INGESTED.inc(event.passages)
+                        PASSAGES_INGESTED.inc(event.novel.passages)
                     yield _ingestion_event(sequence, event)
         except MeshError:
             result = "failed"
@@ -174,17 +174,19 @@ def _start(check: Violations, request: pb.ListCharactersRequest) -> int:
     return int(rank)
 
 
-def _ingestion_event(sequence: int, event: Progress | Novel) -> pb.IngestNovelResponse:
+def _ingestion_event(sequence: int, event: Progress | Ingested) -> pb.IngestNovelResponse:
     if isinstance(event, Progress):
         progress = events_pb.Progress(progress=event.percent, stage=event.stage, message=event.message)
         return pb.IngestNovelResponse(sequence=sequence, progress=progress)
+    novel = event.novel
     summary = pb.IngestionSummary(
-        novel_id=event.id,
-        language=event.language,
-        words=event.words,
-        chapters=event.chapters,
-        passages=event.passages,
-        characters=event.characters,
+        novel_id=novel.id,
+        language=novel.language,
+        words=novel.words,
+        chapters=novel.chapters,
+        passages=novel.passages,
+        characters=novel.characters,
+        default_passages=[_passage(novel.id, passage) for passage in event.defaults],
     )
     return pb.IngestNovelResponse(sequence=sequence, complete=summary)
 

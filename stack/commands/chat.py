@@ -16,12 +16,16 @@ from stack.answers import ApiError, Json
 from stack.api import Event, Gateway
 from stack.commands.choice import ask, choose
 from stack.commands.shown import Shown
-from stack.commands.text import command, printable
+from stack.commands.text import command, one_line, printable
 from stack.errors import StackError
 from stack.sessions import GuestSession
 
 _SHOWN_MESSAGES = 6
 _TITLE_CHARACTERS = 80
+_DEGRADED = {
+    "SEARCH_UNAVAILABLE": "the search did not answer: written from passages that were kept",
+    "PROVIDER_FALLBACK": "the first model did not answer: another one wrote this",
+}
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
 
@@ -61,7 +65,7 @@ def chat(url: str, options: ChatOptions) -> None:
     with Gateway(url, GuestSession(url)) as gateway:
         if options.conversation:
             conversation = gateway.get(f"/api/conversations/{options.conversation}")
-            name = printable(str(conversation.get("character_name", "")))
+            name = one_line(str(conversation.get("character_name", "")))
             _show_last(gateway, options.conversation, name)
             conversation_id = options.conversation
         else:
@@ -70,7 +74,7 @@ def chat(url: str, options: ChatOptions) -> None:
             character = _choose_character(gateway, novel, options)
             if "scenario_id" not in scenario:  # written only now: a name that fits nobody leaves nothing behind
                 scenario = gateway.post("/api/scenarios", scenario)
-            name = printable(str(character["name"]))
+            name = one_line(str(character["name"]))
             conversation_id = _open(gateway, scenario, character, name)
         for message in options.messages or _asked(name):
             _say(gateway, conversation_id, name, message)
@@ -156,7 +160,11 @@ def _show_reply(
         What it ended with, which names its conversation; None: it was left before it could be stopped.
     """
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), console=_err, transient=True, disable=not _err.is_terminal
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        console=_err,
+        transient=True,
+        disable=not _err.is_terminal,
     )
     task = bar.add_task("...", total=100)
     shown = Shown(name, _write, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
@@ -167,7 +175,7 @@ def _show_reply(
                 cursor = event.cursor
                 match event.name:
                     case "progress" if not shown.begun:
-                        description = printable(str(event.data.get("message") or event.data.get("stage", "")))
+                        description = one_line(str(event.data.get("message") or event.data.get("stage", "")))
                         bar.update(task, completed=event.data.get("progress", 0), description=description)
                     case "token":
                         bar.stop()
@@ -177,6 +185,7 @@ def _show_reply(
                     case "complete" | "stopped":
                         bar.stop()
                         shown.end(str(event.data.get("content", "")), "[stopped]" if event.name == "stopped" else "")
+                        _tell_degraded(event.data)
                         return event.data
         except KeyboardInterrupt:
             bar.stop()
@@ -189,6 +198,13 @@ def _show_reply(
                 raise
             return kept
     raise StackError("the reply broke off", "look at `gaji status` and try again")
+
+
+def _tell_degraded(summary: Json) -> None:
+    """A small note under a reply that is less than it could be."""
+    ways = [_DEGRADED.get(str(way), one_line(str(way))) for way in summary.get("degraded", [])]
+    if ways:
+        _err.print(Text(f"({'; '.join(ways)})", "dim"), soft_wrap=True)
 
 
 def _stop(gateway: Gateway, conversation_id: str | None, cursor: str) -> Json | None:

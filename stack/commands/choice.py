@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stack.answers import Json
-from stack.commands.text import printable
+from stack.commands.text import one_line
 from stack.errors import StackError
 
 _SHOWN_NAMES = 10
@@ -66,7 +66,7 @@ def choose(
         raise click.UsageError(f"there is more than one {what}: choose with --{what} one of: {_names(items, label)}")
     _out.print(Text(f"\nChoose a {what}:", "bold"))
     for number, item in enumerate(items, 1):
-        _out.print(Text(f"{number:4d}  {printable(line(item) if line else str(item[label]))}"))
+        _out.print(Text(f"{number:4d}  {one_line(line(item) if line else str(item[label]))}"))
     while True:
         answer = ask(f"{what} [1]: ") or "1"
         if answer.isdecimal() and 1 <= int(answer) <= len(items):
@@ -75,6 +75,6 @@ def choose(
 
 
 def _names(items: Sequence[Json], label: str) -> str:
-    shown = [printable(str(item[label])) for item in items[:_SHOWN_NAMES]]
+    shown = [one_line(str(item[label])) for item in items[:_SHOWN_NAMES]]
     more = len(items) - len(shown)
     return "; ".join([*shown, f"{more} more"] if more else shown) or "none"

@@ -152,9 +152,9 @@ def _settings() -> Finding:
 
 
 def _provider() -> Finding:
-    provider, model = chosen_model(os.environ)
-    topic, detail = "language model", f"{model} ({provider})"
-    if provider not in _PROVIDERS:
+    provider, model, others = chosen_model(os.environ)
+    topic, detail = "language model", f"{model} ({', then '.join([provider, *others])})"
+    if any(name not in _PROVIDERS for name in (provider, *others)):
         return Finding(topic, detail, f"Gaji brings {', '.join(_PROVIDERS)}", fatal=False)
     if provider.startswith("gemini") and not os.environ.get(GEMINI_KEY):
         return Finding(topic, f"{detail}, no key", f"set {GEMINI_KEY}, or GAJI_PROVIDER=local")

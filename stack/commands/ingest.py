@@ -12,7 +12,7 @@ from rich.text import Text
 
 from stack.answers import Json
 from stack.api import Gateway
-from stack.commands.text import counted, printable
+from stack.commands.text import counted, one_line
 from stack.errors import StackError
 from stack.sessions import GuestSession
 from stack.shelf import Told
@@ -81,7 +81,7 @@ def ingest(url: str, novel: Json, *, as_json: bool) -> None:
     with Gateway(url, GuestSession(url)) as gateway:
         if console.is_terminal:
             with Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f} %"),
                 TimeElapsedColumn(),
@@ -92,7 +92,7 @@ def ingest(url: str, novel: Json, *, as_json: bool) -> None:
                     gateway,
                     novel,
                     lambda percent, stage, message: bar.update(
-                        task, completed=percent, description=printable(message or stage)
+                        task, completed=percent, description=one_line(message or stage)
                     ),
                 )
                 bar.update(task, completed=100, description="done")
@@ -115,7 +115,7 @@ def ingest(url: str, novel: Json, *, as_json: bool) -> None:
         return
     console.print(
         Text(
-            f"“{printable(str(stored.get('title', novel['title'])))}” is on the shelf after {seconds} s: "
+            f"“{one_line(str(stored.get('title', novel['title'])))}” is on the shelf after {seconds} s: "
             + ", ".join(counted(int(stored.get(f"{noun}s", 0)), noun) for noun in ("chapter", "passage", "character"))
             + f"\nnovel_id: {stored['novel_id']}"
         ),
@@ -131,7 +131,7 @@ def _line_by_line(console: Console) -> Told:
         nonlocal last, shown
         if stage != last or percent >= shown + _LINE_PERCENT:
             shown = percent
-            console.print(Text(f"{percent:3d} %  {printable(message or stage)}"), soft_wrap=True)
+            console.print(Text(f"{percent:3d} %  {one_line(message or stage)}"), soft_wrap=True)
         last = stage
 
     return told

@@ -7,6 +7,7 @@ from contextlib import suppress
 from rich.console import Console
 from rich.text import Text
 
+from stack.commands.text import printable
 from stack.supervisor import Child
 
 _DEATH_LINES = 5
@@ -29,7 +30,7 @@ class Teller:
     def say(self, text: str, style: str = "") -> None:
         """One line."""
         with suppress(OSError):
-            self._console.print(Text(text, style), soft_wrap=True)
+            self._console.print(Text(printable(text), style), soft_wrap=True)
 
     def rest(self) -> None:
         """Nothing is being started any more."""

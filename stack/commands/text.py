@@ -4,18 +4,28 @@ import re
 import shlex
 import shutil
 import sys
-import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 from rich.cells import cell_len
 
+from mesh import plain_text
+
 _SPACES = re.compile(r"(\s+)")
 
 
 def printable(text: str) -> str:
-    """Text without control characters, so that nobody's novel moves the reader's cursor; line breaks and tabs stay."""
-    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
+    """Text without controls, escape sequences among them, and without what turns or hides other text.
+
+    Nobody's novel moves the reader's cursor, renames the window or shows a name from right to left. Line breaks and
+    tabs stay.
+    """
+    return plain_text.text(text.replace("\0", ""))
+
+
+def one_line(text: str) -> str:
+    """The same in one line, for names and titles."""
+    return plain_text.line(text.replace("\0", ""))
 
 
 def counted(number: int, noun: str) -> str:

@@ -94,8 +94,9 @@ async def up(options: UpOptions, console: Console) -> None:
     with sole_stack(data_dir):
         began = time.monotonic()
         placed, taken = place(ports := Ports(), options.port, replicas)
-        provider, model = chosen_model(os.environ)
-        teller.say(f"Gaji {_version()}  data: {data_dir}  model: {model} ({provider})", "bold")
+        provider, model, others = chosen_model(os.environ)
+        models = ", then ".join([provider, *others])
+        teller.say(f"Gaji {_version()}  data: {data_dir}  model: {model} ({models})", "bold")
         if taken:
             teller.say(f"others listen on {', '.join(map(str, sorted(taken)))}: free ports are used instead", "yellow")
         gateway = next(f"http://{replica.listen}" for replica in placed if replica.room.name == GATEWAY)

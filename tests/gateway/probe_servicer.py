@@ -25,6 +25,7 @@ class Probe:
         self.descriptor = contract.pool.FindServiceByName(SERVICE)
         self.streams = 0
         self.calls = 0
+        self.trouble: errors.MeshError | None = None
         self.seen: list[Any] = []
         self.watchers: list[str] = []
         self.gate = asyncio.Event()
@@ -59,6 +60,14 @@ class Probe:
         await self.gate.wait()
         if request.name == "fail":
             raise errors.Unavailable("out of order")
+        return self.message("Called", times=times)
+
+    async def Recall(self, request: Any, context: Any) -> Any:
+        self.calls += 1
+        times = self.calls
+        await self.gate.wait()
+        if self.trouble is not None:
+            raise self.trouble
         return self.message("Called", times=times)
 
     async def OpenSession(self, request: Any, context: Any) -> Any:

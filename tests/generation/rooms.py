@@ -66,6 +66,8 @@ class LibraryFake(library_rpc.ConversationServiceServicer):
         self.history: list[library_pb.Message] = []
         self.until_chapter: int | None = None
         self.passage_ids: list[str] = []
+        self.scenario_passages: list[library_pb.StoredPassage] = []
+        self.novel_passages: list[library_pb.StoredPassage] = []
         self.begin_error: MeshError | None = None
         self.end_error: MeshError | None = None
         self.begin_gate: asyncio.Event | None = None
@@ -206,6 +208,8 @@ class LibraryFake(library_rpc.ConversationServiceServicer):
             character_name="Elizabeth",
             character_description="Lively and playful.",
             history=history,
+            scenario_passages=self.scenario_passages,
+            novel_passages=self.novel_passages,
         )
 
 
@@ -276,10 +280,10 @@ async def open_peers(settings: GenerationSettings) -> AsyncIterator[Peers]:
 
 
 @asynccontextmanager
-async def open_generation(peers: Peers, provider: ModelProvider) -> AsyncIterator[Rooms]:
-    """A replica of generation with a model, which is closed with it."""
+async def open_generation(peers: Peers, *providers: ModelProvider) -> AsyncIterator[Rooms]:
+    """A replica of generation with its models, which are closed with it."""
     async with (
-        serving(peers.settings, provider) as server,
+        serving(peers.settings, *providers) as server,
         open_channel(server.address, peers.settings, [GENERATION]) as channel,
     ):
         stub: Any = rpc.GenerationServiceStub(channel)
@@ -287,7 +291,7 @@ async def open_generation(peers: Peers, provider: ModelProvider) -> AsyncIterato
 
 
 @asynccontextmanager
-async def open_rooms(settings: GenerationSettings, provider: ModelProvider) -> AsyncIterator[Rooms]:
+async def open_rooms(settings: GenerationSettings, *providers: ModelProvider) -> AsyncIterator[Rooms]:
     """Library, search and generation."""
-    async with open_peers(settings) as peers, open_generation(peers, provider) as rooms:
+    async with open_peers(settings) as peers, open_generation(peers, *providers) as rooms:
         yield rooms

@@ -25,7 +25,7 @@ HEAVY = {"xllamacpp", "google.genai", "google.generativeai", "google.ai.generati
     ],
 )
 def test_which_provider_is_chosen(settings: dict[str, str], name: str) -> None:
-    assert make_settings(**settings).provider_name == name
+    assert make_settings(**settings).provider_names == (name,)
 
 
 def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,12 +33,12 @@ def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.delenv("GAJI_PROVIDER", raising=False)
     monkeypatch.setenv("GEMINI_API_KEY", "k")
-    assert GenerationSettings().provider_name == "gemini"
+    assert GenerationSettings().provider_names == ("gemini",)
     monkeypatch.setenv("GAJI_PROVIDER", "scripted")
     monkeypatch.setenv("GAJI_SCRIPTED_TOKENS", "7")
     monkeypatch.setenv("GAJI_SCRIPTED_RATE", "0")
     settings = GenerationSettings()
-    assert (settings.provider_name, settings.scripted_tokens, settings.scripted_rate) == ("scripted", 7, 0)
+    assert (settings.provider_names, settings.scripted_tokens, settings.scripted_rate) == (("scripted",), 7, 0)
     assert "k" not in repr(settings.gemini_api_key)
 
 

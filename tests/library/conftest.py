@@ -49,6 +49,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         gate: while it is unset, an ingestion waits after its first progress.
         remark: what it says of its progress, instead of the stage's name.
         language: what it finds a novel to be in.
+        defaults: the passages that it says stand for a novel.
         stored: novels whose passages it holds.
         address: where it serves.
     """
@@ -59,6 +60,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     remark: str = ""
     language: str = "en"
+    defaults: list[search_pb.Passage] = field(default_factory=list)
     stored: set[str] = field(default_factory=set)
     ingested: list[str] = field(default_factory=list)
     running: int = 0
@@ -99,7 +101,13 @@ class FakeSearch(search_rpc.SearchServiceServicer):
             yield search_pb.IngestNovelResponse(
                 sequence=4,
                 complete=search_pb.IngestionSummary(
-                    novel_id=request.novel_id, language=self.language, words=7, chapters=3, passages=2, characters=1
+                    novel_id=request.novel_id,
+                    language=self.language,
+                    words=7,
+                    chapters=3,
+                    passages=2,
+                    characters=1,
+                    default_passages=self.defaults,
                 ),
             )
         finally:
@@ -145,7 +153,10 @@ class FakeSearch(search_rpc.SearchServiceServicer):
             raise self.trouble
 
     def _passages(self, novel_id: str) -> list[search_pb.Passage]:
-        return [search_pb.Passage(id=passage, novel_id=novel_id) for passage in self.passages.get(novel_id, [])]
+        return [
+            search_pb.Passage(id=passage, novel_id=novel_id, content=f"Text {place}.", chapter=place, position=place)
+            for place, passage in enumerate(self.passages.get(novel_id, []))
+        ]
 
 
 @dataclass

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from services.generation.domain.prompt import disarmed
 from services.generation.ports import Passage, Prompt, Turn
 
 # The end of a sentence: a stop with its quotes and brackets, before a space. Of a text that ends with a stop nobody
@@ -33,6 +34,7 @@ def to_be_continued(prompt: Prompt, text: str, *, continues: bool) -> Prompt:
     """
     if not text:
         return prompt
+    text = disarmed(text)
     if continues:
         return replace(prompt, prefix=text)
     return replace(prompt, turns=(*prompt.turns, Turn("assistant", text), Turn("user", _GO_ON)))
@@ -41,6 +43,30 @@ def to_be_continued(prompt: Prompt, text: str, *, continues: bool) -> Prompt:
 def joined(text: str, piece: str) -> str:
     """A piece that follows a text which was cut at the end of a sentence, with a space between them."""
     return f" {piece}" if text and piece and not text[-1].isspace() and not piece[0].isspace() else piece
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """Who writes a reply and in which ways it is less than it could be.
+
+    A note of its own: a replica of a release that knows none may take the reply over.
+    """
+
+    NAME = "how"
+
+    provider: str
+    model: str
+    degraded: tuple[str, ...] = ()
+
+    def dumps(self) -> bytes:
+        """The note as JSON."""
+        return orjson.dumps([self.provider, self.model, self.degraded])
+
+    @classmethod
+    def loads(cls, data: bytes) -> "How":
+        """What `dumps` gave."""
+        provider, model, degraded = orjson.loads(data)[:3]
+        return cls(provider, model, tuple(degraded))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from mesh.errors import DeadlineExceeded, FailedPrecondition, ResourceExhausted, Unavailable
 
+MISCONFIGURED = "MODEL_MISCONFIGURED"
+
 
 def misconfigured(what: str) -> FailedPrecondition:
     """The model can't be used until its operator changes something."""
-    return FailedPrecondition(what, reason="MODEL_MISCONFIGURED")
+    return FailedPrecondition(what, reason=MISCONFIGURED)
 
 
 def busy(retry_after: float | None = None) -> ResourceExhausted:

@@ -1,10 +1,13 @@
-"""Which passages of the book a reply is given. A reply without them is poorer, but it comes."""
+"""Which passages of the book a reply is given. A reply without those of search is poorer, but it comes."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mesh.errors import MeshError
 from mesh.telemetry.logs import get_logger
+from services.generation import metrics
+from services.generation.domain.stand_ins import stand_ins
 from services.generation.ports import Passage, ReplyContext, Search
 
 log = get_logger(__name__)
@@ -12,46 +15,64 @@ _LONGEST_QUERY = 4_000
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """Passages for a reply.
+
+    Attributes:
+        passages: best first.
+        searched: whether search has answered; else they are those that library keeps, if it keeps any.
+    """
+
+    passages: Sequence[Passage]
+    searched: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class PassageFinder:
-    """Finds passages, within its time or not at all.
+    """Finds passages: by search within its time, else among those that came with the reply's context.
 
     Args:
         search: where they are.
         top_k: how many at most.
-        seconds: how long a reply waits for them.
+        seconds: how long a reply waits for search.
     """
 
     search: Search
     top_k: int = 6
-    seconds: float = 5.0
+    seconds: float = 2.0
 
-    async def find(self, context: ReplyContext) -> list[Passage]:
-        """The passages for the newest message, or for an opening when there is none; best first."""
+    async def find(self, context: ReplyContext) -> Found:
+        """The passages for the newest message, or for an opening when there is none."""
         found: list[Passage] = []
         newest = context.history[-1].content if context.history and context.history[-1].role == "user" else ""
+        query = _query(context, newest)
         try:
             async with asyncio.timeout(self.seconds):
                 if not newest:
                     found += await self._of_scenario(context)
                 if len(found) < self.top_k:
                     nearest = await self.search.search_passages(
-                        context.novel_id,
-                        _query(context, newest),
-                        top_k=self.top_k,
-                        until_chapter=context.until_chapter,
+                        context.novel_id, query, top_k=self.top_k, until_chapter=context.until_chapter
                     )
-                    known = {passage.passage_id for passage in found}
-                    found += [passage for passage in nearest if passage.passage_id not in known]
+                    found = _joined(found, nearest)
         except (MeshError, TimeoutError) as error:
             reason = error.reason if isinstance(error, MeshError) else "TIMEOUT"
-            log.warning("going on without the passages of search", extra={"reason": reason, "found": len(found)})
-        return found[: self.top_k]
+            found = _joined(found, stand_ins(context, query, self.top_k))[: self.top_k]
+            metrics.DEGRADED.labels("SEARCH_UNAVAILABLE").inc()
+            log.warning("going on without search", extra={"reason": reason, "passages": len(found)})
+            return Found(found, searched=False)
+        return Found(found[: self.top_k])
 
     async def _of_scenario(self, context: ReplyContext) -> list[Passage]:
         ids = context.scenario_passage_ids[: self.top_k]
         if not ids:
             return []
         return await self.search.get_passages(context.novel_id, ids, until_chapter=context.until_chapter)
+
+
+def _joined(first: Sequence[Passage], more: Sequence[Passage]) -> list[Passage]:
+    known = {passage.passage_id for passage in first}
+    return [*first, *(passage for passage in more if passage.passage_id not in known)]
 
 
 def _query(context: ReplyContext, newest: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
+from mesh import plain_text
 from services.generation.ports import Chunk, TokenCounts
 
 _STOPPING_SECONDS = 5.0
@@ -51,7 +52,7 @@ class Pieces:
             async with aclosing(chunks):
                 async for chunk in chunks:
                     self.counts = chunk.counts or self.counts
-                    if text := chunk.text.replace("\0", ""):  # no database keeps it
+                    if text := plain_text.piece(chunk.text):  # what is shown is what is stored
                         self._written.append(text)
                         self._news.set()
         except Exception as error:  # noqa: BLE001 - handed to the reader, who raises it

@@ -1,19 +1,21 @@
 """What a model is told: who it is, what is different, what the book says, what was said before.
 
 The text of novels, scenarios and messages is material. It stands between tags that it can't contain, because its own
-angle brackets are replaced; that also disarms the control tokens of chat templates (``<|im_end|>`` and the like), which
-local servers would otherwise obey inside a message.
+angle brackets are replaced, and those that a normalizing tokenizer would make into such (NFKC). That also disarms the
+control tokens of chat templates, which local servers would otherwise obey inside a message: ``<|im_end|>`` of ChatML,
+``<|eot_id|>`` of Llama 3, ``<start_of_turn>`` of Gemma, ``<<SYS>>`` and ``</s>``. Square brackets become round ones,
+for ``[INST]`` of Llama 2 and Mistral. Names and titles stand in one line, and what is quoted can't end its quotes.
 
 The system text depends on the scenario alone, the passages stand beside the newest message, and the history loses its
 oldest part in steps: so the beginning of the prompt stays the same from turn to turn, and a model that keeps the state
 of a prompt's beginning reads only what is new. On a small machine that is the difference between 0.1 s and 8 s.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
+from mesh import plain_text
 from services.generation.domain.tokens import clipped, estimate
 from services.generation.ports import Message, Passage, Prompt, ReplyContext, Turn
 
@@ -21,8 +23,16 @@ TURN_TOKENS = 8
 """What a chat template adds to each message, at most."""
 
 _BEGIN = "Greet the reader in your own words and begin the conversation, in two or three sentences."
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_BRACKETS = str.maketrans({"<": "\u2039", ">": "\u203a"})
+# All that Unicode's compatibility forms turn into these: see the test, which looks at every character there is.
+_FOLDED: dict[str, str | None] = {
+    **dict.fromkeys("<\ufe64\uff1c\u226e", "\u2039"),
+    **dict.fromkeys(">\ufe65\uff1e\u226f", "\u203a"),
+    **dict.fromkeys("[\ufe47\uff3b", "("),
+    **dict.fromkeys("]\ufe48\uff3d", ")"),
+    "\0": None,
+}
+_BRACKETS = str.maketrans(_FOLDED)
+_QUOTES = str.maketrans(dict.fromkeys('"\uff02\u201c\u201d\u201e\u201f\u2033\u301d\u301e', "'"))
 # Of all possible places where the history could be cut, one in so many is used, always the same ones.
 _CUT_EVERY = 6
 _SMALL = 4096
@@ -66,12 +76,17 @@ def build(context: ReplyContext, passages: Sequence[Passage], *, tokens: int) ->
     return BuiltPrompt(Prompt(system, _alternating([*turns, Turn("user", question)])), ids)
 
 
+def disarmed(text: str) -> str:
+    """Text that cannot end the section of a prompt that it stands in, and holds no control token of a chat template."""
+    return plain_text.text(text).translate(_BRACKETS)
+
+
 def _plain(text: str) -> str:
-    return _CONTROL.sub("", text.translate(_BRACKETS)).strip()
+    return disarmed(text).strip()
 
 
 def _line(text: str, tokens: int) -> str:
-    return clipped(" ".join(_plain(text).split()), tokens)
+    return clipped(" ".join(_plain(text).translate(_QUOTES).split()), tokens)
 
 
 def _turn_cost(text: str) -> int:

@@ -14,14 +14,16 @@ from mesh.streamlog import FAILED, Producer
 from mesh.telemetry.logs import get_logger
 from services.generation import metrics
 from services.generation.domain import failures
-from services.generation.domain.continuation import Notes, joined, to_be_continued, whole_sentences
+from services.generation.domain.continuation import How, Notes, joined, to_be_continued, whole_sentences
 from services.generation.domain.events import LOG_ENDS, Event, Failed, Progress, Seam, Text, end_of, text_of
+from services.generation.domain.lineup import Lineup
 from services.generation.domain.passages import PassageFinder
 from services.generation.domain.pieces import Pieces, reading
 from services.generation.domain.prompt import build, cost
 from services.generation.domain.tokens import estimate
 from services.generation.ports import (
     Chunk,
+    Degraded,
     Library,
     ModelProvider,
     Outcome,
@@ -65,6 +67,9 @@ class _Attempt:
         kept: what earlier writers left of the text and what stands.
         text: what there is of the text now.
         told: the highest progress that readers have heard of.
+        provider: the model that writes it, or is asked to.
+        fell_back: whether a part of what stands is by another model than the first.
+        seamed: whether its readers know that the text goes on in another way.
         storing: whether its end is being stored: then nothing stops it any more.
     """
 
@@ -75,9 +80,12 @@ class _Attempt:
     text: str
     told: int
     record: Record
+    provider: ModelProvider
+    fell_back: bool
     began: float = field(default_factory=time.monotonic)
     pieces: Pieces = field(default_factory=Pieces)
     estimated_prompt: int = 0
+    seamed: bool = False
     storing: bool = False
 
     def ms(self) -> int:
@@ -87,6 +95,15 @@ class _Attempt:
     def note(self, notes: Notes) -> None:
         self.notes = notes
         self.producer.note(Notes.NAME, notes.dumps())
+
+    def note_how(self) -> None:
+        record = self.record
+        self.producer.note(How.NAME, How(record.provider, record.model, record.degraded).dumps())
+
+    def degrade(self, way: Degraded, *, holds: bool) -> None:
+        """Notes whether it is less than it could be in a way."""
+        ways = set(self.record.degraded) - {way}
+        self.record = replace(self.record, degraded=tuple(sorted(ways | {way} if holds else ways)))
 
     def tell(self, percent: int, stage: str, message: str) -> None:
         if percent > self.told:
@@ -99,17 +116,17 @@ class _Attempt:
 
 
 class Writer:
-    """Writes replies with one model.
+    """Writes replies.
 
     Args:
-        provider: the model.
+        lineup: the models.
         library: where they are kept.
         finder: finds passages.
         limits: how much a reply may take.
     """
 
-    def __init__(self, provider: ModelProvider, library: Library, finder: PassageFinder, limits: Limits) -> None:
-        self._provider = provider
+    def __init__(self, lineup: Lineup, library: Library, finder: PassageFinder, limits: Limits) -> None:
+        self._lineup = lineup
         self._library = library
         self._finder = finder
         self._limits = limits
@@ -125,8 +142,7 @@ class Writer:
             producer: of its log; what that holds already is gone on from.
         """
         attempt = self._attempt(reply, producer)
-        active = metrics.ACTIVE.labels(self._provider.name)
-        active.inc()
+        metrics.ACTIVE.labels(attempt.provider.name).inc()
         working = asyncio.create_task(self._work(attempt))
         fenced = asyncio.create_task(producer.fenced.wait())
         stopping = asyncio.create_task(producer.stop_requested.wait())
@@ -140,12 +156,12 @@ class Writer:
                 log.error("the end of a reply broke", extra={"message_id": reply.message_id}, exc_info=error)
             if fenced.done():
                 log.warning("another has taken the reply", extra={"message_id": reply.message_id})
-                metrics.ENDED.labels(self._provider.name, "fenced").inc()
+                metrics.ENDED.labels(attempt.provider.name, "fenced").inc()
         finally:
             try:
                 await ended(working, fenced, stopping)
             finally:
-                active.dec()
+                metrics.ACTIVE.labels(attempt.provider.name).dec()
                 producer.close()
 
     def _attempt(self, reply: Reply, producer: Producer[Event]) -> _Attempt:
@@ -154,8 +170,13 @@ class Writer:
         told = max((entry.event.percent for entry in entries if isinstance(entry.event, Progress)), default=0)
         noted = producer.notes.get(Notes.NAME)
         notes = Notes.loads(noted) if noted else Notes(started=time.time())
-        record = Record(provider=self._provider.name, model=self._provider.model, first_token_ms=notes.first_token_ms)
-        return _Attempt(reply, producer, notes, text, text, told, record)
+        provider = self._lineup.first
+        how = How.loads(producer.notes[How.NAME]) if How.NAME in producer.notes else How(provider.name, provider.model)
+        record = Record(
+            provider=how.provider, model=how.model, first_token_ms=notes.first_token_ms, degraded=how.degraded
+        )
+        fell_back = bool(text) and Degraded.PROVIDER in how.degraded
+        return _Attempt(reply, producer, notes, text, text, told, record, provider, fell_back)
 
     async def _work(self, attempt: _Attempt) -> None:
         try:
@@ -176,22 +197,28 @@ class Writer:
         attempt.tell(20, "context", "Opened the conversation")
         passages = list(attempt.notes.passages)
         if not attempt.producer.notes:
-            passages = await self._in_time(attempt, self._finder.find(context))
+            found = await self._in_time(attempt, self._finder.find(context))
+            passages = list(found.passages)
+            attempt.degrade(Degraded.SEARCH, holds=not found.searched)
             attempt.note(replace(attempt.notes, passages=passages))
+            attempt.note_how()
         count = len(passages)
-        found = f"Found {count} passage{'s' * (count != 1)}" if count else "No passages found"
-        attempt.tell(50, "passages", found)
-        if attempt.text and not self._provider.continues:
-            attempt.kept = attempt.text = whole_sentences(attempt.text)
-            attempt.producer.append(Seam(len(attempt.kept)))
-        chunks = self._model(attempt, context, passages)
+        told = f"Found {count} passage{'s' * (count != 1)}" if count else "No passages found"
+        if count and Degraded.SEARCH in attempt.record.degraded:
+            told = f"Search does not answer; took {count} passage{'s' * (count != 1)} kept for this"
+        attempt.tell(50, "passages", told)
+
+        def say(provider: ModelProvider) -> AsyncGenerator[Chunk, None]:
+            return self._model(attempt, provider, context, passages)
+
+        chunks = self._lineup.stream(say, in_words=not attempt.text.strip())
         attempt.tell(70, "prompt", f"{context.character_name} is thinking")
         async with reading(chunks) as pieces:
             attempt.pieces = pieces
             while piece := await self._in_time(attempt, pieces.next()):
                 if not attempt.text:
                     self._first(attempt, context.character_name)
-                elif attempt.text == attempt.kept and not self._provider.continues:
+                elif attempt.text == attempt.kept and not attempt.provider.continues:
                     piece = joined(attempt.kept, piece)
                 attempt.add(piece)
         if not attempt.text.strip():
@@ -199,22 +226,39 @@ class Writer:
 
     def _first(self, attempt: _Attempt, name: str) -> None:
         attempt.record = replace(attempt.record, first_token_ms=attempt.ms())
+        attempt.note_how()
         attempt.note(replace(attempt.notes, first_token_ms=attempt.record.first_token_ms))
-        metrics.FIRST_TOKEN_SECONDS.labels(self._provider.name).observe(attempt.ms() / 1000)
+        metrics.FIRST_TOKEN_SECONDS.labels(attempt.provider.name).observe(attempt.ms() / 1000)
         attempt.tell(100, "writing", f"{name} is writing")
 
+    def _turn_to(self, attempt: _Attempt, provider: ModelProvider) -> None:
+        """A model is asked to write the reply, or to go on with it."""
+        if provider is not attempt.provider:
+            metrics.ACTIVE.labels(attempt.provider.name).dec()
+            metrics.ACTIVE.labels(provider.name).inc()
+            attempt.provider = provider
+        attempt.record = replace(attempt.record, provider=provider.name, model=provider.model)
+        # What an earlier writer's fallback has written stands.
+        fell_back = provider is not self._lineup.first or attempt.fell_back
+        attempt.degrade(Degraded.PROVIDER, holds=fell_back)
+        if attempt.text and not provider.continues and not attempt.seamed:
+            attempt.seamed = True
+            attempt.kept = attempt.text = whole_sentences(attempt.text)
+            attempt.producer.append(Seam(len(attempt.kept)))
+
     async def _model(
-        self, attempt: _Attempt, context: ReplyContext, passages: list[Passage]
+        self, attempt: _Attempt, provider: ModelProvider, context: ReplyContext, passages: list[Passage]
     ) -> AsyncGenerator[Chunk, None]:
-        """The model's chunks; asks once more with a shorter prompt when the estimate of its tokens was too low."""
+        """A model's chunks; asks once more with a shorter prompt when the estimate of its tokens was too low."""
+        self._turn_to(attempt, provider)
         most = max(_FEWEST_MORE, self._limits.max_tokens - estimate(attempt.kept))
-        tokens = self._provider.context_window - self._limits.max_tokens
+        tokens = provider.context_window - self._limits.max_tokens
         for last in (False, True):
             built = build(context, passages, tokens=tokens)
             attempt.estimated_prompt = cost(built.prompt)
             attempt.record = replace(attempt.record, passage_ids=built.passage_ids)
-            prompt = to_be_continued(built.prompt, attempt.kept, continues=self._provider.continues)
-            chunks = self._provider.stream(prompt, max_tokens=most, temperature=self._limits.temperature)
+            prompt = to_be_continued(built.prompt, attempt.kept, continues=provider.continues)
+            chunks = provider.stream(prompt, max_tokens=most, temperature=self._limits.temperature)
             try:
                 async with aclosing(chunks):
                     async for chunk in chunks:
@@ -254,8 +298,8 @@ class Writer:
             passage_ids=attempt.record.passage_ids or tuple(passage.passage_id for passage in notes.passages),
             last_sequence=len(attempt.producer.stream.entries) + 1,
         )
-        metrics.TOKENS.labels(self._provider.name, "prompt").inc(prompt)
-        metrics.TOKENS.labels(self._provider.name, "completion").inc(completion)
+        metrics.TOKENS.labels(attempt.record.provider, "prompt").inc(prompt)
+        metrics.TOKENS.labels(attempt.record.provider, "completion").inc(completion)
 
     async def _end(self, attempt: _Attempt, outcome: Outcome, error: MeshError | None = None) -> None:
         """Stores the end, then tells it; nobody hears of an end that a restart could take back."""
@@ -274,7 +318,9 @@ class Writer:
             return
         else:
             attempt.producer.end(end_of(reply), LOG_ENDS[outcome])
-        metrics.ENDED.labels(self._provider.name, error.reason if error else outcome.value).inc()
+        metrics.ENDED.labels(attempt.record.provider, error.reason if error else outcome.value).inc()
+        if Degraded.PROVIDER in attempt.record.degraded:
+            metrics.DEGRADED.labels(Degraded.PROVIDER).inc()
         log.info("a reply has ended", extra=facts)
 
     async def _store(self, reply: Reply) -> None:

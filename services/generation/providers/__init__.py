@@ -47,15 +47,18 @@ PROVIDERS: Mapping[str, Factory] = {
 }
 
 
-async def open_provider(settings: GenerationSettings) -> ModelProvider:
-    """The provider that the settings choose.
+async def open_provider(settings: GenerationSettings, name: str = "") -> ModelProvider:
+    """A provider.
+
+    Args:
+        settings: of all providers.
+        name: which one; empty: the first that the settings choose.
 
     Raises:
         FailedPrecondition: there is none of that name, or it needs something first.
     """
-    factory = PROVIDERS.get(settings.provider_name)
+    name = name or settings.provider_names[0]
+    factory = PROVIDERS.get(name)
     if factory is None:
-        raise failures.misconfigured(
-            f"GAJI_PROVIDER={settings.provider_name} is not known; choose one of {', '.join(PROVIDERS)}"
-        )
+        raise failures.misconfigured(f"GAJI_PROVIDER={name} is not known; choose one of {', '.join(PROVIDERS)}")
     return await factory(settings)

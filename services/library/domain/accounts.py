@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import email_validator
 
+from mesh import plain_text
 from mesh.errors import Unauthenticated
 from mesh.identity import Identity
 from mesh.validation import Violations
@@ -74,12 +75,13 @@ class Accounts:
             InvalidArgument: a field is not as above.
             AlreadyExists: the address has an account.
         """
+        display_name = plain_text.line(display_name)
         check = Violations()
         address = _email(check, email)
         _password(check, password)
         check.text("display_name", display_name, 0, _NAME)
         check.raise_if_any()
-        name = display_name.strip() or address.partition("@")[0][:_NAME]
+        name = display_name or address.partition("@")[0][:_NAME]
         password_hash = await self._passwords.hash(password)
         user = await self._users.upgrade(guest_id, address, password_hash, name) if guest_id else None
         if user is None:
@@ -116,10 +118,11 @@ class Accounts:
         Raises:
             InvalidArgument: the name has more than 80 characters.
         """
+        display_name = plain_text.line(display_name)
         check = Violations()
         check.text("display_name", display_name, 0, _NAME)
         check.raise_if_any()
-        user = User(uuid4(), None, display_name.strip() or "Guest", datetime.now(UTC))
+        user = User(uuid4(), None, display_name or "Guest", datetime.now(UTC))
         await self._users.create(user, None)
         return await self._open(user)
 
@@ -177,9 +180,10 @@ class Accounts:
         """
         check = Violations()
         if display_name is not None:
+            display_name = plain_text.line(display_name)
             check.text("display_name", display_name, 1, _NAME)
         check.raise_if_any()
-        user = await self._users.update(user_id, display_name.strip() if display_name is not None else None)
+        user = await self._users.update(user_id, display_name)
         if user is None:
             raise unknown_user()
         await self._reads.user_changed(user_id)

@@ -4,14 +4,14 @@ import asyncio
 import random
 import time
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client import Histogram
 
 from mesh.errors import Cancelled, Internal, MeshError, ResourceExhausted, Unavailable, Unknown
 from mesh.telemetry.logs import get_logger
 from mesh.telemetry.metrics import REGISTRY
-from services.library.domain import storable
+from services.library.domain import kept, storable
 from services.library.domain.progress import Report
 from services.library.domain.reads import Reads
 from services.library.models import Failure, IngestionJob, IngestionSummary
@@ -87,6 +87,7 @@ class Attempts:
         started = time.monotonic()
         try:
             summary = await self._while_leased(job, report)
+            summary = replace(summary, defaults=kept.bounded(summary.defaults, kept.OF_NOVEL))
             held = await self._store.complete(job, summary, report.completed_at)
         except LeaseLostError:
             held = False

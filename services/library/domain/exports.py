@@ -6,13 +6,19 @@ from dataclasses import dataclass
 
 import orjson
 
+from mesh import plain_text
 from services.library.models import Conversation, Message, MessageStatus, Novel, Role
 
 # What begins a block in CommonMark (https://spec.commonmark.org/0.31.2/): headings and their underlines, quotes,
 # fences, list items, thematic breaks and link definitions. An item or a quote could hold a heading in turn.
-_BLOCK = re.compile(r"^([ \t]*)(?=#|>|=+[ \t]*$|```|~~~|\[|[-+*](?:[ \t]|$)|[-*_](?:[-*_ \t]*)$)", re.MULTILINE)
+_BLOCK = re.compile(r"^([ \t]*)(?=#|>|=+[ \t]*$|```|~~~|[-+*](?:[ \t]|$)|[-*_](?:[-*_ \t]*)$)", re.MULTILINE)
 _NUMBER = re.compile(r"^([ \t]*\d{1,9})(?=[.)](?:[ \t]|$))", re.MULTILINE)
 _INLINE = re.compile(r"([\\`*_\[\]#])")
+# What makes links and pictures, whose targets may be anything (javascript:, somebody's counter); a backslash before one
+# would undo the one that is put there.
+_LINKS = re.compile(r"\\(?=[\\\[\]!<&])|[\[\]]")
+# A reference to a character is shown as what it is written as.
+_REFERENCE = re.compile(r"&(?=#?[A-Za-z0-9]+;)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +78,11 @@ FORMATS: Mapping[str, Callable[[Conversation, Novel, Sequence[Message]], File]] 
 
 
 def paragraphs(text: str) -> str:
-    """Text whose paragraphs and emphasis count, and nothing that would begin another kind of block."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("<", "&lt;").strip("\n")
-    return _NUMBER.sub(r"\1\\", _BLOCK.sub(r"\1\\", lines))
+    """Text whose paragraphs and emphasis count; nothing that begins another kind of block, no link, no HTML."""
+    lines = _REFERENCE.sub("&amp;", _LINKS.sub(r"\\\g<0>", plain_text.text(text)))
+    return _NUMBER.sub(r"\1\\", _BLOCK.sub(r"\1\\", lines.replace("<", "&lt;").strip("\n")))
 
 
 def _inline(text: str) -> str:
     """Text on one line, as it is."""
-    return _INLINE.sub(r"\\\1", " ".join(text.split()).replace("<", "&lt;"))
+    return _INLINE.sub(r"\\\1", _REFERENCE.sub("&amp;", plain_text.line(text)).replace("<", "&lt;"))

@@ -7,6 +7,7 @@ from services.library.domain.attempts import Attempts, Policy
 from services.library.domain.branches import Branches
 from services.library.domain.conversations import Conversations
 from services.library.domain.ingestion import Ingestions
+from services.library.domain.keeping import Keeping
 from services.library.domain.novels import Novels
 from services.library.domain.passwords import Passwords
 from services.library.domain.progress import ProgressHub
@@ -72,5 +73,6 @@ class Library:
         self.scenarios = Scenarios(stores.scenarios, self.novels, self.reads, search)
         self.conversations = Conversations(stores.conversations, self.scenarios, search, writers)
         self.branches = Branches(stores.branches, self.conversations, self.reads, writers)
-        self.replies = Replies(stores.replies, self.conversations, jobs)
+        self.keeping = Keeping(stores.passages, search)
+        self.replies = Replies(stores.replies, self.conversations, jobs, self.keeping.look_after)
         self.writing = Writing(stores.replies, tokens)

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from uuid import UUID, uuid4
 
+from mesh import plain_text
 from mesh.errors import InvalidArgument, MeshError
 from mesh.pages import page_size
 from mesh.telemetry.logs import get_logger
@@ -66,6 +67,7 @@ class Novels:
         Raises:
             InvalidArgument: a field breaks the contract, or the request_id was used with other content.
         """
+        title, author = plain_text.line(title), plain_text.line(author)
         check = Violations()
         check.text("title", title, 1, 300)
         check.text("author", author, 0, 200)
@@ -79,8 +81,8 @@ class Novels:
         new = NewNovel(
             novel_id=uuid4(),
             owner_id=user_id,
-            title=title.strip(),
-            author=author.strip(),
+            title=title,
+            author=author,
             language=language,
             visibility=visibility or self._default,
             text=text,
@@ -128,14 +130,14 @@ class Novels:
         """
         check = Violations()
         if title is not None:
+            title = plain_text.line(title)
             check.text("title", title, 1, 300)
         if author is not None:
+            author = plain_text.line(author)
             check.text("author", author, 0, 200)
         check.raise_if_any()
         await self._own(user_id, novel_id)
-        novel = await self._novels.update(
-            novel_id, title.strip() if title is not None else None, author.strip() if author is not None else None
-        )
+        novel = await self._novels.update(novel_id, title, author)
         if novel is None:
             raise not_found("novel_id", novel_id, "novel")
         await self._reads.novel_changed(novel_id)

@@ -1,8 +1,10 @@
 """Replies as readers ask for them: reserved once per request, to be written by whoever gets the lease."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
+from mesh import plain_text
 from mesh.errors import Aborted, FailedPrecondition, InvalidArgument
 from mesh.validation import Violations
 from services.library.domain.conversations import Conversations, same_request
@@ -17,6 +19,8 @@ from services.library.models import (
     Reply,
     Role,
     Scenario,
+    StoredPassage,
+    StoredPassages,
 )
 from services.library.ports import Jobs, ReplyStore, ReplyTransaction
 
@@ -30,12 +34,14 @@ class Context:
 
     Attributes:
         history: the last whole messages of the reply's branch, oldest first, the reader's new one included.
+        kept: passages for when search does not answer, none beyond the scenario's spoiler limit.
     """
 
     novel: Novel
     scenario: Scenario
     conversation: Conversation
     history: list[Message] = field(default_factory=list)
+    kept: StoredPassages = field(default_factory=StoredPassages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,20 @@ class Replies:
         replies: where they are kept.
         conversations: what they belong to.
         jobs: has them written when nobody waits for them.
+        look_after: told of the context of each reply that is taken up, so that what it lacks can be fetched.
     """
 
-    def __init__(self, replies: ReplyStore, conversations: Conversations, jobs: Jobs) -> None:
+    def __init__(
+        self,
+        replies: ReplyStore,
+        conversations: Conversations,
+        jobs: Jobs,
+        look_after: Callable[[Context], None] = lambda _: None,
+    ) -> None:
         self._replies = replies
         self._conversations = conversations
         self._jobs = jobs
+        self._look_after = look_after
 
     async def begin_answer(self, user_id: UUID, conversation_id: UUID, content: str, request_id: str) -> Begun:
         """Stores what the reader says at the end of the chosen branch and reserves the answer, once per request_id.
@@ -80,14 +94,15 @@ class Replies:
             InvalidArgument: a field breaks the contract, or the request_id was used for something else.
             NotFound: the user has no such conversation.
         """
+        content = plain_text.text(content)
         _check(request_id, content)
         async with self._replies.transaction() as transaction:
             conversation = await self._lock(transaction, conversation_id, user_id)
             made = await _made(transaction, conversation_id, request_id)
             if made is not None:
                 same = made.said is not None and made.said.content == content
-                return await _resume(transaction, conversation, made, same=same)
-            return await _add(transaction, conversation, conversation.head_id, request_id, content)
+                return self._looked_after(await _resume(transaction, conversation, made, same=same))
+            return self._looked_after(await _add(transaction, conversation, conversation.head_id, request_id, content))
 
     async def begin_again(self, user_id: UUID, conversation_id: UUID, message_id: UUID, request_id: str) -> Begun:
         """Reserves another reply in the place of one that has ended, once per request_id.
@@ -106,13 +121,13 @@ class Replies:
                 again = made.reply.message
                 same = made.said is None and again.message_id != message_id
                 same = same and (named is None or named.parent_id == again.parent_id)
-                return await _resume(transaction, conversation, made, same=same)
+                return self._looked_after(await _resume(transaction, conversation, made, same=same))
             if named is None:
                 raise not_found("message_id", message_id, "message")
             if named.role is not Role.CHARACTER or named.status is MessageStatus.PENDING:
                 text = "names no reply that has ended; wait for its end, or stop it"
                 raise FailedPrecondition(f"message_id {text}", reason="REPLY_NOT_ENDED", fields={"message_id": text})
-            return await _add(transaction, conversation, named.parent_id, request_id, None)
+            return self._looked_after(await _add(transaction, conversation, named.parent_id, request_id, None))
 
     async def begin_edited(
         self, user_id: UUID, conversation_id: UUID, message_id: UUID, content: str, request_id: str
@@ -124,6 +139,7 @@ class Replies:
                 the character's.
             NotFound: the user has no such message.
         """
+        content = plain_text.text(content)
         _check(request_id, content)
         async with self._replies.transaction() as transaction:
             conversation = await self._lock(transaction, conversation_id, user_id)
@@ -133,13 +149,13 @@ class Replies:
                 said = made.said
                 same = said is not None and said.content == content and said.message_id != message_id
                 same = same and said is not None and (named is None or named.parent_id == said.parent_id)
-                return await _resume(transaction, conversation, made, same=same)
+                return self._looked_after(await _resume(transaction, conversation, made, same=same))
             if named is None:
                 raise not_found("message_id", message_id, "message")
             if named.role is not Role.READER:
                 text = "names a message of the character's; only what the reader has said can be said in another way"
                 raise InvalidArgument(f"message_id {text}", reason="INVALID_FIELD", fields={"message_id": text})
-            return await _add(transaction, conversation, named.parent_id, request_id, content)
+            return self._looked_after(await _add(transaction, conversation, named.parent_id, request_id, content))
 
     async def begin_opening(self, user_id: UUID, scenario_id: UUID, character_id: UUID, request_id: str) -> Begun:
         """Takes up the first message of a conversation, which is begun when the request_id is new.
@@ -155,8 +171,8 @@ class Replies:
             conversation = await self._begun(transaction, begun, user_id, scenario_id, character_id)
             made = await _made(transaction, conversation.conversation_id, request_id)
             if made is not None:
-                return await _resume(transaction, conversation, made, same=made.said is None)
-            return await _add(transaction, conversation, conversation.head_id, request_id, None)
+                return self._looked_after(await _resume(transaction, conversation, made, same=made.said is None))
+            return self._looked_after(await _add(transaction, conversation, conversation.head_id, request_id, None))
 
     async def reserve_opening(
         self, user_id: UUID, scenario_id: UUID, character_id: UUID, request_id: str
@@ -181,6 +197,11 @@ class Replies:
         if opening.pending and opening.epoch == 0:
             self._jobs.finish_reply(opening.message.message_id)
         return conversation, opening.message.message_id
+
+    def _looked_after(self, begun: Begun) -> Begun:
+        if begun.context is not None:
+            self._look_after(begun.context)
+        return begun
 
     async def _plan(
         self, user_id: UUID, scenario_id: UUID, character_id: UUID, request_id: str
@@ -216,7 +237,16 @@ async def context_of(transaction: ReplyTransaction, conversation: Conversation, 
     """What the prompt of a reply needs."""
     novel, scenario = await transaction.context(conversation)
     history = await transaction.history(reply.parent_id, _HISTORY) if reply.parent_id else []
-    return Context(novel, scenario, conversation, list(history))
+    kept = await transaction.passages(conversation)
+    until = scenario.until_chapter
+    kept = StoredPassages(_within(kept.scenario, until), _within(kept.novel, until))
+    return Context(novel, scenario, conversation, list(history), kept)
+
+
+def _within(passages: Sequence[StoredPassage] | None, until_chapter: int | None) -> Sequence[StoredPassage] | None:
+    if passages is None or until_chapter is None:
+        return passages
+    return [passage for passage in passages if passage.chapter <= until_chapter]
 
 
 async def _made(transaction: ReplyTransaction, conversation_id: UUID, request_id: str) -> _Made | None:

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
+from mesh import plain_text
 from mesh.errors import InvalidArgument, MeshError
 from mesh.pages import page_size
 from mesh.telemetry.logs import get_logger
 from mesh.validation import Violations
+from services.library.domain import kept
 from services.library.domain.errors import not_found, not_owner
 from services.library.domain.novels import Novels
 from services.library.domain.paging import page, read_key
 from services.library.domain.reads import Reads
-from services.library.models import NewScenario, Novel, Page, Scenario, Visibility
+from services.library.models import NewScenario, Novel, Page, Scenario, StoredPassage, Visibility
 from services.library.ports import ScenarioStore, Search
 
 log = get_logger(__name__)
@@ -60,6 +62,7 @@ class Scenarios:
             NotFound: the user sees no such novel.
             Unavailable: passages were given and search does not answer.
         """
+        title, description = plain_text.line(title), plain_text.text(description).strip()
         check = Violations()
         check.text("title", title, 1, _TITLE)
         check.text("description", description, 1, _DESCRIPTION)
@@ -74,19 +77,22 @@ class Scenarios:
         if visibility is Visibility.PUBLIC and novel.visibility is not Visibility.PUBLIC:
             text = "is public, but the novel is private; make the scenario private"
             raise InvalidArgument(f"visibility {text}", reason="INVALID_FIELD", fields={"visibility": text})
-        title, description = title.strip(), description.strip()
         given = [UUID(passage_id) for passage_id in dict.fromkeys(passage_ids)]
+        passages = (
+            await self._checked(novel, given, until_chapter)
+            if given
+            else await self._found(novel, f"{title}\n{description}", until_chapter)
+        )
         scenario = NewScenario(
             scenario_id=uuid4(),
             owner_id=user_id,
             novel_id=novel_id,
             title=title,
             description=description,
-            passage_ids=await self._checked(novel, given, until_chapter)
-            if given
-            else await self._found(novel, f"{title}\n{description}", until_chapter),
+            passage_ids=given or [passage.passage_id for passage in passages or ()],
             visibility=visibility or Visibility.PRIVATE,
             until_chapter=until_chapter,
+            passages=None if passages is None else kept.bounded(passages, kept.OF_SCENARIO),
         )
         return await self._scenarios.create(scenario)
 
@@ -128,18 +134,15 @@ class Scenarios:
         """
         check = Violations()
         if title is not None:
+            title = plain_text.line(title)
             check.text("title", title, 1, _TITLE)
         if description is not None:
+            description = plain_text.text(description).strip()
             check.text("description", description, 1, _DESCRIPTION)
         _check_chapter(check, until_chapter)
         check.raise_if_any()
         await self._own(user_id, scenario_id)
-        scenario = await self._scenarios.update(
-            scenario_id,
-            title.strip() if title is not None else None,
-            description.strip() if description is not None else None,
-            until_chapter,
-        )
+        scenario = await self._scenarios.update(scenario_id, title, description, until_chapter)
         if scenario is None:
             raise not_found("scenario_id", scenario_id, "scenario")
         await self._reads.scenario_changed(scenario_id)
@@ -161,17 +164,18 @@ class Scenarios:
         if scenario.owner_id != user_id:
             raise not_owner("scenario_id", "scenario")
 
-    async def _checked(self, novel: Novel, given: Sequence[UUID], until_chapter: int | None) -> Sequence[UUID]:
-        known = set(await self._search.known_passages(novel.novel_id, given, until_chapter))
+    async def _checked(self, novel: Novel, given: Sequence[UUID], until_chapter: int | None) -> Sequence[StoredPassage]:
+        found = await self._search.known_passages(novel.novel_id, given, until_chapter)
+        known = {passage.passage_id for passage in found}
         unknown = [str(passage_id) for passage_id in given if passage_id not in known]
         if unknown:
             within = "" if until_chapter is None else f" up to chapter {until_chapter}"
             text = f"names passages that the novel does not have{within}: {', '.join(unknown)}"
             raise InvalidArgument(f"passage_ids {text}", reason="INVALID_FIELD", fields={"passage_ids": text})
-        return given
+        return found
 
-    async def _found(self, novel: Novel, query: str, until_chapter: int | None) -> Sequence[UUID]:
-        """The passages are a help, not a condition: without search the scenario is made without them."""
+    async def _found(self, novel: Novel, query: str, until_chapter: int | None) -> Sequence[StoredPassage] | None:
+        """The passages are a help, not a condition: without search the scenario is made without them (None)."""
         try:
             return await self._search.find_passages(
                 novel.novel_id, query[:_DESCRIPTION], _FOUND_PASSAGES, until_chapter, _FIND_SECONDS
@@ -181,7 +185,7 @@ class Scenarios:
                 "a scenario is made without passages",
                 extra={"novel_id": str(novel.novel_id), "reason": error.reason, "error": error.message},
             )
-            return []
+            return None
 
 
 def _check_chapter(check: Violations, until_chapter: int | None) -> None:

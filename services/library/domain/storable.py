@@ -28,4 +28,5 @@ def record(value: ReplyRecord) -> ReplyRecord:
         model=text(value.model),
         passage_ids=[text(passage_id) for passage_id in value.passage_ids],
         failure=failure(value.failure) if value.failure else None,
+        degraded=[text(reason) for reason in value.degraded],
     )

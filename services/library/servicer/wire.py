@@ -30,6 +30,7 @@ from services.library.models import (
     Revocation,
     Role,
     Scenario,
+    StoredPassage,
     User,
     Visibility,
 )
@@ -236,6 +237,7 @@ def read_record(value: conversations.ReplyRecord) -> ReplyRecord:
         passage_ids=list(value.passage_ids),
         failure=read_failure(value.failure) if value.HasField("failure") else None,
         last_sequence=value.last_sequence,
+        degraded=list(value.degraded),
     )
 
 
@@ -253,7 +255,13 @@ def context(value: Context) -> conversations.ReplyContext:
         character_name=value.conversation.character_name,
         character_description=value.conversation.character_description,
         history=map(message, value.history),
+        scenario_passages=map(_stored_passage, value.kept.scenario or ()),
+        novel_passages=map(_stored_passage, value.kept.novel or ()),
     )
+
+
+def _stored_passage(value: StoredPassage) -> conversations.StoredPassage:
+    return conversations.StoredPassage(passage_id=str(value.passage_id), content=value.content, chapter=value.chapter)
 
 
 def _record(value: ReplyRecord) -> conversations.ReplyRecord:
@@ -267,6 +275,7 @@ def _record(value: ReplyRecord) -> conversations.ReplyRecord:
         passage_ids=value.passage_ids,
         failure=failure(value.failure) if value.failure else None,
         last_sequence=value.last_sequence,
+        degraded=value.degraded,
     )
 
 

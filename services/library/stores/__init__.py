@@ -13,6 +13,7 @@ from services.library.stores.database import open_database
 from services.library.stores.ingestion import PostgresIngestion
 from services.library.stores.migrate import migrate
 from services.library.stores.novels import PostgresNovels
+from services.library.stores.passages import PostgresPassages
 from services.library.stores.replies import PostgresReplies
 from services.library.stores.scenarios import PostgresScenarios
 from services.library.stores.users import PostgresUsers
@@ -26,6 +27,7 @@ class PostgresStores:
     novels: PostgresNovels
     ingestion: PostgresIngestion
     scenarios: PostgresScenarios
+    passages: PostgresPassages
     conversations: PostgresConversations
     branches: PostgresBranches
     replies: PostgresReplies
@@ -49,6 +51,7 @@ async def open_stores(settings: LibrarySettings) -> AsyncIterator[PostgresStores
             PostgresNovels(database),
             PostgresIngestion(database, settings.ingestion_lease_seconds),
             PostgresScenarios(database),
+            PostgresPassages(database),
             PostgresConversations(database),
             PostgresBranches(database),
             PostgresReplies(database),

@@ -10,7 +10,7 @@ from services.library.models import (
     IngestionSummary,
     Progress,
 )
-from services.library.stores import rows
+from services.library.stores import passages, rows
 from services.library.stores.database import Database
 
 # How long a removal that was taken and never ended stays with its taker.
@@ -69,24 +69,28 @@ class PostgresIngestion:
         )
 
     async def complete(self, job: IngestionJob, summary: IngestionSummary, last_sequence: int) -> bool:
-        """Ends the ingestion well."""
-        return await self._change(
-            "ingestion.complete",
-            """
-            UPDATE novels
-            SET status = 'complete', language = $3, words = $4, chapters = $5, passages = $6, characters = $7,
-                last_sequence = $8, progress = 100, stage = 'complete', stage_message = 'Ready', failure = NULL,
-                lease_id = NULL, lease_expires_at = NULL, updated_at = now()
-            WHERE novel_id = $1 AND lease_id = $2 RETURNING novel_id
-            """,
-            job,
-            summary.language or job.novel.language,
-            summary.words,
-            summary.chapters,
-            summary.passages,
-            summary.characters,
-            last_sequence,
-        )
+        """Ends the ingestion well and keeps the novel's default passages."""
+        async with self._database.transaction("ingestion.complete") as connection:
+            row = await connection.fetchrow(
+                """
+                UPDATE novels
+                SET status = 'complete', language = $3, words = $4, chapters = $5, passages = $6, characters = $7,
+                    last_sequence = $8, progress = 100, stage = 'complete', stage_message = 'Ready', failure = NULL,
+                    lease_id = NULL, lease_expires_at = NULL, updated_at = now()
+                WHERE novel_id = $1 AND lease_id = $2 RETURNING novel_id
+                """,
+                job.novel.novel_id,
+                job.lease_id,
+                summary.language or job.novel.language,
+                summary.words,
+                summary.chapters,
+                summary.passages,
+                summary.characters,
+                last_sequence,
+            )
+            if row is not None and summary.defaults:  # else they are looked for when the first reply begins
+                await passages.keep(connection, passages.OF_NOVEL, job.novel.novel_id, summary.defaults)
+        return row is not None
 
     async def fail(self, job: IngestionJob, failure: Failure, last_sequence: int) -> bool:
         """Ends the ingestion without an index."""

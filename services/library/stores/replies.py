@@ -17,6 +17,7 @@ from services.library.models import (
     ReplyRecord,
     Role,
     Scenario,
+    StoredPassages,
     User,
 )
 from services.library.stores import rows, tree
@@ -200,6 +201,20 @@ class PostgresReplyTransaction:
             "SELECT * FROM scenarios WHERE scenario_id = $1", conversation.scenario_id
         )
         return rows.novel(rows.given(novel)), rows.scenario(rows.given(scenario))
+
+    async def passages(self, conversation: Conversation) -> StoredPassages:
+        """What is kept of passages for a conversation."""
+        row = rows.given(
+            await self._connection.fetchrow(
+                """
+                SELECT (SELECT passages FROM scenario_passages WHERE scenario_id = $1) AS of_scenario,
+                       (SELECT passages FROM novel_passages WHERE novel_id = $2) AS of_novel
+                """,
+                conversation.scenario_id,
+                conversation.novel_id,
+            )
+        )
+        return StoredPassages(rows.passages(row["of_scenario"]), rows.passages(row["of_novel"]))
 
     async def reader(self, conversation: Conversation) -> User:
         """Whose a conversation is."""

@@ -1,6 +1,6 @@
 """Rows as the library's values. Columns are found by name, so a release may add some while this one runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
@@ -23,12 +23,14 @@ from services.library.models import (
     ReplyRecord,
     Role,
     Scenario,
+    StoredPassage,
     User,
     Visibility,
 )
 
 _FAILURE = TypeAdapter(Failure)
 _RECORD = TypeAdapter(ReplyRecord)
+_PASSAGES = TypeAdapter(list[StoredPassage])
 
 
 def user(row: asyncpg.Record) -> User:
@@ -81,6 +83,16 @@ def message(row: asyncpg.Record) -> Message:
 def reply(row: asyncpg.Record) -> Reply:
     """A row of messages with its place, its reader and the age of its lease."""
     return Reply(message(row), row["user_id"], row["lease_id"], row["epoch"], row["lease_age"])
+
+
+def passages(value: str | None) -> list[StoredPassage] | None:
+    """Passages of a jsonb column; None: there is no row."""
+    return _PASSAGES.validate_json(value) if value is not None else None
+
+
+def passages_json(value: Sequence[StoredPassage]) -> str:
+    """Passages for a jsonb column."""
+    return _PASSAGES.dump_json(list(value)).decode()
 
 
 def failure_json(failure: Failure) -> str:

@@ -6,7 +6,7 @@ from uuid import UUID
 from services.library.domain.errors import not_found, unknown_user
 from services.library.models import NewScenario, Scenario
 from services.library.ports import Key
-from services.library.stores import rows
+from services.library.stores import passages, rows
 from services.library.stores.database import Database
 
 
@@ -20,7 +20,7 @@ class PostgresScenarios:
         """Stores a scenario."""
         gone = not_found("novel_id", scenario.novel_id, "novel")
         with rows.parents({"scenarios_owner": unknown_user(), "scenarios_novel": gone}):
-            async with self._database.connection("scenarios.create") as connection:
+            async with self._database.transaction("scenarios.create") as connection:
                 row = await connection.fetchrow(
                     """
                     INSERT INTO scenarios
@@ -36,6 +36,8 @@ class PostgresScenarios:
                     scenario.visibility,
                     scenario.until_chapter,
                 )
+                if scenario.passages is not None:
+                    await passages.keep(connection, passages.OF_SCENARIO, scenario.scenario_id, scenario.passages)
         return rows.scenario(rows.given(row))
 
     async def get(self, scenario_id: UUID) -> Scenario | None:

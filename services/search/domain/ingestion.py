@@ -16,9 +16,10 @@ from mesh.process import settle
 from mesh.telemetry.logs import get_logger
 from services.search.domain.chapters import split_chapters
 from services.search.domain.characters import find_characters
+from services.search.domain.defaults import default_passages
 from services.search.domain.languages import detect
 from services.search.domain.passages import split_passages
-from services.search.models import Character, Manuscript, Novel, Passage, Progress
+from services.search.models import Character, Ingested, Manuscript, Novel, Passage, Progress
 from services.search.ports import AnswerCache, Embedder, NovelStore, Vectors
 
 HEARTBEAT_SECONDS = 0.5
@@ -36,7 +37,7 @@ class _Run:
 
     events: deque[Progress] = field(default_factory=lambda: deque(maxlen=_PROGRESS))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[Novel] | None = None
+    task: asyncio.Task[Ingested] | None = None
 
     def report(self, percent: int, stage: str, message: str) -> None:
         self.events.append(Progress(percent, stage, message))
@@ -58,8 +59,8 @@ class Ingestions:
         self._cache = cache
         self._running: dict[str, _Run] = {}
 
-    async def ingest(self, manuscript: Manuscript) -> AsyncGenerator[Progress | Novel, None]:
-        """Ingests a novel; yields progress about twice a second or more, and the novel's record at the end.
+    async def ingest(self, manuscript: Manuscript) -> AsyncGenerator[Progress | Ingested, None]:
+        """Ingests a novel; yields progress about twice a second or more, and what was ingested at the end.
 
         Leaving early, or a failure, undoes the work: what was stored under the novel before stays as it was.
 
@@ -113,7 +114,7 @@ class Ingestions:
         await self._forget(novel_id, characters)
         await self._store.drop_rows(novel_id)
 
-    async def _ingested(self, manuscript: Manuscript, run: _Run) -> Novel:
+    async def _ingested(self, manuscript: Manuscript, run: _Run) -> Ingested:
         generation = time.time_ns() // 1000
         before = await self._store.novel(manuscript.novel_id)
         first = before is None or not before.ready
@@ -141,7 +142,7 @@ class Ingestions:
             if not switched:
                 await self._undone(manuscript.novel_id, generation, first=first)
             raise
-        return novel
+        return Ingested(novel, default_passages(passages, characters))
 
     async def _undone(self, novel_id: str, generation: int, *, first: bool) -> None:
         async def undo() -> None:
@@ -226,7 +227,7 @@ class Ingestions:
             await self._cache.forget(novel_id, list(dict.fromkeys(character_ids)))
 
 
-async def _ended(task: asyncio.Task[Novel]) -> None:
+async def _ended(task: asyncio.Task[Ingested]) -> None:
     """Cancels a task and waits until it has cleaned up."""
     if not task.done():
         task.cancel()

@@ -229,7 +229,7 @@ class Token(_message.Message):
     def __init__(self, content: _Optional[str] = ...) -> None: ...
 
 class ReplySummary(_message.Message):
-    __slots__ = ("conversation_id", "message_id", "content", "usage", "provider", "model", "passage_ids")
+    __slots__ = ("conversation_id", "message_id", "content", "usage", "provider", "model", "passage_ids", "degraded")
     CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
@@ -237,6 +237,7 @@ class ReplySummary(_message.Message):
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PASSAGE_IDS_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_FIELD_NUMBER: _ClassVar[int]
     conversation_id: str
     message_id: str
     content: str
@@ -244,7 +245,8 @@ class ReplySummary(_message.Message):
     provider: str
     model: str
     passage_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, conversation_id: _Optional[str] = ..., message_id: _Optional[str] = ..., content: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., provider: _Optional[str] = ..., model: _Optional[str] = ..., passage_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    degraded: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, conversation_id: _Optional[str] = ..., message_id: _Optional[str] = ..., content: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., provider: _Optional[str] = ..., model: _Optional[str] = ..., passage_ids: _Optional[_Iterable[str]] = ..., degraded: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("prompt_tokens", "completion_tokens", "first_token_ms", "total_ms")

@@ -27,7 +27,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gaji/library/v1/user_service.proto\x12\x0fgaji.library.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"{\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\r\n\x05guest\x18\x04 \x01(\x08\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x13\n\x11GetProfileRequest\"9\n\x12GetProfileResponse\x12#\n\x04user\x18\x01 \x01(\x0b\x32\x15.gaji.library.v1.User\"B\n\x14UpdateProfileRequest\x12\x19\n\x0c\x64isplay_name\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\x0f\n\r_display_name\"<\n\x15UpdateProfileResponse\x12#\n\x04user\x18\x01 \x01(\x0b\x32\x15.gaji.library.v1.User2\x98\x02\n\x0bUserService\x12}\n\nGetProfile\x12\".gaji.library.v1.GetProfileRequest\x1a#.gaji.library.v1.GetProfileResponse\"&\x90\x02\x01\xb2\xe1\x18\x04\x08\x02 \x05\x82\xd3\xe4\x93\x02\x15\x12\r/api/users/meb\x04user\x12\x89\x01\n\rUpdateProfile\x12%.gaji.library.v1.UpdateProfileRequest\x1a&.gaji.library.v1.UpdateProfileResponse\")\x90\x02\x02\xb2\xe1\x18\x04\x08\x02 \x05\x82\xd3\xe4\x93\x02\x18\x32\r/api/users/me:\x01*b\x04userb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gaji/library/v1/user_service.proto\x12\x0fgaji.library.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"{\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\r\n\x05guest\x18\x04 \x01(\x08\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x13\n\x11GetProfileRequest\"9\n\x12GetProfileResponse\x12#\n\x04user\x18\x01 \x01(\x0b\x32\x15.gaji.library.v1.User\"B\n\x14UpdateProfileRequest\x12\x19\n\x0c\x64isplay_name\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\x0f\n\r_display_name\"<\n\x15UpdateProfileResponse\x12#\n\x04user\x18\x01 \x01(\x0b\x32\x15.gaji.library.v1.User2\x9c\x02\n\x0bUserService\x12\x80\x01\n\nGetProfile\x12\".gaji.library.v1.GetProfileRequest\x1a#.gaji.library.v1.GetProfileResponse\")\x90\x02\x01\xb2\xe1\x18\x07\x08\x02 \x05H\x84\x07\x82\xd3\xe4\x93\x02\x15\x12\r/api/users/meb\x04user\x12\x89\x01\n\rUpdateProfile\x12%.gaji.library.v1.UpdateProfileRequest\x1a&.gaji.library.v1.UpdateProfileResponse\")\x90\x02\x02\xb2\xe1\x18\x04\x08\x02 \x05\x82\xd3\xe4\x93\x02\x18\x32\r/api/users/me:\x01*b\x04userb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gaji.library.v1.user_servic
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_USERSERVICE'].methods_by_name['GetProfile']._loaded_options = None
-  _globals['_USERSERVICE'].methods_by_name['GetProfile']._serialized_options = b'\220\002\001\262\341\030\004\010\002 \005\202\323\344\223\002\025\022\r/api/users/meb\004user'
+  _globals['_USERSERVICE'].methods_by_name['GetProfile']._serialized_options = b'\220\002\001\262\341\030\007\010\002 \005H\204\007\202\323\344\223\002\025\022\r/api/users/meb\004user'
   _globals['_USERSERVICE'].methods_by_name['UpdateProfile']._loaded_options = None
   _globals['_USERSERVICE'].methods_by_name['UpdateProfile']._serialized_options = b'\220\002\002\262\341\030\004\010\002 \005\202\323\344\223\002\0302\r/api/users/me:\001*b\004user'
   _globals['_USER']._serialized_start=146
@@ -49,5 +49,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEPROFILERESPONSE']._serialized_start=419
   _globals['_UPDATEPROFILERESPONSE']._serialized_end=479
   _globals['_USERSERVICE']._serialized_start=482
-  _globals['_USERSERVICE']._serialized_end=762
+  _globals['_USERSERVICE']._serialized_end=766
 # @@protoc_insertion_point(module_scope)

@@ -39,20 +39,22 @@ class IngestNovelResponse(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., progress: _Optional[_Union[_stream_events_pb2.Progress, _Mapping]] = ..., complete: _Optional[_Union[IngestionSummary, _Mapping]] = ...) -> None: ...
 
 class IngestionSummary(_message.Message):
-    __slots__ = ("novel_id", "language", "words", "chapters", "passages", "characters")
+    __slots__ = ("novel_id", "language", "words", "chapters", "passages", "characters", "default_passages")
     NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     WORDS_FIELD_NUMBER: _ClassVar[int]
     CHAPTERS_FIELD_NUMBER: _ClassVar[int]
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_PASSAGES_FIELD_NUMBER: _ClassVar[int]
     novel_id: str
     language: str
     words: int
     chapters: int
     passages: int
     characters: int
-    def __init__(self, novel_id: _Optional[str] = ..., language: _Optional[str] = ..., words: _Optional[int] = ..., chapters: _Optional[int] = ..., passages: _Optional[int] = ..., characters: _Optional[int] = ...) -> None: ...
+    default_passages: _containers.RepeatedCompositeFieldContainer[Passage]
+    def __init__(self, novel_id: _Optional[str] = ..., language: _Optional[str] = ..., words: _Optional[int] = ..., chapters: _Optional[int] = ..., passages: _Optional[int] = ..., characters: _Optional[int] = ..., default_passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ...) -> None: ...
 
 class SearchPassagesRequest(_message.Message):
     __slots__ = ("novel_id", "query", "top_k", "until_chapter")

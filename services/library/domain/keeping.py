@@ -1,0 +1,84 @@
+"""Passages kept beside scenarios and novels, from which replies are written where search does not answer.
+
+A scenario's are kept when it is made, a novel's when its ingestion is complete. What was made by a release that kept
+none, or while search was away, is fetched when its first reply begins, in the background and on the reader's behalf.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import UUID
+
+from mesh import deadlines
+from mesh.errors import MeshError
+from mesh.telemetry.logs import get_logger
+from services.library.domain.kept import OF_NOVEL, OF_SCENARIO, bounded
+from services.library.domain.replies import Context
+from services.library.models import IngestionStatus, Scenario
+from services.library.ports import PassageStore, Search
+
+log = get_logger(__name__)
+
+_AT_ONCE = 4
+_AGAIN_SECONDS = 60.0
+_REMEMBERED = 1_000
+
+
+class Keeping:
+    """Fetches passages that are not kept yet.
+
+    Args:
+        store: where they are kept.
+        search: who has them.
+        clock: seconds from any moment on.
+    """
+
+    def __init__(self, store: PassageStore, search: Search, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._search = search
+        self._clock = clock
+        self._tried: OrderedDict[UUID, float] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def look_after(self, context: Context) -> None:
+        """Begins to fetch what a reply's context lacks; returns at once."""
+        novel, scenario = context.novel, context.scenario
+        if context.kept.novel is None and novel.status is IngestionStatus.COMPLETE:
+            self._begin(novel.novel_id, lambda: self._of_novel(novel.novel_id, novel.title))
+        if context.kept.scenario is None and scenario.passage_ids:
+            self._begin(scenario.scenario_id, lambda: self._of_scenario(scenario))
+
+    async def stop(self) -> None:
+        """Ends what runs."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self, of: UUID, fetch: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        now = self._clock()
+        if len(self._tasks) >= _AT_ONCE or now < self._tried.get(of, now):
+            return
+        self._tried[of] = now + _AGAIN_SECONDS
+        self._tried.move_to_end(of)
+        while len(self._tried) > _REMEMBERED:
+            self._tried.popitem(last=False)
+        with deadlines.scope(None):  # it outlives the call that it comes from, whose reader's token it bears
+            task = asyncio.create_task(self._guarded(of, fetch()), name=f"passages of {of}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, of: UUID, fetch: Coroutine[Any, Any, None]) -> None:
+        try:
+            await fetch
+        except MeshError as error:
+            log.info("passages are kept later", extra={"of": str(of), "reason": error.reason})
+
+    async def _of_novel(self, novel_id: UUID, title: str) -> None:
+        found = await self._search.default_passages(novel_id, title, OF_NOVEL)
+        await self._store.keep_of_novel(novel_id, bounded(found, OF_NOVEL))
+
+    async def _of_scenario(self, scenario: Scenario) -> None:
+        found = await self._search.known_passages(scenario.novel_id, scenario.passage_ids, None)
+        await self._store.keep_of_scenario(scenario.scenario_id, bounded(found, OF_SCENARIO))
