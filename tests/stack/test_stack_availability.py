@@ -175,10 +175,12 @@ def test_targets_fail_by_what_they_name() -> None:
 def test_breakers_are_followed() -> None:
     text = (
         'gaji_breaker_state{group="read",peer="search",state="OPEN"} 1.0\n'
-        'gaji_breaker_state{group="read",peer="search",state="CLOSED"} 0.0\n'
+        'gaji_breaker_state{group="read",peer="search",state="CLOSED"} 2.0\n'
         'gaji_breaker_state{group="",peer="library",state="CLOSED"} 1.0\n'
+        'gaji_breaker_state{group="",peer="library",state="HALF_OPEN"} 0.0\n'
+        'gaji_breaker_state{group="",peer="jobs",state="METRICS_ONLY"} 1.0\n'
     )
-    assert states_in(text) == {"search/read": "open", "library/": "closed"}
+    assert states_in(text) == {"search/read": "open", "library/": "closed", "jobs/": "closed"}
     breakers = Breakers()
     for at, state in enumerate(("closed", "open", "half_open", "open", "half_open", "closed")):
         breakers.hear("gateway", {"search/read": state}, float(at))

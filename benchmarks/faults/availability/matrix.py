@@ -40,8 +40,17 @@ _SETTINGS = {
     "GAJI_SCRIPTED_TOKENS": str(WORDS),
     "GAJI_SCRIPTED_RATE": f"{WORDS_A_SECOND:g}",
     # One machine plays all readers: what one of them may ask for is not what is measured here.
-    "GAJI_RATE_LIMIT": "0",
-    "GAJI_MAX_STREAMS_PER_USER": "0",
+    **dict.fromkeys(
+        (
+            "GAJI_RATE_LIMIT",
+            "GAJI_LOGIN_RATE",
+            "GAJI_CREDENTIALS_RATE",
+            "GAJI_SESSIONS_RATE",
+            "GAJI_MAX_STREAMS_PER_USER",
+            "GAJI_MAX_CONNECTIONS_PER_ADDRESS",
+        ),
+        "0",
+    ),
 }
 
 

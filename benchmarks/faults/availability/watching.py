@@ -21,6 +21,7 @@ _STATE = re.compile(r"^gaji_breaker_state\{([^}]*)\} (\S+)", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _CLOSED = "closed"
 _OPEN = "open"
+_NOT_CLOSED = ("half_open", "forced_open", _OPEN)
 _WATCHED = ("gateway", "library", "search", "generation", "cache", "jobs")
 _STREAMS = (("gateway", "gaji_sse_connections"), ("generation", "gaji_generations_active"))
 _LINE_BYTES = 200
@@ -116,12 +117,18 @@ class Watch:
 
 
 def states_in(text: str) -> dict[str, str]:
-    """Breakers in an exposition of metrics: ``peer/group`` -> the state whose sample is 1."""
-    found = {}
+    """Breakers in an exposition of metrics: ``peer/group`` -> the least closed of the states with samples above 0.
+
+    One that lets everything through by its mode (``disabled``, ``metrics_only``) counts as closed.
+    """
+    found: dict[str, str] = {}
     for labels, value in _STATE.findall(text):
         named = dict(_LABEL.findall(labels))
-        if float(value) == 1:
-            found[f"{named.get('peer', '')}/{named.get('group', '')}"] = named.get("state", "").lower()
+        if float(value) > 0:
+            key = f"{named.get('peer', '')}/{named.get('group', '')}"
+            state = named.get("state", "").lower()
+            ranked = [found.get(key, _CLOSED), state if state in _NOT_CLOSED else _CLOSED]
+            found[key] = max(ranked, key=lambda each: _NOT_CLOSED.index(each) if each in _NOT_CLOSED else -1)
     return found
 
 
