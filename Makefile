@@ -62,8 +62,8 @@ bench: setup-dev ## measure the relay against its peers, and what more readers c
 	@$(BIN)/python -m benchmarks.relay.stalled
 	@$(BIN)/python -m benchmarks.fanout
 
-faults: setup-dev ## kill processes while replies are written, check every reply
-	@$(BIN)/python -m benchmarks.faults
+faults: setup-dev ## break everything in turn, check every reply, count what is answered (40 minutes; FAULTS=--help)
+	@$(BIN)/python -m benchmarks.faults $(FAULTS)
 
 clean: ## remove what was installed and built (data stays)
 	@rm -rf .venv .build
