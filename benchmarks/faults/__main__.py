@@ -12,6 +12,7 @@ name as theirs.
 import argparse
 import json
 import random
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -35,6 +36,7 @@ _FEWER = 4
 
 
 _CUTTING = 0.7
+_QUICK_SECONDS = 6.0
 _WIDTH = 150  # where there is no terminal to fit the tables into
 
 
@@ -133,6 +135,7 @@ def main() -> None:
         names if "replies" in arguments.part else (), arguments.replies, arguments.tokens, arguments.seed, console
     )
     matrix = Matrix(chosen, Options(arguments.rate, seed=arguments.seed, logs=arguments.logs), console)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops the stacks as Ctrl-C does
     try:
         uvloop.run(run())
         uvloop.run(matrix())
@@ -153,8 +156,7 @@ def main() -> None:
 
 def _chosen(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> list[cells.Cell]:
     """The faults of the mixed load."""
-    given = [arguments.seconds] * 2 if arguments.seconds else [6.0, 6.0] if arguments.quick else []
-    all_cells = cells.cells(*given)
+    all_cells = cells.cells(arguments.seconds or (_QUICK_SECONDS if arguments.quick else 0.0))
     known = {*UNDER_LOAD, *BESIDE, *(cell.name for cell in all_cells)}
     if unknown := set(arguments.only or ()) - known:
         parser.error(f"--only: {', '.join(sorted(unknown))}: not known; --list names them")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+_SILENT = ("freeze", "slow", "blackhole")
 KINDS = ("kill", "freeze", "slow", "reset", "refuse", "blackhole")
 SINGLES = ("search", "library", "cache", "generation", "jobs", "valkey", "postgres")
 PAIRS = ("search", "generation", "library", "cache", "gateway")
@@ -13,6 +14,8 @@ OPEN_SECONDS = 30.0
 QUICK_OPEN_SECONDS = 5.0
 LONG_SECONDS = 35.0
 SHORT_SECONDS = 10.0
+SILENT_SECONDS = 15.0
+"""Of faults in which nothing answers and nothing is refused: longer than requests wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +53,29 @@ class Cell:
         return QUICK_OPEN_SECONDS if self.house == "short" else OPEN_SECONDS
 
 
-def cells(long_seconds: float = LONG_SECONDS, short_seconds: float = SHORT_SECONDS) -> list[Cell]:
-    """All of them, in the order of a run."""
-    found = [Cell("long", service, "kill", long_seconds) for service in SINGLES]
+def cells(seconds: float = 0.0) -> list[Cell]:
+    """All of them, in the order of a run.
+
+    Args:
+        seconds: how long each lasts; 0: as long as it takes to show what it does.
+    """
+    short = seconds or SHORT_SECONDS
+    found = [Cell("long", service, "kill", seconds or LONG_SECONDS) for service in SINGLES]
     found += [
-        Cell("short", service, kind, short_seconds, default=kind != "blackhole")
+        Cell(
+            "short",
+            service,
+            kind,
+            (seconds or SILENT_SECONDS) if kind in _SILENT else short,
+            default=kind != "blackhole",
+        )
         for kind in KINDS
         if kind != "kill"
         for service in SINGLES
     ]
-    found += [Cell("model", "model", kind, short_seconds) for kind in KINDS if kind not in {"kill", "freeze"}]
-    found += [Cell("pairs", service, "kill", short_seconds) for service in PAIRS]
-    found += [Cell("pairs", service, "freeze", short_seconds, default=False) for service in PAIRS]
+    found += [Cell("model", "model", kind, short) for kind in KINDS if kind not in {"kill", "freeze"}]
+    found += [Cell("pairs", service, "kill", short) for service in PAIRS]
+    found += [Cell("pairs", service, "freeze", seconds or SILENT_SECONDS, default=False) for service in PAIRS]
     return found
 
 

@@ -185,9 +185,9 @@ class Sender:
             Failed: none does, or the connection broke.
         """
         self._turn += 1
-        target = request.url.raw_path.decode()
+        turn, target = self._turn, request.url.raw_path.decode()
         for number in range(len(self._gateways)):
-            request.url = httpx.URL(self._gateways[(self._turn + number) % len(self._gateways)]).join(target)
+            request.url = httpx.URL(self._gateways[(turn + number) % len(self._gateways)]).join(target)
             request.headers["host"] = request.url.netloc.decode()
             try:
                 return await self._http.send(request, stream=True)
