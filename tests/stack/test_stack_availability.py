@@ -167,9 +167,10 @@ def test_targets_fail_by_what_they_name() -> None:
     row = row_of(cell, [*good, record(3.0, kind="message", ok=False, kept=True)], Times(2.0, 5.0, 9.0), ["1 stream"])
     assert [target.ok for target in row.targets] == [True, False, False]
     assert (row.messages_kept, row.ok) == (1.0, False)
-    hung = record(3.0, 11.0, ok=False)
-    hung.hung = True
+    hung = record(3.0, 11.5, ok=False)
+    hung.deadline = 10.0
     assert not row_of(cell, [*good, hung], Times(2.0, 5.0, 9.0), []).targets[0].ok
+    assert row_of(cell, [*good, hung], Times(2.0, 5.0, 9.0), [], lag=0.6).targets[0].ok
 
 
 def test_breakers_are_followed() -> None:
@@ -205,11 +206,11 @@ async def test_the_first_try_counts_and_the_second_is_told() -> None:
 
 
 async def test_what_never_answers_is_cut_off_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.faults.availability.requests.GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("benchmarks.faults.availability.requests.CUT_SECONDS", 0.0)
     made = record(0.0)
     made.seconds = None
     await attempts(asyncio.Event().wait, made, 0.05)  # type: ignore[arg-type]  # what it returns is not looked at
-    assert (made.ok, made.hung, made.outcome) == (False, True, "hung (0.05 s)")
+    assert (made.ok, made.deadline, made.outcome) == (False, 0.05, "cut off 0 s after its deadline")
 
 
 def test_refusals_say_when_to_come_back() -> None:

@@ -150,7 +150,7 @@ class Matrix:
             opened = [at for at in watch.breakers.opened.values() if at >= fault]
             closed = watch.breakers.closed.values() if opened and not watch.breakers.now else ()
             times = Times(fault, healed, ended, min(opened, default=None), max(closed, default=None))
-        row = row_of(cell, load.records, times, leaked)
+        row = row_of(cell, load.records, times, leaked, load.lag)
         row.broken = [f"the load itself: {error} ({times} times)" for error, times in Counter(load.broken).items()]
         row.errors = logs.errors()
         for death in house.trouble[deaths:]:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MESSAGE = "message"
+GRACE_SECONDS = 1.0
+"""After its deadline a request hangs."""
 
 
 @dataclass(slots=True)
@@ -19,7 +21,7 @@ class Record:
         ok: whether its first try gave what was asked for.
         outcome: status and reason, e.g. ``200``, ``503 CIRCUIT_OPEN``, ``failed MODEL_BUSY``, ``ReadError``.
         degraded: whether it said that something was missing or old.
-        hung: whether it had to be cut off a second after its deadline.
+        deadline: seconds within which there must be an answer, yes or no.
         kept: whether it was answered in the end, with what a client does when it is refused; None: see ``ok``.
         kept_seconds: how long that took, all in all.
         request_id: of the last answer, as in the logs.
@@ -32,7 +34,7 @@ class Record:
     ok: bool = False
     outcome: str = ""
     degraded: bool = False
-    hung: bool = False
+    deadline: float = float("inf")
     kept: bool | None = None
     kept_seconds: float = 0.0
     request_id: str = ""
@@ -41,6 +43,14 @@ class Record:
     def ended(self) -> float:
         """When its first try ended; infinity: it has not."""
         return float("inf") if self.seconds is None else self.began + self.seconds
+
+    def hung(self, lag: float) -> bool:
+        """Whether there was no answer a second after its deadline.
+
+        Args:
+            lag: seconds by which the load itself was late, which nobody else answers for.
+        """
+        return self.seconds is not None and self.seconds > self.deadline + GRACE_SECONDS + lag
 
     @property
     def answered(self) -> bool:

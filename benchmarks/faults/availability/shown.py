@@ -20,6 +20,7 @@ _HEADINGS = (
     "to recover",
     "to closed",
     "hung",
+    "lag",
     "left",
 )
 
@@ -66,6 +67,7 @@ def _cells(row: Row) -> Sequence[str]:
         _seconds(row.to_recover),
         _seconds(row.to_closed),
         str(row.hung),
+        _seconds(row.lag),
         "; ".join(row.leaked) or "-",
     )
 

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from benchmarks.faults.availability.records import Record
-from benchmarks.faults.availability.requests import DEADLINES, GRACE_SECONDS, Guest, Place, Sender
+from benchmarks.faults.availability.requests import CUT_SECONDS, DEADLINES, Guest, Place, Sender
 from benchmarks.faults.world import Client, World
 
 MIX: Mapping[str, float] = {"message": 0.30, "search": 0.25, "read": 0.38, "opening": 0.05, "login": 0.02}
@@ -48,11 +48,13 @@ class Traffic:
     Attributes:
         records: of all requests, in the order of their beginnings.
         broken: what went wrong in the load itself.
+        lag: seconds by which this process was late at most, as it shares the machine with what it measures.
     """
 
     def __init__(self, sender: Sender, rate: float, chance: random.Random) -> None:
         self.records: list[Record] = []
         self.broken: list[str] = []
+        self.lag = 0.0
         self._sender = sender
         self._rate = rate
         self._chance = chance
@@ -65,7 +67,7 @@ class Traffic:
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
         if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=2 * max(DEADLINES.values()) + GRACE_SECONDS)
+            await asyncio.wait(set(self._tasks), timeout=2 * max(DEADLINES.values()) + 2 * CUT_SECONDS)
         left = set(self._tasks)
         for task in left:
             task.cancel()
@@ -78,6 +80,7 @@ class Traffic:
         while len(self.records) < MOST:
             due += self._chance.uniform(0.5, 1.5) / self._rate
             await asyncio.sleep(due - self._loop.time())
+            self.lag = max(self.lag, self._loop.time() - due)
             (kind,) = self._chance.choices(kinds, weights)
             record = Record(kind, "", time.monotonic())
             self.records.append(record)

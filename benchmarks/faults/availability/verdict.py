@@ -61,7 +61,8 @@ class Row:
         to_closed: seconds from the healing until the breakers were closed again; None: none was open, or not in time.
         after: requests begun after the healing that were not answered at the first try.
         steady: the same of those before the fault.
-        hung: requests that had to be cut off.
+        hung: requests without an answer a second after their deadline.
+        lag: seconds by which the load itself was late at most.
         leaked: processes, streams and replies more than before, when all was quiet again.
         outcomes: how requests failed.
         examples: of each way to fail: the route, and the request id that logs have.
@@ -87,6 +88,7 @@ class Row:
     after: int = 0
     steady: int = 0
     hung: int = 0
+    lag: float = 0.0
     leaked: list[str] = field(default_factory=list)
     outcomes: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
@@ -100,7 +102,7 @@ class Row:
         return not self.broken and all(target.ok for target in self.targets)
 
 
-def row_of(cell: Cell, records: Sequence[Record], times: Times, leaked: Sequence[str]) -> Row:
+def row_of(cell: Cell, records: Sequence[Record], times: Times, leaked: Sequence[str], lag: float = 0.0) -> Row:
     """Puts the figures together.
 
     Args:
@@ -108,6 +110,7 @@ def row_of(cell: Cell, records: Sequence[Record], times: Times, leaked: Sequence
         records: of all requests of its run.
         times: when what happened.
         leaked: a sentence for each thing left behind.
+        lag: seconds by which the load itself was late at most.
     """
     hit = met(records, times.fault, times.healed)
     talks = [record for record in hit if record.kind == MESSAGE]
@@ -129,7 +132,8 @@ def row_of(cell: Cell, records: Sequence[Record], times: Times, leaked: Sequence
         to_closed=None if times.closed is None else max(0.0, times.closed - times.healed),
         after=sum(not record.ok for record in records if record.began >= times.healed),
         steady=sum(not record.ok for record in records if record.ended <= times.fault),
-        hung=sum(record.hung for record in records),
+        hung=sum(record.hung(lag) for record in records),
+        lag=lag,
         leaked=list(leaked),
         outcomes=outcomes(record for record in records if record.ended > times.fault),
     )
