@@ -19,7 +19,7 @@ from benchmarks.faults.availability.breaking import Breaking
 from benchmarks.faults.availability.cells import Cell
 from benchmarks.faults.availability.house import House, open_house
 from benchmarks.faults.availability.model import MODEL, open_model_server
-from benchmarks.faults.availability.records import Record
+from benchmarks.faults.availability.records import outcomes
 from benchmarks.faults.availability.requests import Guest, Place, Sender
 from benchmarks.faults.availability.traffic import Traffic
 from benchmarks.faults.availability.verdict import Row, Times, percent, row_of
@@ -33,6 +33,7 @@ WORDS, WORDS_A_SECOND = 12, 50.0
 _PAIR = dict.fromkeys(table.PAIRS, 2)
 _WATCHED_SECONDS = 15.0  # after the healing, beside the time that a breaker stays open
 _GOOD_SECONDS = 3.0
+_STEADY_SECONDS = 30.0
 _QUIET_SECONDS = 15.0
 _LOOK_SECONDS = 0.25
 _SETTINGS = {
@@ -140,7 +141,7 @@ class Matrix:
             await _until_closed(watch, cell.open_seconds + _WATCHED_SECONDS)
             load = Traffic(sender, self._options.rate, chance)
             try:
-                await asyncio.sleep(self._options.steady)
+                await _steady(load, self._options.steady)
                 fault, healed = await _broken(Breaking(house, cell, scene.model, chance), cell.seconds)
                 await _until_good(load, watch, healed, cell.open_seconds + _WATCHED_SECONDS)
                 ended = time.monotonic()
@@ -208,18 +209,33 @@ async def _until_closed(watch: Watch, seconds: float) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _until_good(load: Traffic, watch: Watch, healed: float, seconds: float) -> None:
-    """Waits until everything has been answered at once for some seconds and all breakers are closed, or long enough."""
-    while (now := time.monotonic()) < healed + seconds:
-        since = now - _GOOD_SECONDS - 1.0
-        recent = [record for record in load.records if since <= record.began < now - 1.0]
-        if since >= healed and all(_is_good(record) for record in recent) and not watch.breakers.now:
-            return
+async def _steady(load: Traffic, seconds: float) -> None:
+    """Waits so many seconds, and longer until all is well.
+
+    Raises:
+        RuntimeError: not all is well in time: what came of a fault now would say nothing of it.
+    """
+    end = time.monotonic() + seconds + _STEADY_SECONDS
+    await asyncio.sleep(seconds)
+    while not _all_good(load, time.monotonic()):
+        if time.monotonic() > end:
+            said = outcomes(load.records[-100:])
+            raise RuntimeError(f"not all is well before the fault: {said or 'answers take longer than a second'}")
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _is_good(record: Record) -> bool:
-    return record.seconds is not None and record.ok
+def _all_good(load: Traffic, now: float) -> bool:
+    """Whether what was asked some seconds before the last one was all answered at once."""
+    recent = [record for record in load.records if now - _GOOD_SECONDS - 1.0 <= record.began < now - 1.0]
+    return bool(recent) and all(record.seconds is not None and record.ok for record in recent)
+
+
+async def _until_good(load: Traffic, watch: Watch, healed: float, seconds: float) -> None:
+    """Waits until everything has been answered at once for some seconds and all breakers are closed, or long enough."""
+    while (now := time.monotonic()) < healed + seconds:
+        if now - _GOOD_SECONDS - 1.0 >= healed and _all_good(load, now) and not watch.breakers.now:
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _leaks(house: House, watch: Watch, before: int) -> list[str]:
