@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from benchmarks.faults.availability.attempts import Failed, attempts, raise_unless_ok
 from benchmarks.faults.availability.cells import Cell, cells
 from benchmarks.faults.availability.model import open_model_server
 from benchmarks.faults.availability.records import Record, met, quantile, recovered, share
-from benchmarks.faults.availability.requests import Failed, attempts, raise_unless_ok
 from benchmarks.faults.availability.verdict import Times, percent, row_of
 from benchmarks.faults.availability.watching import Breakers, states_in
 from benchmarks.faults.proxy import Mode, Proxy, open_proxy
@@ -206,7 +206,7 @@ async def test_the_first_try_counts_and_the_second_is_told() -> None:
 
 
 async def test_what_never_answers_is_cut_off_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.faults.availability.requests.CUT_SECONDS", 0.0)
+    monkeypatch.setattr("benchmarks.faults.availability.attempts.CUT_SECONDS", 0.0)
     made = record(0.0)
     made.seconds = None
     await attempts(asyncio.Event().wait, made, 0.05)  # type: ignore[arg-type]  # what it returns is not looked at

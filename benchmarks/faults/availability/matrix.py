@@ -33,6 +33,7 @@ WORDS, WORDS_A_SECOND = 12, 50.0
 _PAIR = dict.fromkeys(table.PAIRS, 2)
 _WATCHED_SECONDS = 15.0  # after the healing, beside the time that a breaker stays open
 _GOOD_SECONDS = 3.0
+_ANSWER_SECONDS = 2.0
 _STEADY_SECONDS = 30.0
 _QUIET_SECONDS = 15.0
 _LOOK_SECONDS = 0.25
@@ -220,20 +221,21 @@ async def _steady(load: Traffic, seconds: float) -> None:
     while not _all_good(load, time.monotonic()):
         if time.monotonic() > end:
             said = outcomes(load.records[-100:])
-            raise RuntimeError(f"not all is well before the fault: {said or 'answers take longer than a second'}")
+            raise RuntimeError(f"not all is well before the fault: {said or 'answers take long'}")
         await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _all_good(load: Traffic, now: float) -> bool:
-    """Whether what was asked some seconds before the last one was all answered at once."""
-    recent = [record for record in load.records if now - _GOOD_SECONDS - 1.0 <= record.began < now - 1.0]
+    """Whether all that was asked for some seconds was answered at once, as far as it can be said by now."""
+    last = now - _ANSWER_SECONDS
+    recent = [record for record in load.records if last - _GOOD_SECONDS <= record.began < last]
     return bool(recent) and all(record.seconds is not None and record.ok for record in recent)
 
 
 async def _until_good(load: Traffic, watch: Watch, healed: float, seconds: float) -> None:
     """Waits until everything has been answered at once for some seconds and all breakers are closed, or long enough."""
     while (now := time.monotonic()) < healed + seconds:
-        if now - _GOOD_SECONDS - 1.0 >= healed and _all_good(load, now) and not watch.breakers.now:
+        if now - _GOOD_SECONDS - _ANSWER_SECONDS >= healed and _all_good(load, now) and not watch.breakers.now:
             return
         await asyncio.sleep(_LOOK_SECONDS)
 

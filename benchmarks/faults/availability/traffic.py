@@ -6,11 +6,13 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 
-from benchmarks.faults.availability.records import Record
-from benchmarks.faults.availability.requests import CUT_SECONDS, DEADLINES, Guest, Place, Sender
+from benchmarks.faults.availability.attempts import CUT_SECONDS, DEADLINES
+from benchmarks.faults.availability.message import Message
+from benchmarks.faults.availability.records import MESSAGE, Record
+from benchmarks.faults.availability.requests import Guest, Place, Sender
 from benchmarks.faults.world import Client, World
 
-MIX: Mapping[str, float] = {"message": 0.30, "search": 0.25, "read": 0.38, "opening": 0.05, "login": 0.02}
+MIX: Mapping[str, float] = {MESSAGE: 0.30, "search": 0.25, "read": 0.38, "opening": 0.05, "login": 0.02}
 MOST = 10_000
 """Requests of one load at most."""
 GUESTS = 8
@@ -84,7 +86,10 @@ class Traffic:
             (kind,) = self._chance.choices(kinds, weights)
             record = Record(kind, "", time.monotonic())
             self.records.append(record)
-            task = asyncio.create_task(self._sender.send(kind, record))
+            guest = self._sender.guest()
+            message = kind == MESSAGE
+            sending = Message(self._sender, guest, record).run() if message else self._sender.send(kind, guest, record)
+            task = asyncio.create_task(sending)
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
