@@ -20,7 +20,7 @@ from stack.processes import wrapped
 from stack.state import state_file
 
 ROOT = Path(__file__).parents[2]
-STORES = ("postgres", "valkey")
+STORES = ("postgres", "valkey", "chroma")
 READY_SECONDS = 120.0
 _STOP_SECONDS = 20.0
 _LOOK_SECONDS = 0.1
