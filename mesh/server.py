@@ -124,7 +124,7 @@ async def open_server(
             authenticate=peers.enter if files else None,
         )
         own = breakers or Breakers(BreakerSettings.of(settings))
-        async with _serving(settings, services, name, pipeline, own, credentials) as running:
+        async with _serving(settings, services, name, pipeline, breakers=own, credentials=credentials) as running:
             yield running
 
 
@@ -134,6 +134,7 @@ async def _serving(
     services: Sequence[Service],
     name: str,
     pipeline: Pipeline,
+    *,
     breakers: Breakers,
     credentials: grpc.ServerCredentials | None,
 ) -> AsyncIterator[MeshServer]:

@@ -36,6 +36,10 @@ class Breakers:
         self._lock = threading.Lock()
         REGISTRIES.add(self)
 
+    def before(self, *services: ServiceDescriptor) -> "PeerGate":
+        """What stands before all calls to the room that offers services; of package ``gaji.search.v1``: ``search``."""
+        return self.gate(services[0].file.package.split(".")[1], services)
+
     def gate(self, peer: str, services: Sequence[ServiceDescriptor] = ()) -> "PeerGate":
         """What stands before all calls to a peer; all gates to it share their breakers.
 

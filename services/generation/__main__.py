@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from gaji.generation.v1 import generation_service_pb2 as pb
 from gaji.generation.v1 import generation_service_pb2_grpc as rpc
 
+from mesh.breaker import Breakers, BreakerSettings
 from mesh.client import open_channel
 from mesh.process import run, until_signal
 from mesh.server import MeshServer, Service, open_server
@@ -28,6 +29,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["GenerationService"]
 @asynccontextmanager
 async def serving(settings: GenerationSettings, *models: ModelProvider) -> AsyncIterator[MeshServer]:
     """The whole room with its models, until the block is left; what is being written is then handed over."""
+    breakers = Breakers(BreakerSettings.of(settings))
     async with AsyncExitStack() as stack:
         lineup = Lineup(
             models,
@@ -35,8 +37,12 @@ async def serving(settings: GenerationSettings, *models: ModelProvider) -> Async
             rest_seconds=settings.provider_rest_seconds,
         )
         await stack.enter_async_context(aclosing(lineup))
-        library = await stack.enter_async_context(open_channel(settings.library_target, settings, [LIBRARY]))
-        search = await stack.enter_async_context(open_channel(settings.search_target, settings, [SEARCH]))
+        library = await stack.enter_async_context(
+            open_channel(settings.library_target, settings, [LIBRARY], gate=breakers.before(LIBRARY))
+        )
+        search = await stack.enter_async_context(
+            open_channel(settings.search_target, settings, [SEARCH], gate=breakers.before(SEARCH))
+        )
         hub = await stack.enter_async_context(
             open_hub(
                 settings.redis_url,
@@ -52,7 +58,7 @@ async def serving(settings: GenerationSettings, *models: ModelProvider) -> Async
         desk = Desk(Writer(lineup, kept, finder, settings.limits), kept, hub)
         replies = Replies(desk, kept, hub)
         service = Service(SERVICE, GenerationServicer(replies), rpc.add_GenerationServiceServicer_to_server)
-        server = await stack.enter_async_context(open_server(settings, [service], name="generation"))
+        server = await stack.enter_async_context(open_server(settings, [service], name="generation", breakers=breakers))
         stack.push_async_callback(replies.hand_over)  # the server's drain would wait for the streams
         yield server
 

@@ -8,6 +8,7 @@ from gaji.cache.v1 import cache_service_pb2 as cache_pb
 from gaji.jobs.v1 import job_service_pb2 as jobs_pb
 from gaji.search.v1 import search_service_pb2 as search_pb
 
+from mesh.breaker import Breakers, BreakerSettings
 from mesh.client import open_channel
 from mesh.followed import FollowedFile, following
 from mesh.process import run, until_signal
@@ -43,10 +44,17 @@ async def open_library(settings: LibrarySettings) -> AsyncIterator[MeshServer]:
         tokens = TokenIssuer(signing, settings.access_token_seconds, settings.stream_ticket_seconds)
         await stack.enter_async_context(following(key, tokens.sign_with, settings.jwt_keys_poll_seconds))
         stores = await stack.enter_async_context(open_stores(settings))
-        to_cache = await stack.enter_async_context(open_channel(settings.cache_target, settings, [_CACHE]))
+        breakers = Breakers(BreakerSettings.of(settings))
+        to_cache, to_search, to_jobs = [
+            await stack.enter_async_context(open_channel(target, settings, [peer], gate=breakers.before(peer)))
+            for target, peer in (
+                (settings.cache_target, _CACHE),
+                (settings.search_target, _SEARCH),
+                (settings.jobs_target, _JOBS),
+            )
+        ]
         cache = await stack.enter_async_context(open_cache(to_cache))
-        search = GrpcSearch(await stack.enter_async_context(open_channel(settings.search_target, settings, [_SEARCH])))
-        to_jobs = await stack.enter_async_context(open_channel(settings.jobs_target, settings, [_JOBS]))
+        search = GrpcSearch(to_search)
         jobs = await stack.enter_async_context(open_jobs(to_jobs))
         hub = await stack.enter_async_context(
             open_hub(
@@ -70,7 +78,7 @@ async def open_library(settings: LibrarySettings) -> AsyncIterator[MeshServer]:
         )
         await stack.enter_async_context(removing(stores.ingestion, search, settings.ingestion_poll_seconds))
         server = await stack.enter_async_context(
-            open_server(settings, services(library), name="library", tickets=_TICKETS)
+            open_server(settings, services(library), name="library", breakers=breakers, tickets=_TICKETS)
         )
         # What would keep the server from stopping ends first.
         stack.callback(library.watching.end)

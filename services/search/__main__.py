@@ -7,6 +7,7 @@ from gaji.cache.v1 import cache_service_pb2 as cache_pb
 from gaji.search.v1 import search_service_pb2 as pb
 from gaji.search.v1 import search_service_pb2_grpc as rpc
 
+from mesh.breaker import Breakers, BreakerSettings
 from mesh.client import open_channel
 from mesh.process import run, until_signal
 from mesh.server import MeshServer, Service, open_server
@@ -26,16 +27,19 @@ CACHE = cache_pb.DESCRIPTOR.services_by_name["CacheService"]
 @asynccontextmanager
 async def serving(settings: SearchSettings) -> AsyncIterator[MeshServer]:
     """The whole room, until the block is left."""
+    breakers = Breakers(BreakerSettings.of(settings))
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_chroma(settings))
         embedder = await stack.enter_async_context(open_embedder(settings, PROVIDERS))
-        channel = await stack.enter_async_context(open_channel(settings.cache_target, settings, [CACHE]))
+        channel = await stack.enter_async_context(
+            open_channel(settings.cache_target, settings, [CACHE], gate=breakers.before(CACHE))
+        )
         answers = Answers(CacheClient(channel), settings.cache_patience)
         ingestions = Ingestions(store, embedder, answers)
         stack.push_async_callback(ingestions.close)
         servicer = SearchServicer(Searching(store, embedder), ingestions, answers)
         service = Service(SEARCH, servicer, rpc.add_SearchServiceServicer_to_server)
-        yield await stack.enter_async_context(open_server(settings, [service], name="search"))
+        yield await stack.enter_async_context(open_server(settings, [service], name="search", breakers=breakers))
 
 
 async def main() -> None:
