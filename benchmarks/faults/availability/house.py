@@ -118,7 +118,7 @@ async def open_house(
         placed, _ = place(ports, 0, replicas)
         options = up.UpOptions(data_dir, port=0, sample=False)
         # What `gaji up` would run, so that settings it gives its children need not be known here.
-        children = await up._children(options, data_dir, placed, ports)
+        children = await up._children(options, data_dir, placed, ports, certs=None)
         if replicas.get("search", 1) > 1:  # the embedded store is one process's own
             chroma = _chroma(data_dir, ports.free())
             children = [chroma, *(_with(child, {"GAJI_CHROMA_URL": chroma.facts["url"]}) for child in children)]
