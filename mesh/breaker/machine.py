@@ -5,20 +5,19 @@ in one state) that gave it, and counts in no other. And the permits of a half-op
 without a result, is dropped, or has not ended after ``probe_seconds`` makes room for another.
 """
 
-import math
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import grpc
 
+from mesh.breaker.era import Era
 from mesh.breaker.outcomes import FAILED, OUTCOMES, SLOW, Outcome
 from mesh.breaker.permits import FREE, FreePermit, Permit, Probe
 from mesh.breaker.settings import BreakerSettings
 from mesh.breaker.state import Event, Listener, Snapshot, State
+from mesh.breaker.telling import log_event, refusal
 from mesh.breaker.windows import CountWindow, TimeWindow, Window
-from mesh.errors import Unavailable
 from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -31,62 +30,6 @@ _DISABLED, _FORCED_OPEN, _METRICS_ONLY = State.DISABLED, State.FORCED_OPEN, Stat
 _MEASURED = {_CLOSED, _HALF_OPEN, _METRICS_ONLY}
 Clock = Callable[[], float]
 AnyPermit = Permit | FreePermit
-
-
-class _Recorder(Protocol):
-    def record(self, era: "Era", kind: int) -> None: ...
-    def record_probe(self, era: "Era", kind: int, token: int) -> None: ...
-
-
-class Era:
-    """The time that a breaker spends in one state.
-
-    Attributes:
-        breaker: whose it is.
-        state: the state.
-        free: whether calls pass without a look at anything else.
-        slow_seconds: a call that takes longer is slow.
-        window: the calls counted; of an open breaker, those that opened it.
-        least: calls in the window below which no rate is known.
-        since: when it began.
-        until: when refusing ends, of OPEN.
-        openings: how often in a row the breaker has opened.
-        probes: of HALF_OPEN: when each running one began, by its number.
-        dropped: the numbers of those that ended without a result. Ends of whatever thread or garbage collection are
-            put here without a lock, and looked at before the next call is let in.
-        told: whether a breaker that only measures has said that it would have opened.
-    """
-
-    __slots__ = (
-        "breaker",
-        "dropped",
-        "free",
-        "least",
-        "openings",
-        "probes",
-        "since",
-        "slow_seconds",
-        "state",
-        "told",
-        "until",
-        "window",
-    )
-
-    def __init__(
-        self, breaker: "Breaker", state: State, window: Window, *, least: int, since: float, openings: int
-    ) -> None:
-        self.breaker: _Recorder = breaker
-        self.state = state
-        self.free = state is _CLOSED or state is _METRICS_ONLY
-        self.slow_seconds = breaker.settings.slow_seconds
-        self.window = window
-        self.least = least
-        self.since = since
-        self.until = since
-        self.openings = openings
-        self.probes: dict[int, float] = {}
-        self.dropped: deque[int] = deque()
-        self.told = False
 
 
 class Breaker:
@@ -111,7 +54,8 @@ class Breaker:
         self.settings = settings
         self._clock = clock
         self._listeners = listeners
-        self._lock = threading.Lock()
+        # Re-entrant: a call may be collected, and end, wherever this very thread allocates memory.
+        self._lock = threading.RLock()
         self._events: deque[Event] = deque()
         self._rejected = 0
         self._granted = 0
@@ -136,7 +80,7 @@ class Breaker:
             permit, state, seconds = self._admit()
         self._publish()
         if permit is None:
-            raise self._refusal(state, seconds)
+            raise refusal(self.peer, self.group, state, seconds)
         return permit
 
     def observe(self, code: grpc.StatusCode, seconds: float) -> None:
@@ -299,7 +243,15 @@ class Breaker:
         else:
             least = min(settings.minimum_calls, size)
             window = CountWindow(size, least)
-        return Era(self, state, window, least=least, since=now, openings=openings)
+        return Era(
+            self,
+            state,
+            window,
+            slow_seconds=settings.slow_seconds,
+            least=least,
+            since=now,
+            openings=openings,
+        )
 
     def _tell(self, kind: str, era: Era, after: State, why: str) -> None:
         window = era.window
@@ -316,36 +268,9 @@ class Breaker:
             except IndexError:  # another thread was faster
                 return
             if event.kind != "rejected":
-                self._log(event)
+                log_event(event)
             for listener in tuple(self._listeners):
                 try:
                     listener(event)
                 except Exception:  # whatever a listener does wrong, the call goes on
                     log.exception("a listener of circuit breakers failed", extra={"peer": self.peer})
-
-    def _log(self, event: Event) -> None:
-        opened = event.after in {_OPEN, _FORCED_OPEN} or event.kind == "exceeded"
-        calls, failed, slow = event.counts
-        extra: dict[str, str | int] = {
-            "peer": event.peer,
-            "group": event.group,
-            "from": event.before.value,
-            "to": event.after.value,
-        }
-        extra |= {"why": event.why, "calls": calls, "failed": failed, "slow": slow}
-        message = "circuit breaker would open" if event.kind == "exceeded" else "circuit breaker"
-        (log.warning if opened else log.info)(message, extra=extra)
-
-    def _refusal(self, state: State, seconds: float) -> Unavailable:
-        if state is _FORCED_OPEN:
-            words = "an operator has closed the way to it"
-        elif state is _HALF_OPEN:
-            words = "too many of its calls failed, and it is being tried with a few"
-        else:
-            words = f"too many of its calls failed or were slow; it is tried again in {math.ceil(seconds)} s"
-        return Unavailable(
-            f"{self.peer} is not called: {words}",
-            reason="CIRCUIT_OPEN",
-            retry_after=seconds,
-            metadata={"peer": self.peer, "group": self.group, "state": state.name},
-        )

@@ -1,13 +1,9 @@
 """Permits: the right to make one call, and how it went."""
 
-from typing import TYPE_CHECKING
-
 import grpc
 
+from mesh.breaker.era import Era
 from mesh.breaker.outcomes import kind_of
-
-if TYPE_CHECKING:
-    from mesh.breaker.machine import Era
 
 _OK = grpc.StatusCode.OK
 
@@ -33,7 +29,7 @@ class Permit:
 
     __slots__ = ("era",)
 
-    def __init__(self, era: "Era") -> None:
+    def __init__(self, era: Era) -> None:
         self.era: Era | None = era
 
     def end(self, code: grpc.StatusCode | None, seconds: float) -> None:
@@ -64,7 +60,7 @@ class Probe(Permit):
 
     __slots__ = ("_token",)
 
-    def __init__(self, era: "Era", token: int) -> None:
+    def __init__(self, era: Era, token: int) -> None:
         super().__init__(era)
         self._token = token
 

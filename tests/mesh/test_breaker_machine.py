@@ -336,6 +336,24 @@ def test_metrics_only_counts_and_says_once_that_it_would_open() -> None:
     assert [event.kind for event in made.events] == ["exceeded"]
 
 
+def test_a_call_that_is_collected_while_the_lock_is_held_locks_nothing_up() -> None:
+    collected: list[Any] = []
+
+    class Collecting(Clock):
+        """The clock is read inside the lock: there, as garbage collection might, it ends a call."""
+
+        def __call__(self) -> float:
+            if collected:
+                collected.pop().end(DOWN, FAST)
+            return super().__call__()
+
+    breaker = Breaker("search", "S/unary", BreakerSettings(window_seconds=10), Collecting())
+    collected += [breaker.acquire() for _ in range(9)]
+    breaker.acquire().end(DOWN, FAST)
+    assert not collected
+    assert (breaker.state, breaker.snapshot().failed) == (State.OPEN, 10)
+
+
 def test_reset_is_what_the_settings_say() -> None:
     made = Made(mode=State.METRICS_ONLY)
     made.breaker.force(State.OPEN)
