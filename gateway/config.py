@@ -46,9 +46,7 @@ class GatewaySettings(MeshSettings):
         ge=0,
         description="without relay: events of one stream within this time share a write; the first never waits",
     )
-    stall_seconds: float = Field(
-        60.0, gt=0, description="how long a reader may take next to nothing before it is cut off"
-    )
+    stall_seconds: float = Field(60.0, gt=0, description="how long a reader may take nothing before it is cut off")
     resume_seconds: float = Field(
         # longer than the 30 s for which a circuit stays open, so that a reader who waits hears of its closing
         40.0,

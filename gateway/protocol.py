@@ -122,7 +122,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answers that there is too much to do; what the request still sends is thrown away."""
         close = self.expect_100_continue or not self.parser.should_keep_alive()
         self.cycle = _SHED  # type: ignore[assignment]  # has what uvicorn asks of a cycle that is complete
-        self.transport.write(self._refusal(self.headers, close))
+        answer = self._refusal(self.headers, close)
+        if self.parser.get_method() == b"HEAD":
+            answer = answer[: answer.index(b"\r\n\r\n") + 4]
+        self.transport.write(answer)
         if close:
             self._refused = True
             self.transport.write_eof()

@@ -16,8 +16,6 @@ _HEADERS: list[Header] = [
     NO_STORE,
     (b"x-accel-buffering", b"no"),  # nginx would hold events back
 ]
-LEAST_BYTES_PER_SECOND = 64
-"""What a reader must take while the connection is full: a byte now and then keeps nobody's place."""
 _DATA = b"\ndata: "
 
 
@@ -50,7 +48,7 @@ class Reader:
         self._last_words = b""
         self._events = self._sent = 0
         self._written_at = 0.0
-        self._stuck = (0, 0.0)  # how many bytes waited, and when
+        self._stuck = (0, 0.0)  # how many bytes wait, and since when it is just as many
         self._heart: asyncio.TimerHandle | None = None
 
     @property
@@ -211,12 +209,11 @@ class Reader:
         due = self._written_at + silence
         if self._wire.paused:
             waiting, since = self._stuck
-            stalled = now - since
-            if stalled >= self._settings.stall_seconds:
-                if waiting - self._wire.waiting < min(waiting, stalled * LEAST_BYTES_PER_SECOND):
-                    self._wire.cut()
-                    return
+            if waiting != self._wire.waiting:
                 self._stuck = (self._wire.waiting, now)
+            elif now - since >= self._settings.stall_seconds:
+                self._wire.cut()
+                return
             due = now + min(silence, self._settings.stall_seconds)
         elif now >= due and self._open:
             self._wire.write_chunk([sse.HEARTBEAT], len(sse.HEARTBEAT))

@@ -46,6 +46,7 @@ class Watcher(asyncio.Protocol):
         self.status = 0
         self.words = 0
         self.complete = False
+        self.failed = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Sends the request."""
@@ -64,6 +65,8 @@ class Watcher(asyncio.Protocol):
         self.words += joined.count(b"word") - tail.count(b"word")
         self._streams.events += joined.count(b"\ndata: ") - tail.count(b"\ndata: ")
         self.complete = self.complete or b"event: complete" in joined
+        if (at := joined.find(b"event: failed\ndata: ")) >= 0:
+            self.failed = joined[at + 20 :].partition(b"\n")[0]
         self._tail = joined[-_TAIL:]
         if joined.endswith(b"0\r\n\r\n") or self.status != 200:
             self._transport.close()
@@ -137,7 +140,8 @@ class Crowd:
         for watcher in watchers:
             self.streams.ended += 1
             if watcher.status == 200 and (not watcher.complete or watcher.words != self._words):
-                self.streams.wrong.append(f"a reader got {watcher.words} of {self._words} words")
+                said = watcher.failed.decode(errors="replace") or ("complete" if watcher.complete else "nothing")
+                self.streams.wrong.append(f"a reader got {watcher.words} of {self._words} words; the end: {said}")
             elif watcher.status != 200:
                 self.streams.refused[watcher.status] += 1
 

@@ -61,7 +61,7 @@ class Gradient:
         self,
         *,
         initial: int = 100,
-        minimum: int = 10,
+        minimum: int = 8,
         maximum: int = 1000,
         window_seconds: float = 0.25,
         long_seconds: float = 300.0,

@@ -91,6 +91,31 @@ async def test_a_connection_lives_on_after_a_refusal(busy: tuple[httpx.AsyncClie
         assert await status_of(reader) == 200
 
 
+async def test_a_refused_head_has_no_body(busy: tuple[httpx.AsyncClient, RunningGateway]) -> None:
+    _, running = busy
+    async with connected(running) as (reader, writer):
+        writer.write(b"HEAD /probe/anybody HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 503 ")
+        writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await status_of(reader) == 200
+
+
+async def test_a_connection_that_is_refused_again_and_again_is_kept(gateway: Gateway, probe: Probe) -> None:
+    async with gateway(**ONE, head_seconds=0.4) as (client, running), connected(running) as (reader, writer):
+        probe.gate.clear()
+        seen = len(probe.seen)
+        held = asyncio.create_task(client.post("/probe/make", json={"key": "held"}))
+        async with asyncio.timeout(20):
+            while len(probe.seen) == seen:
+                await asyncio.sleep(0.005)
+        for _ in range(8):
+            writer.write(GET)
+            assert await status_of(reader) == 503
+            await asyncio.sleep(0.1)
+        probe.gate.set()
+        await held
+
+
 async def test_a_client_that_asks_whether_to_send_is_told_not_to(
     busy: tuple[httpx.AsyncClient, RunningGateway],
 ) -> None:

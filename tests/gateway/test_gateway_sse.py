@@ -1,6 +1,8 @@
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -183,6 +185,29 @@ async def test_a_reader_who_takes_nothing_is_cut_off(gateway: Gateway, probe: Pr
         async with open_stream(running.address, "/probe/count?to=20000&padding=2000", limit=2**14) as slow:
             slow.stop_reading()
             await until(lambda: probe.streams == 0, 10)
+
+
+async def test_a_reader_who_takes_a_little_now_and_then_is_cut_off(gateway: Gateway, probe: Probe) -> None:
+    await until(lambda: probe.streams == 0, 5)
+    loop = asyncio.get_running_loop()
+    async with gateway(stall_seconds=0.3, heartbeat_seconds=0.1) as (_, running):
+        host, _, port = running.address.rpartition(":")
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.setblocking(False)
+            await loop.sock_connect(slow, (host, int(port)))
+            await loop.sock_sendall(slow, b"GET /probe/count?to=20000&padding=2000 HTTP/1.1\r\nHost: x\r\n\r\n")
+            await until(lambda: probe.streams == 1, 10)
+
+            async def read() -> None:
+                with suppress(ConnectionError):
+                    while await loop.sock_recv(slow, 1024):
+                        await asyncio.sleep(0.02)
+
+            reading = asyncio.create_task(read())
+            await until(lambda: probe.streams == 0, 10)
+            reading.cancel()
+            await asyncio.wait([reading])
 
 
 async def test_draining_ends_streams_politely(gateway: Gateway) -> None:
