@@ -112,12 +112,14 @@ class _Calls(
         code: grpc.StatusCode | None = None
         try:
             call = continuation(attempt, request)
-            code = call.code()
+            error = call.exception()
+            # Anything else was raised here, in a signal handler: a time limit of Celery's is no word of the peer.
+            code = call.code() if error is None or isinstance(error, grpc.RpcError) else None
         finally:
             seconds = time.perf_counter() - started
             if permit is not None:
                 permit.end(code, seconds)
-        metrics.CLIENT_HANDLED.labels(*labels, code.name).inc()
+        metrics.CLIENT_HANDLED.labels(*labels, (code or grpc.StatusCode.CANCELLED).name).inc()
         metrics.CLIENT_SECONDS.labels(*labels).observe(seconds)
         return call
 

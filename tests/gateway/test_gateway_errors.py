@@ -55,6 +55,7 @@ async def test_the_deadline_of_the_policy_is_504(client: httpx.AsyncClient) -> N
     assert answer.status_code == 504
     error = error_of(answer)
     assert (error["code"], error["reason"]) == ("DEADLINE_EXCEEDED", "PROBE_TOO_SLOW")
+    assert error["message"] == "probe did not finish ProbeService.Fail within its 1 s; try again"
 
 
 async def test_a_peer_that_is_down_is_503_without_the_transport_s_words(gateway: Gateway, unused_tcp_port: int) -> None:

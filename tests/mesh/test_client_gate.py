@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -10,7 +11,7 @@ import pytest
 from gaji.generation.v1 import generation_service_pb2 as pb
 
 from mesh import errors
-from mesh.blocking import blocking_channel
+from mesh.blocking import _Calls, blocking_channel
 from mesh.client import MeshChannel, open_channel
 from mesh.config import MeshSettings
 from mesh.streams import opened
@@ -264,3 +265,24 @@ async def test_a_blocking_channel_asks_as_well() -> None:
         finally:
             channel.close()
     assert gate.ends == [UNAVAILABLE, UNAVAILABLE, OK]
+
+
+class LimitError(Exception):
+    """What a job's time limit raises in the middle of a call."""
+
+
+async def test_a_time_limit_in_a_blocking_call_says_nothing_of_the_peer() -> None:
+    gate = FakeGate()
+    calls = _Calls(MeshSettings(), None, gate)
+
+    class Interrupted:
+        def exception(self) -> Exception:
+            return LimitError()
+
+        def code(self) -> grpc.StatusCode:
+            return grpc.StatusCode.INTERNAL  # as gRPC says of what an interceptor's call has raised
+
+    details = SimpleNamespace(method=LIST, timeout=5, metadata=None)
+    answer = calls.intercept_unary_unary(lambda _details, _request: Interrupted(), details, b"")
+    assert isinstance(answer.exception(), LimitError)
+    assert gate.ends == [None]

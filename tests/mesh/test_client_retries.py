@@ -8,8 +8,10 @@ from typing import Any
 
 import grpc
 import pytest
+from gaji.cache.v1 import cache_service_pb2 as cache_pb
 from gaji.generation.v1 import generation_service_pb2 as pb
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from mesh import errors, retries
@@ -19,6 +21,7 @@ from mesh.config import MeshSettings
 from mesh.deadlines import scope
 from mesh.retries import ATTEMPTS, LONGEST, SHORTEST, RetryBudget, backoff, retried_methods
 from mesh.telemetry import metrics, trace
+from tests.mesh.conftest import Serve
 from tests.mesh.raw_server import open_raw, refuse
 
 GENERATION = pb.DESCRIPTOR.services_by_name["GenerationService"]
@@ -103,6 +106,31 @@ async def test_what_is_not_made_again(method: str, changes: dict[str, Any], erro
             await channel.unary_unary(method)(b"")
     assert errors.from_rpc_error(caught.value).message == error.message
     assert flaky.calls == 1
+
+
+async def test_log_lines_say_how_often_it_was_tried(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    failures = 2
+
+    async def stats(request: Any) -> Any:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise UNAVAILABLE
+        return cache_pb.GetStatsResponse()
+
+    caplog.set_level("INFO", logger="mesh.access")
+    async with serve(stats=stats) as (_, inner):
+
+        async def lookup(request: Any) -> Any:
+            await inner.GetStats(cache_pb.GetStatsRequest())
+            return cache_pb.LookupResponse()
+
+        async with serve(lookup=lookup) as (_, stub):
+            await stub.Lookup(cache_pb.LookupRequest())
+    lines = [vars(record) for record in caplog.records if record.name == "mesh.access"]
+    assert [line.get("rpc.retries") for line in lines if line["method"].endswith("Lookup")] == [2]
+    told = [line.get("rpc.previous_attempts") for line in lines if line["method"].endswith("GetStats")]
+    assert told == [None, "1", "2"]
 
 
 async def test_all_attempts_share_one_deadline() -> None:
@@ -254,7 +282,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(max_examples=200, deadline=None)
 @given(steps, st.sampled_from([0, 1, 3, 10]))
 def test_the_budget_holds_in_the_ten_seconds_up_to_any_retry(plan: list[tuple[float, int, int]], minimum: int) -> None:
     """Compared with a list of everything that happened."""
