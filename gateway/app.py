@@ -7,11 +7,13 @@ from gateway.annotated import fill_annotated
 from gateway.auth import authenticate
 from gateway.bindings import Route
 from gateway.config import GatewaySettings
+from gateway.counts import Counts, one_more_stream
 from gateway.edge_cache import EdgeCache
 from gateway.errors import ClientLeft, EdgeError, Header, error_body, error_headers, http_status
 from gateway.http import NO_STORE, Receive, Request, Scope, Send
 from gateway.json_body import parse_json
 from gateway.json_request import build_request
+from gateway.limits import RateLimits
 from gateway.middleware import Observed
 from gateway.router import Match, Router, method_not_allowed
 from gateway.sse import EventStreams
@@ -48,6 +50,7 @@ class Gateway:
         upstreams: the peers by room.
         verifier: of access tokens.
         pages: path -> what answers GET there, beside the contract's routes.
+        limits: of rates.
     """
 
     def __init__(
@@ -57,12 +60,16 @@ class Gateway:
         upstreams: Mapping[str, Upstream],
         verifier: TokenVerifier,
         pages: Mapping[str, Page],
+        *,
+        limits: RateLimits,
     ) -> None:
         self._settings = settings
         self._router = Router(routes)
         self._upstreams = upstreams
         self._verifier = verifier
         self._pages = pages
+        self._limits = limits
+        self._open_streams = Counts(settings.max_streams_per_user)
         self._unary = UnaryCalls(settings, EdgeCache(settings.edge_cache_bytes))
         self._streams = EventStreams(settings)
 
@@ -109,7 +116,10 @@ class Gateway:
     async def _answer_route(self, request: Request, match: Match) -> None:
         route = match.route
         request.label = route.template.text
-        authenticate(request, route, self._verifier)
+        try:
+            authenticate(request, route, self._verifier)
+        finally:  # who has no valid token is limited as well, by address
+            await self._limits.admit(request, route)
         query = request.query()
         body = None
         if route.body:
@@ -123,10 +133,12 @@ class Gateway:
             if not getattr(message, cookie.field):
                 setattr(message, cookie.field, request.cookie(cookie.name))
         fill_annotated(message, route, request)
+        await self._limits.admit_account(request, route, message)
         self._check_size(message.ByteSize())
         upstream = self._upstreams[route.room]
         if route.streaming:
-            await self._streams.answer(request, route, upstream, message)
+            with one_more_stream(self._open_streams, request):
+                await self._streams.answer(request, route, upstream, message)
         else:
             await self._unary.answer(request, route, upstream, message)
 

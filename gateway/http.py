@@ -34,6 +34,8 @@ class Request:
         user_id: set when it is known.
         started: whether the answer has begun.
         wire: the connection.
+        client: the address of the client, proxies seen through.
+        fields: header fields that every answer to it bears.
         sent: bytes of the answer's body so far.
     """
 
@@ -47,6 +49,8 @@ class Request:
         self.user_id = ""
         self.started = False
         self.wire: Wire = scope[Wire.KEY]
+        self.client = ""
+        self.fields: tuple[Header, ...] = ()
         self.sent = 0
         self._query: bytes = scope["query_string"]
         self._cookies: dict[str, str] | None = None
@@ -136,7 +140,7 @@ class Request:
     async def start(self, status: int, headers: Sequence[Header]) -> None:
         """Begins the answer."""
         self.started = True
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.start", "status": status, "headers": [*headers, *self.fields]})
 
     async def respond(
         self, status: int, body: bytes, headers: Sequence[Header] = (), *, content_type: bytes = JSON

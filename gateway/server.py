@@ -3,21 +3,26 @@
 import asyncio
 import math
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 import uvicorn
 
+from gateway.address import ClientAddresses
 from gateway.app import Answer, Gateway, Page
 from gateway.bindings import Route, routes_of
+from gateway.buckets import open_shared
 from gateway.config import GatewaySettings
 from gateway.contract import load_contract
 from gateway.docs_page import docs_page
+from gateway.door import Door, cut_slow_readers
 from gateway.health import Readiness, alive
 from gateway.http import JSON, App
+from gateway.limits import RateLimits
 from gateway.middleware import Observed, cors
 from gateway.openapi import openapi_document
 from gateway.protocol import bounded_protocol
@@ -69,11 +74,16 @@ async def open_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGatewa
             "/openapi.json": _fixed(Answer(200, orjson.dumps(document), JSON)),
             "/docs": _fixed(docs_page(document)),
         }
-        gateway = Gateway(settings, routes, upstreams, verifier, pages)
+        shared = await stack.enter_async_context(open_shared(settings.redis_url, settings.rate_limit_wait))
+        gateway = Gateway(settings, routes, upstreams, verifier, pages, limits=RateLimits(settings, shared))
+        addresses = ClientAddresses(settings.trusted_proxies, settings.proxy_header)
         admin_address = await stack.enter_async_context(open_admin(settings.admin_listen))
-        server, serving, address = await _start(Observed(cors(gateway, settings.cors_origins)), settings)
+        server, serving, address = await _start(
+            Observed(cors(gateway, settings.cors_origins), addresses), settings, addresses
+        )
         if settings.jwt_public_key_file is None:
             log.warning("no key to verify tokens with: every token is refused; set GAJI_JWT_PUBLIC_KEY_FILE")
+        cutting = asyncio.create_task(cut_slow_readers(server.connections, settings.stall_seconds), name="slow-readers")
         log.info("serving", extra={"address": address, "admin": admin_address, "routes": len(routes)})
         try:
             yield RunningGateway(address, admin_address)
@@ -84,6 +94,8 @@ async def open_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGatewa
             ending = asyncio.get_running_loop().call_later(settings.drain_seconds, gateway.end_streams)
             await serving
             ending.cancel()
+            cutting.cancel()
+            await asyncio.gather(cutting, return_exceptions=True)
             gateway.close()
             log.info("stopped")
 
@@ -95,19 +107,26 @@ def _read_contract(path: Path | None) -> tuple[list[Route], Json]:
 
 
 class _Server(uvicorn.Server):
+    @property
+    def connections(self) -> Iterable[Any]:
+        """The protocols of the connections that are open, those included that only wait for a client to read."""
+        return self.server_state.connections
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leaves signals to the process, which composes more than this server."""
         yield
 
 
-async def _start(app: App, settings: GatewaySettings) -> tuple[_Server, "asyncio.Task[None]", str]:
+async def _start(
+    app: App, settings: GatewaySettings, addresses: ClientAddresses
+) -> tuple[_Server, "asyncio.Task[None]", str]:
     host, _, port = settings.listen.rpartition(":")
     listener = await asyncio.to_thread(_bound, host.strip("[]"), int(port))
     config = uvicorn.Config(
         app,
         loop="none",
-        http=bounded_protocol(settings.head_seconds),  # type: ignore[arg-type]  # called, never asked for its class
+        http=bounded_protocol(settings.head_seconds, Door(settings.max_connections_per_address, addresses)),  # type: ignore[arg-type]  # called, never asked for its class
         ws="none",
         lifespan="off",
         log_config=None,

@@ -84,7 +84,14 @@ ROOMS = (
         env=_QUIET_THREADS,
     ),
     Room("jobs", "services.jobs", 50055, 9105, needs=("valkey",), private=(_REDIS,)),
-    Room(GATEWAY, "gateway", GATEWAY_PORT, 9100, needs=("cache", "search", "library", "generation", "jobs")),
+    Room(
+        GATEWAY,
+        "gateway",
+        GATEWAY_PORT,
+        9100,
+        needs=("cache", "search", "library", "generation", "jobs"),
+        private=(_REDIS,),
+    ),
     Room(
         "worker-high",
         "services.jobs.worker",

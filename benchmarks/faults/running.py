@@ -156,6 +156,9 @@ async def running_stack(replicas: str, *, tokens: int, rate: float = 50.0) -> As
         TimeoutError: it is not ready in time.
     """
     variables = {"GAJI_PROVIDER": "scripted", "GAJI_SCRIPTED_TOKENS": str(tokens), "GAJI_SCRIPTED_RATE": f"{rate:g}"}
+    # One user from one address makes all the load.
+    variables |= {f"GAJI_{name}": "0" for name in ("RATE_LIMIT", "SESSIONS_RATE", "CREDENTIALS_RATE")}
+    variables |= {f"GAJI_{name}": "0" for name in ("MAX_STREAMS_PER_USER", "MAX_CONNECTIONS_PER_ADDRESS")}
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GAJI_") and not k.endswith("_API_KEY")}
     with TemporaryDirectory(prefix="gaji-faults-") as folder:
         os.chmod(folder, 0o711)  # noqa: PTH101, S103 - the stores run as a user of their own where this one is root

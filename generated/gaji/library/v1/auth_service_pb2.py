@@ -26,7 +26,7 @@ from gaji.gateway.v1 import edge_pb2 as gaji_dot_gateway_dot_v1_dot_edge__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gaji/library/v1/auth_service.proto\x12\x0fgaji.library.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a\x1cgoogle/api/annotations.proto\"\xf8\x01\n\x07Session\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x39\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB#\xba\xe1\x18\x1f\n\x11gaji_access_token\x1a\nexpires_in\x12\x12\n\ntoken_type\x18\x03 \x01(\t\x12\x12\n\nexpires_in\x18\x04 \x01(\x05\x12N\n\rrefresh_token\x18\x05 \x01(\tB7\xba\xe1\x18\x33\n\x12gaji_refresh_token\x12\t/api/auth\x1a\x12refresh_expires_in\x12\x1a\n\x12refresh_expires_in\x18\x06 \x01(\x05\x12\r\n\x05guest\x18\x07 \x01(\x08\"H\n\x0fRegisterRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\"=\n\x10RegisterResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"/\n\x0cLoginRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\":\n\rLoginResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"*\n\x12\x43reateGuestRequest\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\"@\n\x13\x43reateGuestResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"F\n\x13RefreshTokenRequest\x12/\n\rrefresh_token\x18\x01 \x01(\tB\x18\xba\xe1\x18\x14\n\x12gaji_refresh_token\"A\n\x14RefreshTokenResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"@\n\rLogoutRequest\x12/\n\rrefresh_token\x18\x01 \x01(\tB\x18\xba\xe1\x18\x14\n\x12gaji_refresh_token\"\x10\n\x0eLogoutResponse2\xb9\x05\n\x0b\x41uthService\x12\x82\x01\n\x08Register\x12 .gaji.library.v1.RegisterRequest\x1a!.gaji.library.v1.RegisterResponse\"1\xb2\xe1\x18\x07\x08\x01\x18\n(\xc9\x01\x82\xd3\xe4\x93\x02 \"\x12/api/auth/register:\x01*b\x07session\x12s\n\x05Login\x12\x1d.gaji.library.v1.LoginRequest\x1a\x1e.gaji.library.v1.LoginResponse\"+\xb2\xe1\x18\x04\x08\x01\x18\n\x82\xd3\xe4\x93\x02\x1d\"\x0f/api/auth/login:\x01*b\x07session\x12\x88\x01\n\x0b\x43reateGuest\x12#.gaji.library.v1.CreateGuestRequest\x1a$.gaji.library.v1.CreateGuestResponse\".\xb2\xe1\x18\x07\x08\x01\x18\n(\xc9\x01\x82\xd3\xe4\x93\x02\x1d\"\x0f/api/auth/guest:\x01*b\x07session\x12\x88\x01\n\x0cRefreshToken\x12$.gaji.library.v1.RefreshTokenRequest\x1a%.gaji.library.v1.RefreshTokenResponse\"+\xb2\xe1\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x1f\"\x11/api/auth/refresh:\x01*b\x07session\x12\x99\x01\n\x06Logout\x12\x1e.gaji.library.v1.LogoutRequest\x1a\x1f.gaji.library.v1.LogoutResponse\"N\x90\x02\x02\xb2\xe1\x18,\x08\x01(\xcc\x01\x32\x11gaji_access_token2\x12gaji_refresh_token\x82\xd3\xe4\x93\x02\x15\"\x10/api/auth/logout:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gaji/library/v1/auth_service.proto\x12\x0fgaji.library.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a\x1cgoogle/api/annotations.proto\"\xf8\x01\n\x07Session\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x39\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB#\xba\xe1\x18\x1f\n\x11gaji_access_token\x1a\nexpires_in\x12\x12\n\ntoken_type\x18\x03 \x01(\t\x12\x12\n\nexpires_in\x18\x04 \x01(\x05\x12N\n\rrefresh_token\x18\x05 \x01(\tB7\xba\xe1\x18\x33\n\x12gaji_refresh_token\x12\t/api/auth\x1a\x12refresh_expires_in\x12\x1a\n\x12refresh_expires_in\x18\x06 \x01(\x05\x12\r\n\x05guest\x18\x07 \x01(\x08\"H\n\x0fRegisterRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\"=\n\x10RegisterResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"5\n\x0cLoginRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\x80\xe2\x18\x01\x12\x10\n\x08password\x18\x02 \x01(\t\":\n\rLoginResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"*\n\x12\x43reateGuestRequest\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\"@\n\x13\x43reateGuestResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"F\n\x13RefreshTokenRequest\x12/\n\rrefresh_token\x18\x01 \x01(\tB\x18\xba\xe1\x18\x14\n\x12gaji_refresh_token\"A\n\x14RefreshTokenResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"@\n\rLogoutRequest\x12/\n\rrefresh_token\x18\x01 \x01(\tB\x18\xba\xe1\x18\x14\n\x12gaji_refresh_token\"\x10\n\x0eLogoutResponse2\xe8\x05\n\x0b\x41uthService\x12\x8f\x01\n\x08Register\x12 .gaji.library.v1.RegisterRequest\x1a!.gaji.library.v1.RegisterResponse\">\xb2\xe1\x18\x14\x08\x01\x18\x05(\xc9\x01\x42\x0b\x63redentials\x82\xd3\xe4\x93\x02 \"\x12/api/auth/register:\x01*b\x07session\x12\x80\x01\n\x05Login\x12\x1d.gaji.library.v1.LoginRequest\x1a\x1e.gaji.library.v1.LoginResponse\"8\xb2\xe1\x18\x11\x08\x01\x18\x05\x42\x0b\x63redentials\x82\xd3\xe4\x93\x02\x1d\"\x0f/api/auth/login:\x01*b\x07session\x12\x92\x01\n\x0b\x43reateGuest\x12#.gaji.library.v1.CreateGuestRequest\x1a$.gaji.library.v1.CreateGuestResponse\"8\xb2\xe1\x18\x11\x08\x01\x18\x02(\xc9\x01\x42\x08sessions\x82\xd3\xe4\x93\x02\x1d\"\x0f/api/auth/guest:\x01*b\x07session\x12\x92\x01\n\x0cRefreshToken\x12$.gaji.library.v1.RefreshTokenRequest\x1a%.gaji.library.v1.RefreshTokenResponse\"5\xb2\xe1\x18\x0c\x08\x01\x42\x08sessions\x82\xd3\xe4\x93\x02\x1f\"\x11/api/auth/refresh:\x01*b\x07session\x12\x99\x01\n\x06Logout\x12\x1e.gaji.library.v1.LogoutRequest\x1a\x1f.gaji.library.v1.LogoutResponse\"N\x90\x02\x02\xb2\xe1\x18,\x08\x01(\xcc\x01\x32\x11gaji_access_token2\x12gaji_refresh_token\x82\xd3\xe4\x93\x02\x15\"\x10/api/auth/logout:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,18 +37,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSION'].fields_by_name['access_token']._serialized_options = b'\272\341\030\037\n\021gaji_access_token\032\nexpires_in'
   _globals['_SESSION'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_SESSION'].fields_by_name['refresh_token']._serialized_options = b'\272\341\0303\n\022gaji_refresh_token\022\t/api/auth\032\022refresh_expires_in'
+  _globals['_LOGINREQUEST'].fields_by_name['email']._loaded_options = None
+  _globals['_LOGINREQUEST'].fields_by_name['email']._serialized_options = b'\200\342\030\001'
   _globals['_REFRESHTOKENREQUEST'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_REFRESHTOKENREQUEST'].fields_by_name['refresh_token']._serialized_options = b'\272\341\030\024\n\022gaji_refresh_token'
   _globals['_LOGOUTREQUEST'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_LOGOUTREQUEST'].fields_by_name['refresh_token']._serialized_options = b'\272\341\030\024\n\022gaji_refresh_token'
   _globals['_AUTHSERVICE'].methods_by_name['Register']._loaded_options = None
-  _globals['_AUTHSERVICE'].methods_by_name['Register']._serialized_options = b'\262\341\030\007\010\001\030\n(\311\001\202\323\344\223\002 \"\022/api/auth/register:\001*b\007session'
+  _globals['_AUTHSERVICE'].methods_by_name['Register']._serialized_options = b'\262\341\030\024\010\001\030\005(\311\001B\013credentials\202\323\344\223\002 \"\022/api/auth/register:\001*b\007session'
   _globals['_AUTHSERVICE'].methods_by_name['Login']._loaded_options = None
-  _globals['_AUTHSERVICE'].methods_by_name['Login']._serialized_options = b'\262\341\030\004\010\001\030\n\202\323\344\223\002\035\"\017/api/auth/login:\001*b\007session'
+  _globals['_AUTHSERVICE'].methods_by_name['Login']._serialized_options = b'\262\341\030\021\010\001\030\005B\013credentials\202\323\344\223\002\035\"\017/api/auth/login:\001*b\007session'
   _globals['_AUTHSERVICE'].methods_by_name['CreateGuest']._loaded_options = None
-  _globals['_AUTHSERVICE'].methods_by_name['CreateGuest']._serialized_options = b'\262\341\030\007\010\001\030\n(\311\001\202\323\344\223\002\035\"\017/api/auth/guest:\001*b\007session'
+  _globals['_AUTHSERVICE'].methods_by_name['CreateGuest']._serialized_options = b'\262\341\030\021\010\001\030\002(\311\001B\010sessions\202\323\344\223\002\035\"\017/api/auth/guest:\001*b\007session'
   _globals['_AUTHSERVICE'].methods_by_name['RefreshToken']._loaded_options = None
-  _globals['_AUTHSERVICE'].methods_by_name['RefreshToken']._serialized_options = b'\262\341\030\002\010\001\202\323\344\223\002\037\"\021/api/auth/refresh:\001*b\007session'
+  _globals['_AUTHSERVICE'].methods_by_name['RefreshToken']._serialized_options = b'\262\341\030\014\010\001B\010sessions\202\323\344\223\002\037\"\021/api/auth/refresh:\001*b\007session'
   _globals['_AUTHSERVICE'].methods_by_name['Logout']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['Logout']._serialized_options = b'\220\002\002\262\341\030,\010\001(\314\0012\021gaji_access_token2\022gaji_refresh_token\202\323\344\223\002\025\"\020/api/auth/logout:\001*'
   _globals['_SESSION']._serialized_start=114
@@ -58,21 +60,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERRESPONSE']._serialized_start=438
   _globals['_REGISTERRESPONSE']._serialized_end=499
   _globals['_LOGINREQUEST']._serialized_start=501
-  _globals['_LOGINREQUEST']._serialized_end=548
-  _globals['_LOGINRESPONSE']._serialized_start=550
-  _globals['_LOGINRESPONSE']._serialized_end=608
-  _globals['_CREATEGUESTREQUEST']._serialized_start=610
-  _globals['_CREATEGUESTREQUEST']._serialized_end=652
-  _globals['_CREATEGUESTRESPONSE']._serialized_start=654
-  _globals['_CREATEGUESTRESPONSE']._serialized_end=718
-  _globals['_REFRESHTOKENREQUEST']._serialized_start=720
-  _globals['_REFRESHTOKENREQUEST']._serialized_end=790
-  _globals['_REFRESHTOKENRESPONSE']._serialized_start=792
-  _globals['_REFRESHTOKENRESPONSE']._serialized_end=857
-  _globals['_LOGOUTREQUEST']._serialized_start=859
-  _globals['_LOGOUTREQUEST']._serialized_end=923
-  _globals['_LOGOUTRESPONSE']._serialized_start=925
-  _globals['_LOGOUTRESPONSE']._serialized_end=941
-  _globals['_AUTHSERVICE']._serialized_start=944
-  _globals['_AUTHSERVICE']._serialized_end=1641
+  _globals['_LOGINREQUEST']._serialized_end=554
+  _globals['_LOGINRESPONSE']._serialized_start=556
+  _globals['_LOGINRESPONSE']._serialized_end=614
+  _globals['_CREATEGUESTREQUEST']._serialized_start=616
+  _globals['_CREATEGUESTREQUEST']._serialized_end=658
+  _globals['_CREATEGUESTRESPONSE']._serialized_start=660
+  _globals['_CREATEGUESTRESPONSE']._serialized_end=724
+  _globals['_REFRESHTOKENREQUEST']._serialized_start=726
+  _globals['_REFRESHTOKENREQUEST']._serialized_end=796
+  _globals['_REFRESHTOKENRESPONSE']._serialized_start=798
+  _globals['_REFRESHTOKENRESPONSE']._serialized_end=863
+  _globals['_LOGOUTREQUEST']._serialized_start=865
+  _globals['_LOGOUTREQUEST']._serialized_end=929
+  _globals['_LOGOUTRESPONSE']._serialized_start=931
+  _globals['_LOGOUTRESPONSE']._serialized_end=947
+  _globals['_AUTHSERVICE']._serialized_start=950
+  _globals['_AUTHSERVICE']._serialized_end=1694
 # @@protoc_insertion_point(module_scope)
