@@ -1,7 +1,6 @@
 """Whose connection it is: nobody chooses an address, whatever headers they send."""
 
 import ipaddress
-import json
 import logging
 from typing import Any
 
@@ -108,9 +107,9 @@ FORGED = st.one_of(
     st.lists(st.ip_addresses().map(lambda address: f'for="{address}";x="'), max_size=4).map(", ".join),
     st.sampled_from(['"', 'for="', ", ", ",,,", "for=6.6.6.6;", "\\", '\\"', ";", "="]),
 )
-OUTSIDE = st.one_of(
-    st.ip_addresses(v=4, network="203.0.113.0/24"), st.ip_addresses(v=6, network="2001:db8::/32")
-).map(str)
+OUTSIDE = st.one_of(st.ip_addresses(v=4, network="203.0.113.0/24"), st.ip_addresses(v=6, network="2001:db8::/32")).map(
+    str
+)
 INSIDE = st.one_of(st.ip_addresses(v=4, network="10.0.0.0/8"), st.ip_addresses(v=6, network="fd00::/8")).map(str)
 
 
@@ -189,7 +188,6 @@ async def test_the_limit_and_the_log_go_by_the_clients_address(
     assert statuses == [200, 200, 429, 200]
     logged = [vars(record)["client"] for record in caplog.records if record.name == "gateway.access"]
     assert logged == ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1"]
-    assert json.dumps(logged)
 
 
 async def test_without_proxies_headers_do_not_move_a_client(gateway: Gateway) -> None:

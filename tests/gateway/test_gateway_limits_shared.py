@@ -75,7 +75,7 @@ async def test_no_key_says_more_than_whose_it_is_and_all_end(gateway: Gateway, r
     async with gateway(redis_url=redis_url, login_rate=0.1, login_burst=5, rate_limit_wait=5.0) as (client, _):
         await client.post("/probe/enter", json={"email": "ann@x.org"})
     async with redis.asyncio.Redis.from_url(redis_url, decode_responses=True) as redis_:
-        keys = await redis_.keys()
+        keys = [str(key) for key in await redis_.keys()]
         assert [key.rpartition(":")[0] for key in keys] == ["gaji:limit:v1:gcra:account"]
         assert "ann" not in keys[0]
         assert 0 < await redis_.ttl(keys[0]) <= 10
