@@ -239,3 +239,13 @@ async def test_a_segment_stays_one_whatever_is_in_it(running: RunningGateway, pr
         sent = f"DELETE /probe/things/{segment} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
         assert b" 204 " in await answered(running, sent)
         assert [request.name for request in probe.seen] == [name]
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [("/probe/things/" + "a" * 50_000, b"204"), ("/probe/things/" + "a" * 70_000, b"400"), ("/" + "a/" * 20_000, b"404")],
+    ids=["long", "too long", "deep"],
+)
+async def test_a_url_has_an_end(running: RunningGateway, target: str, status: bytes) -> None:
+    sent = f"DELETE {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+    assert (await answered(running, sent)).startswith(b"HTTP/1.1 " + status)
