@@ -243,7 +243,11 @@ async def test_a_segment_stays_one_whatever_is_in_it(running: RunningGateway, pr
 
 @pytest.mark.parametrize(
     ("target", "status"),
-    [("/probe/things/" + "a" * 50_000, b"204"), ("/probe/things/" + "a" * 70_000, b"400"), ("/" + "a/" * 20_000, b"404")],
+    [
+        ("/probe/things/" + "a" * 50_000, b"204"),
+        ("/probe/things/" + "a" * 70_000, b"400"),
+        ("/" + "a/" * 20_000, b"404"),
+    ],
     ids=["long", "too long", "deep"],
 )
 async def test_a_url_has_an_end(running: RunningGateway, target: str, status: bytes) -> None:
