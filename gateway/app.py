@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 from gateway.admission import Admission
 from gateway.annotated import fill_annotated
-from gateway.auth import Door, Watch
+from gateway.auth import Authenticator, Watch
 from gateway.bindings import Route
 from gateway.config import GatewaySettings
 from gateway.cookies import wire_name
 from gateway.copies import Copies
+from gateway.counts import Counts, one_more_stream
 from gateway.edge_cache import EdgeCache
 from gateway.errors import ClientLeft, EdgeError, Header, error_body, error_headers, http_status
 from gateway.http import NO_STORE, Receive, Request, Scope, Send
 from gateway.json_body import parse_json
 from gateway.json_request import build_request
+from gateway.limits import RateLimits
 from gateway.middleware import Observed
 from gateway.router import Match, Router, method_not_allowed
 from gateway.sse import EventStreams
@@ -49,10 +51,11 @@ class Gateway:
         settings: limits and deadlines.
         routes: what the contract binds.
         upstreams: the peers by room.
-        door: lets readers in.
+        authenticator: lets readers in.
         pages: path -> what answers GET there, beside the contract's routes.
         admission: has places for streams.
         watch: says which streams may go on.
+        limits: of rates.
     """
 
     def __init__(
@@ -60,21 +63,24 @@ class Gateway:
         settings: GatewaySettings,
         routes: Sequence[Route],
         upstreams: Mapping[str, Upstream],
-        door: Door,
+        authenticator: Authenticator,
         pages: Mapping[str, Page],
         *,
         admission: Admission,
         watch: Watch,
+        limits: RateLimits,
     ) -> None:
         self._settings = settings
         self._router = Router(routes)
         self._upstreams = upstreams
-        self._door = door
+        self._authenticator = authenticator
         self._pages = pages
         self._copies = Copies(settings.edge_copies_bytes)
         self._unary = UnaryCalls(settings, EdgeCache(settings.edge_cache_bytes), self._copies)
         self._admission = admission
         self._streams = EventStreams(settings, admission, watch)
+        self._limits = limits
+        self._open_streams = Counts(settings.max_streams_per_user)
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answers one request; whatever goes wrong is an answer as well."""
@@ -119,7 +125,10 @@ class Gateway:
     async def _answer_route(self, request: Request, match: Match) -> None:
         route = match.route
         request.label = route.template.text
-        query = await self._door.admit(request, route, request.query())
+        try:
+            query = await self._authenticator.admit(request, route, request.query())
+        finally:  # who has no valid token is limited as well, by address
+            await self._limits.admit(request, route)
         body = None
         if route.body:
             limit = route.max_body_bytes or self._settings.max_body_bytes
@@ -133,11 +142,16 @@ class Gateway:
                 name = wire_name(cookie.name, cookie.path, secure=self._settings.cookie_secure)
                 setattr(message, cookie.field, request.cookie(name))
         fill_annotated(message, route, request)
+        await self._limits.admit_account(request, route, message)
         self._check_size(message.ByteSize())
         upstream = self._upstreams[route.room]
-        answer = self._streams.answer if route.streaming else self._unary.answer
-        with nullcontext() if route.reads or not request.user_id else self._copies.writing(request.user_id):
-            await answer(request, route, upstream, message)
+        reads = route.reads or not request.user_id
+        with nullcontext() if reads else self._copies.writing(request.user_id):
+            if route.streaming:
+                with one_more_stream(self._open_streams, request):
+                    await self._streams.answer(request, route, upstream, message)
+            else:
+                await self._unary.answer(request, route, upstream, message)
 
     def _check_size(self, size: int) -> None:
         if size > self._settings.max_message_bytes:

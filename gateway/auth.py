@@ -22,7 +22,7 @@ _REDEEM = "/gaji.library.v1.AuthService/RedeemStreamTicket"
 Query = list[tuple[str, str]]
 
 
-class Door:
+class Authenticator:
     """Lets requests in, or not.
 
     A token comes in the ``Authorization`` header; or, for EventSource, which cannot send headers, as a ticket in the

@@ -16,6 +16,8 @@ from mesh import sse
 
 _VERBS = ("get", "put", "post", "delete", "patch")
 _SEGMENT = re.compile(r"\{(?P<field>[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*)\}|(?P<literal>[A-Za-z0-9._~-]+)")
+LIMITS = ("credentials", "sessions")
+"""The policies that a route may name as its limit; their rates are settings."""
 _SUFFIX = re.compile(r":(?P<verb>[A-Za-z0-9._~-]+)$")
 
 
@@ -56,6 +58,9 @@ class Route:
         status: the HTTP status of success.
         resume_field: the request field that says where a stream goes on; empty: it cannot be resumed.
         key_field: the request field that makes repeated requests one; empty: there is none.
+        rate_cost: what a call takes from its reader's rate.
+        limit: the stricter policy that calls count under as well; empty: none.
+        account_field: the request field that names the account which a call tries to enter; empty: there is none.
     """
 
     verb: str
@@ -79,6 +84,9 @@ class Route:
     cleared_cookies: tuple[tuple[str, str], ...]
     resume_field: str
     key_field: str
+    rate_cost: int
+    limit: str
+    account_field: str
 
     @property
     def streaming(self) -> bool:
@@ -168,6 +176,8 @@ def _route(method: MethodDescriptor, rule: Any, policy: edge_pb2.EdgePolicy, pat
         raise ValueError(f"a binding needs one of {', '.join(_VERBS)}")
     if method.client_streaming:
         raise ValueError("a client stream cannot be bound to HTTP")
+    if policy.limit and policy.limit not in LIMITS:
+        raise ValueError(f"there is no limit {policy.limit!r}; there are {', '.join(LIMITS)}")
     template = parse_template(getattr(rule, verb))
     request, response = method.input_type, method.output_type
     _check_fields(request, response, template, rule)
@@ -201,6 +211,9 @@ def _route(method: MethodDescriptor, rule: Any, policy: edge_pb2.EdgePolicy, pat
         cleared_cookies=tuple((name, paths.get(name, "/")) for name in policy.clear_cookies),
         resume_field=_marked(request, edge_pb2.last_event_id) if method.server_streaming else _unmarked(request),
         key_field=_marked(request, edge_pb2.idempotency_key),
+        rate_cost=policy.rate_cost or 1,
+        limit=policy.limit,
+        account_field=_marked(request, edge_pb2.account),
     )
 
 

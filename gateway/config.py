@@ -6,10 +6,11 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from mesh.config import MIB, MeshSettings
+from gateway.limit_settings import LimitSettings
+from mesh.config import MIB
 
 
-class GatewaySettings(MeshSettings):
+class GatewaySettings(LimitSettings):
     """The shared settings and the edge's own, from ``GAJI_*`` variables.
 
     A room's target is ``<room>_target``: services of package ``gaji.search.v1`` are called at ``search_target``.

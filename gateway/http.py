@@ -42,6 +42,8 @@ class Request:
         status: the answer's; 0: it has not begun.
         wire: the connection.
         permit: to be answered, where there is a limit.
+        client: the address of the client, proxies seen through.
+        fields: header fields that every answer to it bears.
         sent: bytes of the answer's body so far.
     """
 
@@ -59,6 +61,8 @@ class Request:
         self.status = 0
         self.wire: Wire = scope[Wire.KEY]
         self.permit: Permit | None = scope.get(PERMIT)
+        self.client = ""
+        self.fields: tuple[Header, ...] = ()
         self.sent = 0
         self._query: bytes = scope["query_string"]
         self._cookies: dict[str, str] | None = None
@@ -148,7 +152,7 @@ class Request:
     async def start(self, status: int, headers: Sequence[Header]) -> None:
         """Begins the answer."""
         self.started = True
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.start", "status": status, "headers": [*headers, *self.fields]})
 
     async def respond(
         self, status: int, body: bytes, headers: Sequence[Header] = (), *, content_type: bytes = JSON

@@ -31,6 +31,24 @@ SSE_CUT = Counter(
     ("reason",),
     registry=REGISTRY,
 )
+RATE_LIMITED = Counter(
+    "gaji_rate_limit_total",
+    "Requests counted, by policy and whether they were allowed or refused.",
+    ("policy", "outcome"),
+    registry=REGISTRY,
+)
+RATE_LIMIT_LOCAL = Gauge(
+    "gaji_rate_limit_local", "1 while Redis is away and this gateway counts for itself.", registry=REGISTRY
+)
+STREAMS_REFUSED = Counter(
+    "gaji_streams_refused_total", "Streams refused because their reader had too many open.", registry=REGISTRY
+)
+CONNECTIONS_REFUSED = Counter(
+    "gaji_connections_refused_total", "Connections refused because their address had too many.", registry=REGISTRY
+)
+SLOW_READERS_CUT = Counter(
+    "gaji_slow_readers_cut_total", "Connections cut because nobody read an answer.", registry=REGISTRY
+)
 SSE_EVENTS = Counter("gaji_sse_events_total", "Events sent to readers.", registry=REGISTRY)
 SHED_STREAMS = Counter("gaji_sse_shed_total", "Streams refused, all places being taken.", registry=REGISTRY)
 SHED_CONNECTIONS = Counter("gaji_connections_shed_total", "Connections refused, likewise.", registry=REGISTRY)

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.middleware.cors import CORSMiddleware
 
+from gateway.address import ClientAddresses
 from gateway.errors import CLIENT_LEFT, Header
 from gateway.http import App, Event, Receive, Request, Scope, Send
 from gateway.metrics import REQUESTS, SECONDS
@@ -23,7 +24,15 @@ SECURITY_HEADERS: tuple[Header, ...] = (
 )
 API_POLICY: Header = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 UNMATCHED = "unmatched"
-EXPOSED_HEADERS = ("X-Request-Id", "X-Cache", "Age", "Retry-After", "WWW-Authenticate")
+EXPOSED_HEADERS = (
+    "Age",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Cache",
+    "X-Request-Id",
+)
 
 
 def page_policy(styles: Iterable[str], scripts: Iterable[str]) -> Header:
@@ -58,8 +67,9 @@ class Observed:
 
     KEY = "gaji.request"
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, addresses: ClientAddresses) -> None:
         self._app = app
+        self._addresses = addresses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -78,6 +88,7 @@ class Observed:
             await send(event)
 
         request = scope[self.KEY] = Request(scope, receive, observed)
+        request.client = self._addresses.of(scope)
         context = trace.enter(request.header(b"x-request-id") or None, request.header(b"traceparent") or None)
         try:
             await self._app(scope, receive, observed)
@@ -103,6 +114,7 @@ def _record(request: Request, status: int, seconds: float) -> None:
         "bytes": request.sent,
         "ms": round(seconds * 1000, 1),
         "user": request.user_id,
+        "client": request.client,
         **trace.attributes(),
     }
     log.info("request", extra=facts)

@@ -1,4 +1,8 @@
-"""HTTP/1.1 on a connection: uvicorn's protocol, with bounds on what comes before a request is one."""
+"""HTTP/1.1 on a connection: uvicorn's protocol, with bounds on what comes before a request is one.
+
+The parser, llhttp, refuses what two servers could read in two ways (https://www.rfc-editor.org/rfc/rfc9112#section-11.2):
+both or several lengths, folded lines, bare CR or LF, spaces before a colon. What it lets through is refused here.
+"""
 
 import asyncio
 import time
@@ -9,19 +13,24 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.admission import Admission, refusal
+from gateway.door import Door
 from gateway.errors import EdgeError, Header, bad_request, error_body
 from gateway.http import LINGER_SECONDS, PERMIT
 from gateway.middleware import API_POLICY, SECURITY_HEADERS
 from gateway.wire import Wire
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, ResourceExhausted
 from mesh.limiter import Permit
 
 MAX_HEAD_BYTES = 128 * 1024
 """More than the 64 KiB that a URL may have; no browser and no proxy sends half as much."""
+MAX_PIPELINED = 64
+"""Requests that wait behind one that is being answered; no browser sends any."""
+_MAX_FRAMING = 8
+_FREE_FRAMING = 16 * 1024
 
 
 def bounded_protocol(
-    head_seconds: float, admission: Admission, origins: Sequence[str] = ()
+    head_seconds: float, admission: Admission, door: Door, origins: Sequence[str] = ()
 ) -> partial["BoundedProtocol"]:
     """What uvicorn makes a protocol of for each connection.
 
@@ -29,9 +38,10 @@ def bounded_protocol(
         head_seconds: how long a client may take from the connection, or from a request's first byte, to the end of the
             request's headers.
         admission: says which requests and connections are taken.
+        door: counts connections by address.
         origins: whose pages may read that a request is not.
     """
-    return partial(BoundedProtocol, head_seconds=head_seconds, admission=admission, refusal=refusal(origins))
+    return partial(BoundedProtocol, head_seconds=head_seconds, admission=admission, door=door, refusal=refusal(origins))
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -46,6 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
         *args: Any,
         head_seconds: float,
         admission: Admission,
+        door: Door,
         refusal: Callable[[Sequence[Header], bool], bytes],
         **options: Any,
     ) -> None:
@@ -56,6 +67,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._received = self._head_began_at = 0
         self._in_head = self._refused = False
+        self._door = door
+        self._entered: str | None = None
+        self._lingers = False
+        self._body_began_at = self._body_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """A client is there."""
@@ -63,14 +78,27 @@ class BoundedProtocol(HttpToolsProtocol):
         self._wire = Wire(transport, self.flow)
         if len(self.connections) > self._admission.max_connections:
             self._refuse_connection()
-        else:
-            self._expect_head()
+            return
+        self._entered = self._door.enter(self.client[0] if self.client else "")
+        if self._entered is None:
+            self._lingers = self._door.may_linger()
+            if self._lingers:
+                self._refuse(_TOO_MANY_CONNECTIONS)
+            else:
+                self._refused = True
+                transport.abort()
+            return
+        self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client, or we, have closed."""
         self._stop_timer()
         super().connection_lost(exc)
         self._wire.closed()
+        if self._entered is not None:
+            self._door.leave(self._entered)
+        if self._lingers:
+            self._door.gone()
 
     def pause_writing(self) -> None:
         """More waits to go out than should."""
@@ -90,6 +118,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head and self._received - self._head_began_at > MAX_HEAD_BYTES and not self._refused:
             self._refuse(_HEAD_TOO_LARGE)
+        if self._overframed():
+            self.send_400_response("")
         if self._refused:
             return
         if self._idle():
@@ -104,9 +134,20 @@ class BoundedProtocol(HttpToolsProtocol):
         scope[Wire.KEY] = self._wire
         self._in_head, self._head_began_at = True, self._received
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header has come; or a trailer, behind a body, which must not count as a header."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        """All of a request but its body is there: the moment to refuse it, before there is a task."""
+        """All of a request but its body is there: the moment to refuse it, before there is a task.
+
+        Raises:
+            ValueError: it could be read in two ways, or wants another protocol; it is answered with 400.
+        """
         self._in_head = False
+        self._body_began_at, self._body_bytes = self._received, 0
+        self._check_framing()
         if self._idle():  # what is sent before the last answer waits for its turn, one at a time, and takes no permit
             permit = self._admission.request(self.url.partition(b"?")[0])
             if permit is None:
@@ -117,6 +158,37 @@ class BoundedProtocol(HttpToolsProtocol):
                 scope[PERMIT] = permit
         self._admission.lag.arrived(time.perf_counter(), self.loop)
         super().on_headers_complete()
+
+    def _check_framing(self) -> None:
+        if self.parser.should_upgrade():  # CONNECT as well
+            raise ValueError("no upgrades, no tunnels")
+        version = self.parser.get_http_version()
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if version not in {"1.1", "1.0"} or hosts > 1 or (version == "1.1" and not hosts):
+            raise ValueError("HTTP/1.1 with one host")
+        if codings and (version == "1.0" or [coding.strip().lower() for coding in codings] != [b"chunked"]):
+            raise ValueError("a body of another transfer coding than chunked")
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise ValueError("too many requests at once")
+
+    def on_body(self, body: bytes) -> None:
+        """Some of a body has come."""
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request has ended."""
+        self._body_began_at = 0
+        super().on_message_complete()
+
+    def owes(self) -> int:
+        """How many bytes of answers the client has yet to take; 0 where a stream's reader looks after it."""
+        return 0 if self._wire.watched else self._wire.waiting
+
+    def cut(self) -> None:
+        """Closes at once; what waits to go out is lost."""
+        self._wire.cut()
 
     def _shed(self) -> None:
         """Answers that there is too much to do; what the request still sends is thrown away."""
@@ -153,9 +225,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answers and closes; reads on for a moment, since closing at once would make the kernel drop the answer."""
         self._refused = True
         self._stop_timer()
-        if not self._idle():  # in the middle of another request's answer
-            self.transport.close()
-            return
+        if not self._idle():
+            if self.cycle.response_started or self.pipeline:  # in the middle of another request's answer
+                self.transport.close()
+                return
+            self.cycle.disconnected = True  # what began as a request turns out to be none
+            self.cycle.message_event.set()
         body = error_body(refusal.error)
         headers = [
             (b"content-type", b"application/json"),
@@ -168,6 +243,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(STATUS_LINE[refusal.status] + head + b"\r\n" + body)
         self.transport.write_eof()
         self._head_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _overframed(self) -> bool:
+        """Whether a chunked body is mostly chunk extensions, trailers and the like, which no limit of bodies counts."""
+        if not self._body_began_at or self._refused:
+            return False
+        return self._received - self._body_began_at > _MAX_FRAMING * self._body_bytes + _FREE_FRAMING
 
     def _idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
@@ -198,6 +279,14 @@ _SHED = _Complete()
 _LINGERING_CONNECTIONS = 100
 
 _MALFORMED = EdgeError(400, bad_request("what was sent is not an HTTP/1.1 request", "MALFORMED_REQUEST"))
+_TOO_MANY_CONNECTIONS = EdgeError(
+    429,
+    ResourceExhausted(
+        "too many connections from your network: close some, and use those that are open again",
+        reason="TOO_MANY_CONNECTIONS",
+        retry_after=5.0,
+    ),
+)
 _HEAD_TOO_LARGE = EdgeError(
     431,
     InvalidArgument(f"the request's line and headers have more than {MAX_HEAD_BYTES:,} bytes", reason="HEAD_TOO_LARGE"),

@@ -3,24 +3,29 @@
 import asyncio
 import math
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 import uvicorn
 
+from gateway.address import ClientAddresses
 from gateway.admission import Admission, Admitted
 from gateway.app import Answer, Gateway, Page
-from gateway.auth import Door, Watch
+from gateway.auth import Authenticator, Watch
 from gateway.bindings import Route, routes_of
+from gateway.buckets import open_shared
 from gateway.config import GatewaySettings
 from gateway.contract import load_contract
 from gateway.docs_page import docs_page
+from gateway.door import Door, cut_slow_readers
 from gateway.health import Readiness, alive
 from gateway.http import JSON, App
 from gateway.keys_page import PATH, keys_page
+from gateway.limits import RateLimits
 from gateway.middleware import Observed, cors
 from gateway.openapi import openapi_document
 from gateway.protocol import bounded_protocol
@@ -84,7 +89,7 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
             PATH: keys_page(verifier),
         }
         admission = Admission(settings)
-        door = Door(
+        authenticator = Authenticator(
             verifier,
             revocations,
             library,
@@ -93,15 +98,20 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
             timeout=settings.default_timeout,
         )
         watch = Watch(revocations, settings.stream_token_grace_seconds)
-        gateway = Gateway(settings, routes, upstreams, door, pages, admission=admission, watch=watch)
+        shared = await stack.enter_async_context(open_shared(settings.redis_url, settings.rate_limit_wait))
+        limits = RateLimits(settings, shared)
+        gateway = Gateway(
+            settings, routes, upstreams, authenticator, pages, admission=admission, watch=watch, limits=limits
+        )
+        addresses = ClientAddresses(settings.trusted_proxies, settings.proxy_header)
         admin_address = await stack.enter_async_context(
             open_admin(settings.admin_listen, {"/breakers": breakers_page(breakers)})
         )
-        server, serving, address = await _start(
-            Admitted(Observed(cors(gateway, settings.cors_origins)), admission), settings, admission
-        )
+        observed = Observed(cors(gateway, settings.cors_origins), addresses)
+        server, serving, address = await _start(Admitted(observed, admission), settings, admission, addresses)
         if not verifier.keys:
             log.warning("no key to verify tokens with: every token is refused; set GAJI_JWT_KEYS_FILE")
+        cutting = asyncio.create_task(cut_slow_readers(server.connections, settings.stall_seconds), name="slow-readers")
         log.info("serving", extra={"address": address, "admin": admin_address, "routes": len(routes)})
         try:
             yield RunningGateway(address, admin_address)
@@ -112,6 +122,8 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
             ending = asyncio.get_running_loop().call_later(settings.drain_seconds, gateway.end_streams)
             await serving
             ending.cancel()
+            cutting.cancel()
+            await asyncio.gather(cutting, return_exceptions=True)
             gateway.close()
             log.info("stopped")
 
@@ -123,6 +135,11 @@ def _read_contract(path: Path | None) -> tuple[list[Route], Json]:
 
 
 class _Server(uvicorn.Server):
+    @property
+    def connections(self) -> Iterable[Any]:
+        """The protocols of the connections that are open, those included that only wait for a client to read."""
+        return self.server_state.connections
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leaves signals to the process, which composes more than this server."""
@@ -130,14 +147,19 @@ class _Server(uvicorn.Server):
 
 
 async def _start(
-    app: App, settings: GatewaySettings, admission: Admission
+    app: App, settings: GatewaySettings, admission: Admission, addresses: ClientAddresses
 ) -> tuple[_Server, "asyncio.Task[None]", str]:
     host, _, port = settings.listen.rpartition(":")
     listener = await asyncio.to_thread(_bound, host.strip("[]"), int(port))
     config = uvicorn.Config(
         app,
         loop="none",
-        http=bounded_protocol(settings.head_seconds, admission, settings.cors_origins),  # type: ignore[arg-type]  # called, never asked for its class
+        http=bounded_protocol(  # type: ignore[arg-type]  # called, never asked for its class
+            settings.head_seconds,
+            admission,
+            Door(settings.max_connections_per_address, addresses),
+            settings.cors_origins,
+        ),
         ws="none",
         lifespan="off",
         log_config=None,

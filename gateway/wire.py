@@ -51,6 +51,11 @@ class Wire:
         return self._flow.write_paused
 
     @property
+    def watched(self) -> bool:
+        """Whether a listener looks after a client that does not read."""
+        return self._listener is not None
+
+    @property
     def waiting(self) -> int:
         """How many bytes wait for the client to take them; the kernel's buffers hold others."""
         return self._transport.get_write_buffer_size()

@@ -159,6 +159,9 @@ async def running_stack(
         TimeoutError: it is not ready in time.
     """
     model = {"GAJI_PROVIDER": "scripted", "GAJI_SCRIPTED_TOKENS": str(tokens), "GAJI_SCRIPTED_RATE": f"{rate:g}"}
+    # One user from one address makes all the load.
+    edge = ("RATE_LIMIT", "SESSIONS_RATE", "CREDENTIALS_RATE", "MAX_STREAMS_PER_USER", "MAX_CONNECTIONS_PER_ADDRESS")
+    model |= {f"GAJI_{name}": "0" for name in edge}
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GAJI_") and not k.endswith("_API_KEY")}
     with TemporaryDirectory(prefix="gaji-faults-") as folder:
         os.chmod(folder, 0o711)  # noqa: PTH101, S103 - the stores run as a user of their own where this one is root

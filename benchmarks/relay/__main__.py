@@ -92,6 +92,9 @@ def gateways(upstream: str, public_key: Path, work: Path) -> dict[str, tuple[int
         "GAJI_ADMIN_LISTEN": f"127.0.0.1:{ports[3]}",
         "GAJI_GENERATION_TARGET": upstream,
         "GAJI_JWT_PUBLIC_KEY_FILE": str(public_key),
+        "GAJI_RATE_LIMIT": "0",
+        "GAJI_MAX_STREAMS_PER_USER": "0",
+        "GAJI_MAX_CONNECTIONS_PER_ADDRESS": "0",
     }
     peer = [sys.executable, "-m", "benchmarks.relay.sse_starlette_gateway", upstream, str(ports[0])]
     return {

@@ -92,6 +92,8 @@ async def open_world(
             jwt_public_key_file=keys.public,
             generation_target=",".join(world.targets),
             drain_seconds=0.5,
+            rate_limit=0,
+            max_streams_per_user=0,
         )
         for _ in range(2):
             world.gateways.append((await stack.enter_async_context(open_gateway(gateway))).address)

@@ -42,6 +42,12 @@ class Probe:
         self.seen.append(request)
         return self.message("Nothing")
 
+    async def Enter(self, request: Any, context: Any) -> Any:
+        return self.message("Nothing")
+
+    async def Cost(self, request: Any, context: Any) -> Any:
+        return self.message("Nothing")
+
     async def Fail(self, request: Any, context: Any) -> Any:
         if not request.code:
             await asyncio.sleep(30)

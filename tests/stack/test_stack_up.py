@@ -100,7 +100,7 @@ def test_passwords_are_told_to_nobody(story: RunningStack) -> None:
             for name, replicas in story.state["services"].items()
         }
         told[store] = {name for name, text in environments.items() if password in text}
-    assert told == {"postgres": {"library"}, "valkey": {"cache", "library", "generation", "jobs", *WORKERS}}
+    assert told == {"postgres": {"library"}, "valkey": {"cache", "library", "generation", "jobs", "gateway", *WORKERS}}
 
 
 def test_what_dies_comes_back_on_its_ports(story: RunningStack) -> None:

@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agaji/gateway/v1/edge.proto\x12\x0fgaji.gateway.v1\x1a google/protobuf/descriptor.proto\"\xdf\x01\n\nEdgePolicy\x12\'\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0e\x32\x17.gaji.gateway.v1.Access\x12\x15\n\rcache_seconds\x18\x02 \x01(\r\x12\x11\n\trate_cost\x18\x03 \x01(\r\x12\x17\n\x0ftimeout_seconds\x18\x04 \x01(\r\x12\x16\n\x0esuccess_status\x18\x05 \x01(\r\x12\x15\n\rclear_cookies\x18\x06 \x03(\t\x12\x16\n\x0emax_body_bytes\x18\x07 \x01(\r\x12\x1e\n\x16stale_if_error_seconds\x18\t \x01(\r\"A\n\x0c\x43ookiePolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x15\n\rmax_age_field\x18\x03 \x01(\t*D\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_PUBLIC\x10\x01\x12\x0f\n\x0b\x41\x43\x43\x45SS_USER\x10\x02:K\n\x04\x65\x64ge\x12\x1e.google.protobuf.MethodOptions\x18\x96\x8c\x03 \x01(\x0b\x32\x1b.gaji.gateway.v1.EdgePolicy:N\n\x06\x63ookie\x12\x1d.google.protobuf.FieldOptions\x18\x97\x8c\x03 \x01(\x0b\x32\x1d.gaji.gateway.v1.CookiePolicy:6\n\rlast_event_id\x12\x1d.google.protobuf.FieldOptions\x18\x98\x8c\x03 \x01(\x08:8\n\x0fidempotency_key\x12\x1d.google.protobuf.FieldOptions\x18\x99\x8c\x03 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agaji/gateway/v1/edge.proto\x12\x0fgaji.gateway.v1\x1a google/protobuf/descriptor.proto\"\xee\x01\n\nEdgePolicy\x12\'\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0e\x32\x17.gaji.gateway.v1.Access\x12\x15\n\rcache_seconds\x18\x02 \x01(\r\x12\x11\n\trate_cost\x18\x03 \x01(\r\x12\x17\n\x0ftimeout_seconds\x18\x04 \x01(\r\x12\x16\n\x0esuccess_status\x18\x05 \x01(\r\x12\x15\n\rclear_cookies\x18\x06 \x03(\t\x12\x16\n\x0emax_body_bytes\x18\x07 \x01(\r\x12\r\n\x05limit\x18\x08 \x01(\t\x12\x1e\n\x16stale_if_error_seconds\x18\t \x01(\r\"A\n\x0c\x43ookiePolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x15\n\rmax_age_field\x18\x03 \x01(\t*D\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_PUBLIC\x10\x01\x12\x0f\n\x0b\x41\x43\x43\x45SS_USER\x10\x02:K\n\x04\x65\x64ge\x12\x1e.google.protobuf.MethodOptions\x18\x96\x8c\x03 \x01(\x0b\x32\x1b.gaji.gateway.v1.EdgePolicy:N\n\x06\x63ookie\x12\x1d.google.protobuf.FieldOptions\x18\x97\x8c\x03 \x01(\x0b\x32\x1d.gaji.gateway.v1.CookiePolicy:6\n\rlast_event_id\x12\x1d.google.protobuf.FieldOptions\x18\x98\x8c\x03 \x01(\x08:8\n\x0fidempotency_key\x12\x1d.google.protobuf.FieldOptions\x18\x99\x8c\x03 \x01(\x08:0\n\x07\x61\x63\x63ount\x12\x1d.google.protobuf.FieldOptions\x18\xa0\x8c\x03 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gaji.gateway.v1.edge_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCESS']._serialized_start=374
-  _globals['_ACCESS']._serialized_end=442
+  _globals['_ACCESS']._serialized_start=389
+  _globals['_ACCESS']._serialized_end=457
   _globals['_EDGEPOLICY']._serialized_start=82
-  _globals['_EDGEPOLICY']._serialized_end=305
-  _globals['_COOKIEPOLICY']._serialized_start=307
-  _globals['_COOKIEPOLICY']._serialized_end=372
+  _globals['_EDGEPOLICY']._serialized_end=320
+  _globals['_COOKIEPOLICY']._serialized_start=322
+  _globals['_COOKIEPOLICY']._serialized_end=387
 # @@protoc_insertion_point(module_scope)

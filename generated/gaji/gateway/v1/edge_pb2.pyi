@@ -24,9 +24,11 @@ LAST_EVENT_ID_FIELD_NUMBER: _ClassVar[int]
 last_event_id: _descriptor.FieldDescriptor
 IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
 idempotency_key: _descriptor.FieldDescriptor
+ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+account: _descriptor.FieldDescriptor
 
 class EdgePolicy(_message.Message):
-    __slots__ = ("access", "cache_seconds", "rate_cost", "timeout_seconds", "success_status", "clear_cookies", "max_body_bytes", "stale_if_error_seconds")
+    __slots__ = ("access", "cache_seconds", "rate_cost", "timeout_seconds", "success_status", "clear_cookies", "max_body_bytes", "limit", "stale_if_error_seconds")
     ACCESS_FIELD_NUMBER: _ClassVar[int]
     CACHE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     RATE_COST_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +36,7 @@ class EdgePolicy(_message.Message):
     SUCCESS_STATUS_FIELD_NUMBER: _ClassVar[int]
     CLEAR_COOKIES_FIELD_NUMBER: _ClassVar[int]
     MAX_BODY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
     STALE_IF_ERROR_SECONDS_FIELD_NUMBER: _ClassVar[int]
     access: Access
     cache_seconds: int
@@ -42,8 +45,9 @@ class EdgePolicy(_message.Message):
     success_status: int
     clear_cookies: _containers.RepeatedScalarFieldContainer[str]
     max_body_bytes: int
+    limit: str
     stale_if_error_seconds: int
-    def __init__(self, access: _Optional[_Union[Access, str]] = ..., cache_seconds: _Optional[int] = ..., rate_cost: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., success_status: _Optional[int] = ..., clear_cookies: _Optional[_Iterable[str]] = ..., max_body_bytes: _Optional[int] = ..., stale_if_error_seconds: _Optional[int] = ...) -> None: ...
+    def __init__(self, access: _Optional[_Union[Access, str]] = ..., cache_seconds: _Optional[int] = ..., rate_cost: _Optional[int] = ..., timeout_seconds: _Optional[int] = ..., success_status: _Optional[int] = ..., clear_cookies: _Optional[_Iterable[str]] = ..., max_body_bytes: _Optional[int] = ..., limit: _Optional[str] = ..., stale_if_error_seconds: _Optional[int] = ...) -> None: ...
 
 class CookiePolicy(_message.Message):
     __slots__ = ("name", "path", "max_age_field")
