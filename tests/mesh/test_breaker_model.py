@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -207,9 +207,15 @@ class Lives(RuleBasedStateMachine):
             permit.end(code, 0.1)
             self.model.end(call, code, 0.1)
 
-    @rule(code=st.sampled_from([Code.OK, Code.OK, Code.UNAVAILABLE]), times=st.integers(1, 8), seconds=SECONDS)
-    def calls_pass(self, code: Code, times: int, seconds: float) -> None:
+    @rule(
+        code=st.sampled_from([Code.OK, Code.OK, Code.UNAVAILABLE]),
+        times=st.integers(1, 8),
+        seconds=SECONDS,
+        pause=st.sampled_from([0, 0, 0.3, 1.0]),
+    )
+    def calls_pass(self, code: Code, times: int, seconds: float, pause: float) -> None:
         for _ in range(times):
+            self.time_passes(pause)  # with nobody looking in between
             before = len(self.running)
             self.one_begins()
             if len(self.running) > before:
@@ -302,4 +308,10 @@ class Lives(RuleBasedStateMachine):
 
 
 TestLives = Lives.TestCase
-TestLives.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
+TestLives.settings = settings(
+    max_examples=300,
+    stateful_step_count=30,
+    deadline=None,
+    # How long drawing takes says more of the machine than of what is drawn.
+    suppress_health_check=[HealthCheck.too_slow],
+)
