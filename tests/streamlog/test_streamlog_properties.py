@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
+import pytest
 import redis.asyncio
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -279,6 +280,7 @@ class LogMachine(RuleBasedStateMachine):
             await replica.crash()
 
 
+@pytest.mark.timeout(600)  # 240 scenarios on a real server, on a machine that may be busy
 def test_every_reader_ends_with_the_log(valkey_server: ValkeyServer) -> None:
     class Machine(LogMachine):
         url = valkey_server.url
