@@ -8,7 +8,8 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from mesh.identity import ALGORITHM, AUDIENCE, ISSUER
+from mesh.identity import AUDIENCE, ISSUER
+from mesh.keys import ALGORITHM
 
 
 def key_pair(folder: Path) -> tuple[Ed25519PrivateKey, Path]:
