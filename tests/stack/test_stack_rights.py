@@ -124,7 +124,7 @@ async def test_library_reads_and_writes_rows_and_does_nothing_else(folder_of_bef
         library = await asyncpg.connect(server.library_url)
         try:
             user = uuid.uuid4()
-            await library.execute("INSERT INTO users (user_id) VALUES ($1)", user)
+            await library.execute("INSERT INTO users (user_id, display_name) VALUES ($1, 'x')", user)
             assert await library.fetchval("SELECT count(*) FROM users WHERE user_id = $1", user) == 1
             await library.execute("DELETE FROM users WHERE user_id = $1", user)
             for statement in (
