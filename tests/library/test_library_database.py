@@ -18,7 +18,7 @@ from services.library.config import LibrarySettings
 from services.library.stores import open_stores
 from services.library.stores.address import tls
 from services.library.stores.database import Database, open_database
-from services.library.stores.migrate import _config, _revisions, migrate
+from services.library.stores.migrate import _config, migrate
 from tests.library.conftest import LibraryClient, OpenLibrary
 
 Settings = Callable[..., LibrarySettings]
