@@ -18,6 +18,7 @@ class GatewaySettings(LimitSettings):
 
     listen: str = "127.0.0.1:8080"
     admin_listen: str = "127.0.0.1:9100"
+    limit_min: int = Field(8, ge=1, description="the least that the limit falls to")  # it refuses before rooms do
 
     descriptors_file: Path | None = Field(
         None, description="FileDescriptorSet of the contract to serve (protoc --include_imports); default: Gaji's own"

@@ -74,7 +74,7 @@ class MeshSettings(BaseSettings):
     )
     limit: bool = Field(True, description="whether calls beyond what the process can answer in time are refused")
     limit_initial: int = Field(100, ge=1, description="calls answered at once, to begin with")
-    limit_min: int = Field(8, ge=1, description="the least that the limit falls to")
+    limit_min: int = Field(32, ge=1, description="the least that the limit falls to")
     limit_max: int = Field(1000, ge=1, description="the most that it rises to")
 
     @field_validator("library_target", "search_target", "generation_target", "cache_target", "jobs_target")

@@ -14,6 +14,7 @@ KEY = "x-gaji-sent"
 
 _PEERS = 1_024
 _IDLE_SECONDS = 0.05
+_INTERVAL_SECONDS = 0.1
 _DRIFT = 20e-6  # what two clocks of quartz part in a second, at most
 _RATE_WEIGHT = 0.05
 
@@ -34,6 +35,9 @@ class Arrivals:
 
     Clocks of two machines differ by what nobody knows, so a peer's calls are measured by the one that came fastest. A
     call that comes after a pause has not waited, whatever its stamp says; so a clock that was set puts itself right.
+
+    A queue that is empty once in 100 ms is a burst that the server takes; the shortest wait in that time is that of
+    the queue that stands. That is what CoDel tells the two apart by (RFC 8289, section 3).
     """
 
     def __init__(self) -> None:
@@ -41,6 +45,8 @@ class Arrivals:
         self._last = float("-inf")
         self._gap = _IDLE_SECONDS
         self._wait = 0.0
+        self._began = float("-inf")  # of the interval whose shortest wait is looked for
+        self._shortest = self._standing = 0.0
 
     def waited(self, peer: str, sent: str | None, now: float) -> float:
         """Seconds that a call has waited; of one without a stamp what the last one did.
@@ -65,11 +71,15 @@ class Arrivals:
             known.least = min(age, known.least + (now - known.at) * _DRIFT)
             known.at = now
             self._wait = age - known.least
+        if now - self._began >= _INTERVAL_SECONDS:
+            self._standing = self._shortest if now - self._began < 2 * _INTERVAL_SECONDS else 0.0
+            self._began, self._shortest = now, self._wait
+        self._shortest = min(self._shortest, self._wait)
         return self._wait
 
     def waiting(self) -> float:
-        """How many calls wait now: those that came while the last one waited (Little's law)."""
-        return self._wait / self._gap if self._gap > 0 else 0.0
+        """How many calls wait as long as there is a queue: those that come while the luckiest waits (Little's law)."""
+        return min(self._standing, self._wait) / self._gap if self._gap > 0 else 0.0
 
 
 def _age(sent: str | None, now: float) -> float | None:

@@ -41,6 +41,17 @@ def test_how_many_wait_is_littles_law() -> None:
     assert arrivals.waiting() == pytest.approx(50, rel=0.1)
 
 
+def test_a_burst_is_no_queue() -> None:
+    """Fifty at once every 100 ms, each of which waits for those before it: the queue is empty in between."""
+    arrivals = Arrivals()
+    arrivals.waited("peer", sent(0.0), 0.0)
+    for burst in range(20):
+        for place in range(50):
+            came = burst / 10
+            arrivals.waited("peer", sent(came), came + place / 1000)
+        assert arrivals.waiting() < 5
+
+
 @pytest.mark.parametrize("text", [None, "", "yesterday", "1e999", "nan"])
 def test_a_call_without_a_stamp_has_waited_as_the_last_one(text: str | None) -> None:
     """Or has not waited, as long as nobody has."""
