@@ -12,12 +12,15 @@ ROOMS = ("mesh", "services", "gateway", "stack")
 
 BUILDERS = {
     # gRPC has no timeout of a channel: each call has a deadline, and these see to it.
-    ("mesh/client.py", "grpc.aio.insecure_channel"),
-    ("mesh/blocking.py", "grpc.insecure_channel"),
+    ("mesh/renewing.py", "grpc.aio.insecure_channel"),
+    ("mesh/renewing.py", "grpc.aio.secure_channel"),
+    ("mesh/renewing.py", "grpc.insecure_channel"),
+    ("mesh/renewing.py", "grpc.secure_channel"),
     # These call what is not of the mesh, with a timeout at each call.
     ("services/generation/providers/gemini_grpc.py", "grpc.aio.insecure_channel"),
     ("services/generation/providers/gemini_grpc.py", "grpc.aio.secure_channel"),
     ("stack/probes.py", "grpc.aio.insecure_channel"),
+    ("stack/probes.py", "grpc.aio.secure_channel"),
     # It takes none; its sessions are given one as soon as it is there.
     ("services/search/stores/chroma.py", "chromadb.HttpClient"),
     # Under `asyncio.timeout`, which it shares with the connection's use.

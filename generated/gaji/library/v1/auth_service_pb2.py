@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from gaji.gateway.v1 import edge_pb2 as gaji_dot_gateway_dot_v1_dot_edge__pb2
+from gaji.mesh.v1 import peers_pb2 as gaji_dot_mesh_dot_v1_dot_peers__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gaji/library/v1/auth_service.proto\x12\x0fgaji.library.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x01\n\x07Session\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x39\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB#\xba\xe1\x18\x1f\n\x11gaji_access_token\x1a\nexpires_in\x12\x12\n\ntoken_type\x18\x03 \x01(\t\x12\x12\n\nexpires_in\x18\x04 \x01(\x05\x12N\n\rrefresh_token\x18\x05 \x01(\tB7\xba\xe1\x18\x33\n\x12gaji_refresh_token\x12\t/api/auth\x1a\x12refresh_expires_in\x12\x1a\n\x12refresh_expires_in\x18\x06 \x01(\x05\x12\r\n\x05guest\x18\x07 \x01(\x08\"H\n\x0fRegisterRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\"=\n\x10RegisterResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"5\n\x0cLoginRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\x80\xe2\x18\x01\x12\x10\n\x08password\x18\x02 \x01(\t\":\n\rLoginResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"*\n\x12\x43reateGuestRequest\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\"@\n\x13\x43reateGuestResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"F\n\x13RefreshTokenRequest\x12/\n\rrefresh_token\x18\x01 \x01(\tB\x18\xba\xe1\x18\x14\n\x12gaji_refresh_token\"A\n\x14RefreshTokenResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"@\n\rLogoutRequest\x12/\n\rrefresh_token\x18\x01 \x01(\tB\x18\xba\xe1\x18\x14\n\x12gaji_refresh_token\"\x10\n\x0eLogoutResponse\"\x1b\n\x19\x43reateStreamTicketRequest\"@\n\x1a\x43reateStreamTicketResponse\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12\x12\n\nexpires_in\x18\x02 \x01(\x05\"\x1b\n\x19RedeemStreamTicketRequest\"2\n\x1aRedeemStreamTicketResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\"j\n\x16ListRevocationsRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x8f\x01\n\x17ListRevocationsResponse\x12\x30\n\x0brevocations\x18\x01 \x03(\x0b\x32\x1b.gaji.library.v1.Revocation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\nRevocation\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xee\x08\n\x0b\x41uthService\x12\x91\x01\n\x08Register\x12 .gaji.library.v1.RegisterRequest\x1a!.gaji.library.v1.RegisterResponse\"@\xb2\xe1\x18\x16\x08\x01\x18\x05 \n(\xc9\x01\x42\x0b\x63redentials\x82\xd3\xe4\x93\x02 \"\x12/api/auth/register:\x01*b\x07session\x12\x82\x01\n\x05Login\x12\x1d.gaji.library.v1.LoginRequest\x1a\x1e.gaji.library.v1.LoginResponse\":\xb2\xe1\x18\x13\x08\x01\x18\x05 \nB\x0b\x63redentials\x82\xd3\xe4\x93\x02\x1d\"\x0f/api/auth/login:\x01*b\x07session\x12\x94\x01\n\x0b\x43reateGuest\x12#.gaji.library.v1.CreateGuestRequest\x1a$.gaji.library.v1.CreateGuestResponse\":\xb2\xe1\x18\x13\x08\x01\x18\x02 \n(\xc9\x01\x42\x08sessions\x82\xd3\xe4\x93\x02\x1d\"\x0f/api/auth/guest:\x01*b\x07session\x12\x94\x01\n\x0cRefreshToken\x12$.gaji.library.v1.RefreshTokenRequest\x1a%.gaji.library.v1.RefreshTokenResponse\"7\xb2\xe1\x18\x0e\x08\x01 \x05\x42\x08sessions\x82\xd3\xe4\x93\x02\x1f\"\x11/api/auth/refresh:\x01*b\x07session\x12\x9b\x01\n\x06Logout\x12\x1e.gaji.library.v1.LogoutRequest\x1a\x1f.gaji.library.v1.LogoutResponse\"P\x90\x02\x02\xb2\xe1\x18.\x08\x01 \x05(\xcc\x01\x32\x11gaji_access_token2\x12gaji_refresh_token\x82\xd3\xe4\x93\x02\x15\"\x10/api/auth/logout:\x01*\x12\x9a\x01\n\x12\x43reateStreamTicket\x12*.gaji.library.v1.CreateStreamTicketRequest\x1a+.gaji.library.v1.CreateStreamTicketResponse\"+\xb2\xe1\x18\x05\x08\x02(\xc9\x01\x82\xd3\xe4\x93\x02\x1c\"\x17/api/auth/stream-ticket:\x01*\x12r\n\x12RedeemStreamTicket\x12*.gaji.library.v1.RedeemStreamTicketRequest\x1a+.gaji.library.v1.RedeemStreamTicketResponse\"\x03\x90\x02\x02\x12i\n\x0fListRevocations\x12\'.gaji.library.v1.ListRevocationsRequest\x1a(.gaji.library.v1.ListRevocationsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gaji/library/v1/auth_service.proto\x12\x0fgaji.library.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a\x18gaji/mesh/v1/peers.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x01\n\x07Session\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x39\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB#\xba\xe1\x18\x1f\n\x11gaji_access_token\x1a\nexpires_in\x12\x12\n\ntoken_type\x18\x03 \x01(\t\x12\x12\n\nexpires_in\x18\x04 \x01(\x05\x12N\n\rrefresh_token\x18\x05 \x01(\tB7\xba\xe1\x18\x33\n\x12gaji_refresh_token\x12\t/api/auth\x1a\x12refresh_expires_in\x12\x1a\n\x12refresh_expires_in\x18\x06 \x01(\x05\x12\r\n\x05guest\x18\x07 \x01(\x08\"H\n\x0fRegisterRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\"=\n\x10RegisterResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"5\n\x0cLoginRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\x80\xe2\x18\x01\x12\x10\n\x08password\x18\x02 \x01(\t\":\n\rLoginResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"*\n\x12\x43reateGuestRequest\x12\x14\n\x0c\x64isplay_name\x18\x01 \x01(\t\"@\n\x13\x43reateGuestResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"F\n\x13RefreshTokenRequest\x12/\n\rrefresh_token\x18\x01 \x01(\tB\x18\xba\xe1\x18\x14\n\x12gaji_refresh_token\"A\n\x14RefreshTokenResponse\x12)\n\x07session\x18\x01 \x01(\x0b\x32\x18.gaji.library.v1.Session\"@\n\rLogoutRequest\x12/\n\rrefresh_token\x18\x01 \x01(\tB\x18\xba\xe1\x18\x14\n\x12gaji_refresh_token\"\x10\n\x0eLogoutResponse\"\x1b\n\x19\x43reateStreamTicketRequest\"@\n\x1a\x43reateStreamTicketResponse\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12\x12\n\nexpires_in\x18\x02 \x01(\x05\"\x1b\n\x19RedeemStreamTicketRequest\"2\n\x1aRedeemStreamTicketResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\"j\n\x16ListRevocationsRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x8f\x01\n\x17ListRevocationsResponse\x12\x30\n\x0brevocations\x18\x01 \x03(\x0b\x32\x1b.gaji.library.v1.Revocation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\nRevocation\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x86\t\n\x0b\x41uthService\x12\x91\x01\n\x08Register\x12 .gaji.library.v1.RegisterRequest\x1a!.gaji.library.v1.RegisterResponse\"@\xb2\xe1\x18\x16\x08\x01\x18\x05 \n(\xc9\x01\x42\x0b\x63redentials\x82\xd3\xe4\x93\x02 \"\x12/api/auth/register:\x01*b\x07session\x12\x82\x01\n\x05Login\x12\x1d.gaji.library.v1.LoginRequest\x1a\x1e.gaji.library.v1.LoginResponse\":\xb2\xe1\x18\x13\x08\x01\x18\x05 \nB\x0b\x63redentials\x82\xd3\xe4\x93\x02\x1d\"\x0f/api/auth/login:\x01*b\x07session\x12\x94\x01\n\x0b\x43reateGuest\x12#.gaji.library.v1.CreateGuestRequest\x1a$.gaji.library.v1.CreateGuestResponse\":\xb2\xe1\x18\x13\x08\x01\x18\x02 \n(\xc9\x01\x42\x08sessions\x82\xd3\xe4\x93\x02\x1d\"\x0f/api/auth/guest:\x01*b\x07session\x12\x94\x01\n\x0cRefreshToken\x12$.gaji.library.v1.RefreshTokenRequest\x1a%.gaji.library.v1.RefreshTokenResponse\"7\xb2\xe1\x18\x0e\x08\x01 \x05\x42\x08sessions\x82\xd3\xe4\x93\x02\x1f\"\x11/api/auth/refresh:\x01*b\x07session\x12\x9b\x01\n\x06Logout\x12\x1e.gaji.library.v1.LogoutRequest\x1a\x1f.gaji.library.v1.LogoutResponse\"P\x90\x02\x02\xb2\xe1\x18.\x08\x01 \x05(\xcc\x01\x32\x11gaji_access_token2\x12gaji_refresh_token\x82\xd3\xe4\x93\x02\x15\"\x10/api/auth/logout:\x01*\x12\x9c\x01\n\x12\x43reateStreamTicket\x12*.gaji.library.v1.CreateStreamTicketRequest\x1a+.gaji.library.v1.CreateStreamTicketResponse\"-\xb2\xe1\x18\x07\x08\x02 \x05(\xc9\x01\x82\xd3\xe4\x93\x02\x1c\"\x17/api/auth/stream-ticket:\x01*\x12}\n\x12RedeemStreamTicket\x12*.gaji.library.v1.RedeemStreamTicketRequest\x1a+.gaji.library.v1.RedeemStreamTicketResponse\"\x0e\x90\x02\x02\x82\xe2\x18\x07gateway\x12t\n\x0fListRevocations\x12\'.gaji.library.v1.ListRevocationsRequest\x1a(.gaji.library.v1.ListRevocationsResponse\"\x0e\x90\x02\x01\x82\xe2\x18\x07gatewayb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,47 +56,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['Logout']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['Logout']._serialized_options = b'\220\002\002\262\341\030.\010\001 \005(\314\0012\021gaji_access_token2\022gaji_refresh_token\202\323\344\223\002\025\"\020/api/auth/logout:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['CreateStreamTicket']._loaded_options = None
-  _globals['_AUTHSERVICE'].methods_by_name['CreateStreamTicket']._serialized_options = b'\262\341\030\005\010\002(\311\001\202\323\344\223\002\034\"\027/api/auth/stream-ticket:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['CreateStreamTicket']._serialized_options = b'\262\341\030\007\010\002 \005(\311\001\202\323\344\223\002\034\"\027/api/auth/stream-ticket:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['RedeemStreamTicket']._loaded_options = None
-  _globals['_AUTHSERVICE'].methods_by_name['RedeemStreamTicket']._serialized_options = b'\220\002\002'
+  _globals['_AUTHSERVICE'].methods_by_name['RedeemStreamTicket']._serialized_options = b'\220\002\002\202\342\030\007gateway'
   _globals['_AUTHSERVICE'].methods_by_name['ListRevocations']._loaded_options = None
-  _globals['_AUTHSERVICE'].methods_by_name['ListRevocations']._serialized_options = b'\220\002\001'
-  _globals['_SESSION']._serialized_start=147
-  _globals['_SESSION']._serialized_end=395
-  _globals['_REGISTERREQUEST']._serialized_start=397
-  _globals['_REGISTERREQUEST']._serialized_end=469
-  _globals['_REGISTERRESPONSE']._serialized_start=471
-  _globals['_REGISTERRESPONSE']._serialized_end=532
-  _globals['_LOGINREQUEST']._serialized_start=534
-  _globals['_LOGINREQUEST']._serialized_end=587
-  _globals['_LOGINRESPONSE']._serialized_start=589
-  _globals['_LOGINRESPONSE']._serialized_end=647
-  _globals['_CREATEGUESTREQUEST']._serialized_start=649
-  _globals['_CREATEGUESTREQUEST']._serialized_end=691
-  _globals['_CREATEGUESTRESPONSE']._serialized_start=693
-  _globals['_CREATEGUESTRESPONSE']._serialized_end=757
-  _globals['_REFRESHTOKENREQUEST']._serialized_start=759
-  _globals['_REFRESHTOKENREQUEST']._serialized_end=829
-  _globals['_REFRESHTOKENRESPONSE']._serialized_start=831
-  _globals['_REFRESHTOKENRESPONSE']._serialized_end=896
-  _globals['_LOGOUTREQUEST']._serialized_start=898
-  _globals['_LOGOUTREQUEST']._serialized_end=962
-  _globals['_LOGOUTRESPONSE']._serialized_start=964
-  _globals['_LOGOUTRESPONSE']._serialized_end=980
-  _globals['_CREATESTREAMTICKETREQUEST']._serialized_start=982
-  _globals['_CREATESTREAMTICKETREQUEST']._serialized_end=1009
-  _globals['_CREATESTREAMTICKETRESPONSE']._serialized_start=1011
-  _globals['_CREATESTREAMTICKETRESPONSE']._serialized_end=1075
-  _globals['_REDEEMSTREAMTICKETREQUEST']._serialized_start=1077
-  _globals['_REDEEMSTREAMTICKETREQUEST']._serialized_end=1104
-  _globals['_REDEEMSTREAMTICKETRESPONSE']._serialized_start=1106
-  _globals['_REDEEMSTREAMTICKETRESPONSE']._serialized_end=1156
-  _globals['_LISTREVOCATIONSREQUEST']._serialized_start=1158
-  _globals['_LISTREVOCATIONSREQUEST']._serialized_end=1264
-  _globals['_LISTREVOCATIONSRESPONSE']._serialized_start=1267
-  _globals['_LISTREVOCATIONSRESPONSE']._serialized_end=1410
-  _globals['_REVOCATION']._serialized_start=1412
-  _globals['_REVOCATION']._serialized_end=1493
-  _globals['_AUTHSERVICE']._serialized_start=1496
-  _globals['_AUTHSERVICE']._serialized_end=2630
+  _globals['_AUTHSERVICE'].methods_by_name['ListRevocations']._serialized_options = b'\220\002\001\202\342\030\007gateway'
+  _globals['_SESSION']._serialized_start=173
+  _globals['_SESSION']._serialized_end=421
+  _globals['_REGISTERREQUEST']._serialized_start=423
+  _globals['_REGISTERREQUEST']._serialized_end=495
+  _globals['_REGISTERRESPONSE']._serialized_start=497
+  _globals['_REGISTERRESPONSE']._serialized_end=558
+  _globals['_LOGINREQUEST']._serialized_start=560
+  _globals['_LOGINREQUEST']._serialized_end=613
+  _globals['_LOGINRESPONSE']._serialized_start=615
+  _globals['_LOGINRESPONSE']._serialized_end=673
+  _globals['_CREATEGUESTREQUEST']._serialized_start=675
+  _globals['_CREATEGUESTREQUEST']._serialized_end=717
+  _globals['_CREATEGUESTRESPONSE']._serialized_start=719
+  _globals['_CREATEGUESTRESPONSE']._serialized_end=783
+  _globals['_REFRESHTOKENREQUEST']._serialized_start=785
+  _globals['_REFRESHTOKENREQUEST']._serialized_end=855
+  _globals['_REFRESHTOKENRESPONSE']._serialized_start=857
+  _globals['_REFRESHTOKENRESPONSE']._serialized_end=922
+  _globals['_LOGOUTREQUEST']._serialized_start=924
+  _globals['_LOGOUTREQUEST']._serialized_end=988
+  _globals['_LOGOUTRESPONSE']._serialized_start=990
+  _globals['_LOGOUTRESPONSE']._serialized_end=1006
+  _globals['_CREATESTREAMTICKETREQUEST']._serialized_start=1008
+  _globals['_CREATESTREAMTICKETREQUEST']._serialized_end=1035
+  _globals['_CREATESTREAMTICKETRESPONSE']._serialized_start=1037
+  _globals['_CREATESTREAMTICKETRESPONSE']._serialized_end=1101
+  _globals['_REDEEMSTREAMTICKETREQUEST']._serialized_start=1103
+  _globals['_REDEEMSTREAMTICKETREQUEST']._serialized_end=1130
+  _globals['_REDEEMSTREAMTICKETRESPONSE']._serialized_start=1132
+  _globals['_REDEEMSTREAMTICKETRESPONSE']._serialized_end=1182
+  _globals['_LISTREVOCATIONSREQUEST']._serialized_start=1184
+  _globals['_LISTREVOCATIONSREQUEST']._serialized_end=1290
+  _globals['_LISTREVOCATIONSRESPONSE']._serialized_start=1293
+  _globals['_LISTREVOCATIONSRESPONSE']._serialized_end=1436
+  _globals['_REVOCATION']._serialized_start=1438
+  _globals['_REVOCATION']._serialized_end=1519
+  _globals['_AUTHSERVICE']._serialized_start=1522
+  _globals['_AUTHSERVICE']._serialized_end=2680
 # @@protoc_insertion_point(module_scope)

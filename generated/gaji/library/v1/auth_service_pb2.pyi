@@ -1,6 +1,7 @@
 import datetime
 
 from gaji.gateway.v1 import edge_pb2 as _edge_pb2
+from gaji.mesh.v1 import peers_pb2 as _peers_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
