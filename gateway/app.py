@@ -114,6 +114,8 @@ class Gateway:
     async def _answer_route(self, request: Request, match: Match) -> None:
         route = match.route
         request.label = route.template.text
+        if not route.streaming:
+            self._admission.late(request)
         authenticate(request, route, self._verifier)
         query = request.query()
         body = None

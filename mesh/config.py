@@ -35,6 +35,6 @@ class MeshSettings(BaseSettings):
     deadline_margin: float = Field(0.02, ge=0, description="seconds kept back at each hop to answer in time")
     retries: bool = Field(True, description="whether channels retry idempotent unary calls")
     limit: bool = Field(True, description="whether calls beyond what the process can answer in time are refused")
-    limit_initial: int = Field(100, ge=1, description="calls answered at once, to begin with")
+    limit_initial: int = Field(256, ge=1, description="calls answered at once, to begin with")
     limit_min: int = Field(32, ge=1, description="the least that the limit falls to")
     limit_max: int = Field(1000, ge=1, description="the most that it rises to")
