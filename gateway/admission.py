@@ -24,6 +24,7 @@ log = get_logger(__name__)
 ALWAYS = frozenset({b"/health", b"/ready"})
 """Paths that are answered whatever happens: whoever restarts processes asks them."""
 _RETRY_SECONDS = (1, 2, 3)
+_TOO_MANY = "the gateway has more requests than it can answer in time; try again in a moment"
 
 
 class Admission:
@@ -77,15 +78,24 @@ class Admission:
             EdgeError: as `Request.body` does, and 503.
             ClientLeft: the client went away while sending.
         """
-        if request.permit is None or self._limiter is None:
-            return await request.body(limit, seconds)
-        request.permit.end()
+        if request.permit is not None:
+            request.permit.end()
+            request.permit = None
         body = await request.body(limit, seconds)
-        request.permit = self._limiter.acquire(INTERACTIVE)
-        if request.permit is None:
-            self._tell()
-            raise _overloaded("the gateway has more requests than it can answer in time; try again in a moment")
+        self.late(request)
         return body
+
+    def late(self, request: Request) -> None:
+        """Takes a permit for a request that came without one, and is no stream after all.
+
+        Raises:
+            EdgeError: 503, there is none.
+        """
+        if self._limiter is not None and request.permit is None:
+            request.permit = self._limiter.acquire(INTERACTIVE)
+            if request.permit is None:
+                self._tell()
+                raise _overloaded(_TOO_MANY)
 
     def stream(self) -> None:
         """Takes a place for a stream; to be given back by `stream_ended`.
@@ -160,7 +170,7 @@ def refusal(origins: Sequence[str]) -> Callable[[Sequence[Header], bool], bytes]
     @lru_cache(maxsize=256)
     def made(origin: bytes | None, seconds: int, close: bool) -> bytes:
         error = Unavailable(
-            "the gateway has more requests than it can answer in time; try again in a moment",
+            _TOO_MANY,
             reason=OVERLOADED,
             retry_after=seconds,
         )

@@ -150,7 +150,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._check_framing()
         if self._idle():  # what is sent before the last answer waits for its turn, one at a time, and takes no permit
             permit = self._admission.request(self.url.partition(b"?")[0])
-            if permit is None:
+            if permit is None and _STREAM not in self.headers:
                 self._shed()
                 return
             if isinstance(permit, Permit):
@@ -276,6 +276,9 @@ class _Complete:
 
 
 _SHED = _Complete()
+# What every EventSource sends. It gives up for good when it is refused, so streams are bounded by their number alone;
+# `Admission.late` holds what only says that it is one.
+_STREAM = (b"accept", b"text/event-stream")
 _LINGERING_CONNECTIONS = 100
 
 _MALFORMED = EdgeError(400, bad_request("what was sent is not an HTTP/1.1 request", "MALFORMED_REQUEST"))

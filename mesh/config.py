@@ -73,7 +73,7 @@ class MeshSettings(BaseSettings):
         30.0, gt=0, description="a probe that has not ended after so long gives its place to another"
     )
     limit: bool = Field(True, description="whether calls beyond what the process can answer in time are refused")
-    limit_initial: int = Field(100, ge=1, description="calls answered at once, to begin with")
+    limit_initial: int = Field(256, ge=1, description="calls answered at once, to begin with")
     limit_min: int = Field(32, ge=1, description="the least that the limit falls to")
     limit_max: int = Field(1000, ge=1, description="the most that it rises to")
 

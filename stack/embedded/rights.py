@@ -26,7 +26,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "library": ("gaji:log:*",),
     "jobs": _JOBS,
     "worker": _JOBS,
-    "gateway": ("gaji:rate:*",),
+    "gateway": ("gaji:limit:*",),
 }
 _COMMANDS = (
     "-@all +@read +@write +@blocking +@pubsub +@scripting +@transaction +@connection +time -@dangerous -@admin "

@@ -176,6 +176,23 @@ async def test_streams_have_a_bound_of_their_own(gateway: Gateway) -> None:
                 await asyncio.sleep(0.01)
 
 
+async def test_a_stream_is_not_refused_for_requests_and_only_a_stream_is_not(
+    busy: tuple[httpx.AsyncClient, RunningGateway], probe: Probe
+) -> None:
+    """A native EventSource that is refused never comes back."""
+    client, running = busy
+    source = {"accept": "text/event-stream"}
+    assert (await client.get("/probe/count?to=1", headers=source)).status_code == 200
+    for path in ("/probe/anybody", "/probe/me"):
+        answer = await client.get(path, headers=source)
+        assert answer.status_code == 503
+        assert error_of(answer)["reason"] == OVERLOADED
+        assert "retry-after" in answer.headers
+    async with connected(running) as (reader, writer):  # more than one at a time on one connection
+        writer.write(GET.replace(b"\r\n\r\n", b"\r\nAccept: text/event-stream\r\n\r\n") + GET)
+        assert [await status_of(reader), await status_of(reader)] == [503, 503]
+
+
 async def test_connections_have_a_bound(gateway: Gateway) -> None:
     async with gateway(max_connections=2) as (_, running), AsyncExitStack() as stack:
         for _ in range(2):

@@ -24,7 +24,7 @@ KEYS = {
     "library": "gaji:log:{1}:state",
     "jobs": "gaji:jobs:high_priority",
     "worker": "gaji:jobs:high_priority",
-    "gateway": "gaji:rate:someone",
+    "gateway": "gaji:limit:someone",
 }
 FORBIDDEN = (
     ("KEYS", "*"),
