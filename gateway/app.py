@@ -125,17 +125,12 @@ class Gateway:
     async def _answer_route(self, request: Request, match: Match) -> None:
         route = match.route
         request.label = route.template.text
-<<<<<<< HEAD
+        if not route.streaming:
+            self._admission.late(request)
         try:
             query = await self._authenticator.admit(request, route, request.query())
         finally:  # who has no valid token is limited as well, by address
             await self._limits.admit(request, route)
-=======
-        if not route.streaming:
-            self._admission.late(request)
-        authenticate(request, route, self._verifier)
-        query = request.query()
->>>>>>> wt/limiter
         body = None
         if route.body:
             limit = route.max_body_bytes or self._settings.max_body_bytes
