@@ -46,13 +46,14 @@ class CallReport:
         begun: whether the first message has come.
     """
 
-    __slots__ = ("_gate", "_method", "_permit", "_started", "begun")
+    __slots__ = ("_gate", "_method", "_permit", "_slow", "_started", "begun")
 
     def __init__(self, gate: Gate, method: str) -> None:
         self._gate = gate
         self._method = method
         self._permit: Permit | None = gate.acquire(method)
         self._started = time.monotonic()
+        self._slow = False
         self.begun = False
 
     def begin(self) -> None:
@@ -61,8 +62,12 @@ class CallReport:
         self._end(grpc.StatusCode.OK, time.monotonic() - self._started)
 
     def stands_still(self, seconds: float) -> None:
-        """Nothing has come for so long. A stream that has not begun is a slow call from now on, whatever comes."""
-        if not self._end(grpc.StatusCode.OK, seconds):
+        """Nothing has come for so long. A stream that has not begun is a slow call from now on, whatever comes.
+
+        Told once: a stream is one call, and one whose messages are far apart must not fill a window by itself.
+        """
+        told, self._slow = self._slow, True
+        if not self._end(grpc.StatusCode.OK, seconds) and not told:
             self._gate.observe(self._method, grpc.StatusCode.OK, seconds)
 
     def done(self, code: grpc.StatusCode | None, since: float) -> None:
