@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mesh import deadlines
 from mesh.errors import MeshError
 from mesh.telemetry.logs import get_logger
 from services.generation import metrics
@@ -12,6 +13,8 @@ from services.generation.ports import Passage, ReplyContext, Search
 
 log = get_logger(__name__)
 _LONGEST_QUERY = 4_000
+_LATE_SECONDS = 0.5
+"""How long after its deadline a call may end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +50,18 @@ class PassageFinder:
         newest = context.history[-1].content if context.history and context.history[-1].role == "user" else ""
         query = _query(context, newest)
         try:
-            async with asyncio.timeout(self.seconds):
-                if not newest:
-                    found += await self._of_scenario(context)
-                if len(found) < self.top_k:
-                    nearest = await self.search.search_passages(
-                        context.novel_id, query, top_k=self.top_k, until_chapter=context.until_chapter
-                    )
-                    found = _joined(found, nearest)
+            left = deadlines.remaining()
+            # The calls end by a deadline of theirs, which tells the circuit before search that it was too slow; a call
+            # that is left says nothing of its peer.
+            with deadlines.scope(self.seconds if left is None else min(left, self.seconds)):
+                async with asyncio.timeout(self.seconds + _LATE_SECONDS):
+                    if not newest:
+                        found += await self._of_scenario(context)
+                    if len(found) < self.top_k:
+                        nearest = await self.search.search_passages(
+                            context.novel_id, query, top_k=self.top_k, until_chapter=context.until_chapter
+                        )
+                        found = _joined(found, nearest)
         except (MeshError, TimeoutError) as error:
             reason = error.reason if isinstance(error, MeshError) else "TIMEOUT"
             found = _joined(found, stand_ins(context, query, self.top_k))[: self.top_k]
