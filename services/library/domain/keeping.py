@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID
 
-from mesh import deadlines
+from mesh import deadlines, priority
 from mesh.errors import MeshError
 from mesh.telemetry.logs import get_logger
 from services.library.domain.kept import OF_NOVEL, OF_SCENARIO, bounded
@@ -70,6 +70,7 @@ class Keeping:
         task.add_done_callback(self._tasks.discard)
 
     async def _guarded(self, of: UUID, fetch: Coroutine[Any, Any, None]) -> None:
+        priority.enter(priority.BATCH)  # nobody waits for it
         try:
             await fetch
         except MeshError as error:
