@@ -12,7 +12,7 @@ from gaji.mesh.v1 import relay_service_pb2 as pb
 from gaji.mesh.v1 import relay_service_pb2_grpc as rpc
 from google.rpc import status_pb2
 
-from mesh.call_report import PLANNED, CallReport
+from mesh.call_report import PLANNED, CallReport, told_of
 from mesh.errors import Internal, MeshError, Unavailable, from_code, from_rpc_error, from_status
 from mesh.gate import Gate
 from mesh.stillness import Stillness
@@ -46,7 +46,7 @@ class PushedCall:
         sink: where its output goes.
     """
 
-    __slots__ = ("_call_id", "_credit", "heard_at", "owed", "relay", "report", "sink")
+    __slots__ = ("_call_id", "_credit", "heard_at", "method", "owed", "relay", "report", "sink")
 
     def __init__(self, relay: "RelayClient", call_id: int, sink: Sink) -> None:
         self.relay = relay
@@ -56,6 +56,7 @@ class PushedCall:
         self.heard_at = time.monotonic()
         self.owed = 0  # bytes that wait for the reader
         self.report: CallReport | None = None
+        self.method = ""
 
     def taken(self, count: int) -> None:
         """The reader has taken so many bytes that waited for it: as many more may come."""
@@ -74,8 +75,15 @@ class PushedCall:
         self.relay.forget(self._call_id)
 
     def waiting_since(self) -> float:
-        """Since when nothing has come; 0 while the reader has not taken what came before."""
-        return 0.0 if self.owed > 0 else self.heard_at
+        """Since when nothing has come; 0 while the reader has not taken what came before.
+
+        Once a call has begun, whatever comes from its server will do, be it a beat: a reply that waits for its turn at
+        the model, or an ingestion in a queue, says nothing for minutes while all is well.
+        """
+        if self.owed > 0:
+            return 0.0
+        begun = self.report is not None and self.report.begun
+        return max(self.heard_at, self.relay.heard_at) if begun else self.heard_at
 
     def stands_still(self, seconds: float) -> None:
         """Tells the gate."""
@@ -147,6 +155,7 @@ class RelayClient:
     Attributes:
         draining: whether the replica has said that it is about to stop.
         offered: whether it offers the relay.
+        heard_at: `time.monotonic` at the last batch.
     """
 
     def __init__(
@@ -163,6 +172,7 @@ class RelayClient:
         self._closing = False
         self.draining = False
         self.offered = True
+        self.heard_at = 0.0
 
     @property
     def active(self) -> int:
@@ -222,7 +232,7 @@ class RelayClient:
             )
         call_id = next(self._numbers)
         call = self._calls[call_id] = PushedCall(self, call_id, sink)
-        call.report = report
+        call.report, call.method = report, method
         if report is not None and self._stillness is not None:
             self._stillness.add(call)
         opening = pb.OpenCall(
@@ -262,7 +272,7 @@ class RelayClient:
             async for batch in call:
                 if batch.draining:
                     self.draining = True
-                now = time.monotonic()
+                now = self.heard_at = time.monotonic()
                 for frame in batch.frames:
                     self._deliver(frame, now)
         except grpc.aio.AioRpcError as failed:
@@ -319,7 +329,7 @@ class RelayClient:
         if frame.HasField("status") and self._calls.pop(frame.call_id, None) is not None:
             error = _error(frame.status)
             code = grpc.StatusCode.OK if error is None else error.code
-            self._reported(call, None if error is not None and error.reason in PLANNED else code)
+            self._reported(call, told_of(code, error, call.method))
             _end(call, error)
 
 
