@@ -148,6 +148,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._body_began_at, self._body_bytes = self._received, 0
         self._check_framing()
+        permit: Permit | bool | None = None
         if self._idle():  # what is sent before the last answer waits for its turn, one at a time, and takes no permit
             permit = self._admission.request(self.url.partition(b"?")[0])
             if permit is None and _STREAM not in self.headers:
@@ -157,7 +158,12 @@ class BoundedProtocol(HttpToolsProtocol):
                 scope: MutableMapping[str, Any] = self.scope  # type: ignore[assignment]  # as above
                 scope[PERMIT] = permit
         self._admission.lag.arrived(time.perf_counter(), self.loop)
-        super().on_headers_complete()
+        try:
+            super().on_headers_complete()
+        except Exception:  # a URL without a path, say: there will be no task that gives the permit back
+            if isinstance(permit, Permit):
+                permit.end()
+            raise
 
     def _check_framing(self) -> None:
         if self.parser.should_upgrade():  # CONNECT as well
