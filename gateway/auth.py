@@ -69,6 +69,7 @@ class Authenticator:
             PermissionDenied: CROSS_SITE: a page of another origin would use the reader's cookies.
             MeshError: a ticket could not be redeemed.
         """
+        identity.enter(None)  # a pipelined request's task begins where the one before it ended, as its reader
         ticket, query = self._ticket(route, query)
         header = request.header(b"authorization")
         cookie = "" if header or ticket else request.cookie(self._cookie)

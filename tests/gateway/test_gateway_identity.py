@@ -10,12 +10,14 @@ import pytest
 
 from gateway.auth import Watch
 from gateway.revocations import Revocations
+from gateway.server import RunningGateway
 from mesh.errors import Unauthenticated
 from mesh.identity import Identity
 from mesh.keys import key_set, parse_key_set, pem_key, to_document
 from tests.fixtures.forged import FORGED, READER, signed
 from tests.fixtures.servers import Bearer, JwtKeys
 from tests.gateway.conftest import Gateway, error_of
+from tests.gateway.test_gateway_connections import connected
 
 COOKIE = "gaji_access_token"
 NOWHERE = "http://127.0.0.1:9/keys"
@@ -38,6 +40,16 @@ async def test_no_forged_token_is_taken(client: httpx.AsyncClient, jwt_keys: Jwt
 async def test_a_head_without_end_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.get("/probe/me", headers={"authorization": f"Bearer {'x' * 1_000_000}"})
     assert (answer.status_code, error_of(answer)["reason"]) == (431, "HEAD_TOO_LARGE")
+
+
+async def test_a_pipelined_request_is_not_of_the_reader_before_it(running: RunningGateway, bearer: Bearer) -> None:
+    mine = f"GET /probe/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer()}\r\n\r\n"
+    nobodys = "GET /probe/anybody HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    async with connected(running) as (reader, writer):
+        writer.write((mine + nobodys).encode())
+        answers = (await reader.read()).decode()
+    assert answers.count("HTTP/1.1 200 ") == 2
+    assert json.loads(answers.rpartition("\r\n\r\n")[2])["user_id"] == "nobody"
 
 
 OWN = "own"  # stands for the gateway's own origin
