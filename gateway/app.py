@@ -131,6 +131,7 @@ class Gateway:
             query = await self._authenticator.admit(request, route, request.query())
         finally:  # who has no valid token is limited as well, by address
             await self._limits.admit(request, route)
+        await self._authenticator.redeem(request)
         body = None
         if route.body:
             limit = route.max_body_bytes or self._settings.max_body_bytes
