@@ -100,6 +100,20 @@ async def test_our_own_page_and_programs_do(client: httpx.AsyncClient, bearer: B
     assert (await client.post("/probe/session", json={"refresh_token": "r"}, headers=headers)).status_code == 201
 
 
+async def test_a_link_that_is_followed_creates_nothing(client: httpx.AsyncClient, bearer: Bearer) -> None:
+    headers = {"cookie": f"{COOKIE}={bearer()}", "sec-fetch-site": "none", "sec-fetch-mode": "navigate"}
+    answer = await client.get("/probe/count-once", headers=headers)
+    assert (answer.status_code, error_of(answer)["reason"]) == (403, "CROSS_SITE")
+    assert (await client.get("/probe/me", headers=headers)).status_code == 200
+
+
+async def test_no_origin_is_not_no_host(running: RunningGateway, bearer: Bearer) -> None:
+    async with connected(running) as (reader, writer):
+        head = f"POST /probe/session/close HTTP/1.0\r\nOrigin: null\r\nCookie: {COOKIE}={bearer()}\r\n\r\n"
+        writer.write(head.encode())
+        assert b" 403 " in await reader.readline()
+
+
 @pytest.mark.parametrize("headers", BAD, ids=range(len(BAD)))
 async def test_reading_and_header_tokens_are_not_asked_where_they_come_from(
     client: httpx.AsyncClient, bearer: Bearer, headers: dict[str, str]
