@@ -116,11 +116,18 @@ class Gateway:
     async def _answer(self, request: Request) -> None:
         page = self._pages.get(request.raw_path)
         if page is not None:
+            self._admission.late(request)
             await _answer_page(request, page)
         elif request.method == "OPTIONS" and (allowed := self._router.allowed(request.raw_path)):
+            self._admission.late(request)
             await request.respond(204, b"", [(b"allow", ", ".join(sorted(allowed)).encode())])
         else:
-            await self._answer_route(request, self._router.match(request.method, request.raw_path))
+            try:
+                match = self._router.match(request.method, request.raw_path)
+            except (EdgeError, MeshError):
+                self._admission.late(request)
+                raise
+            await self._answer_route(request, match)
 
     async def _answer_route(self, request: Request, match: Match) -> None:
         route = match.route
