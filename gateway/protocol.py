@@ -71,6 +71,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._entered: str | None = None
         self._lingers = False
         self._body_began_at = self._body_bytes = 0
+        self._cycles: list[Any] = []  # of requests without a whole answer, those in line included
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """A client is there."""
@@ -94,6 +95,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """The client, or we, have closed."""
         self._stop_timer()
         super().connection_lost(exc)
+        for cycle in self._cycles:  # uvicorn tells the last one alone, and the one before it writes to what is closed
+            cycle.disconnected = True
+            cycle.message_event.set()
         self._wire.closed()
         if self._entered is not None:
             self._door.leave(self._entered)
@@ -164,6 +168,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if isinstance(permit, Permit):
                 permit.end()
             raise
+        self._cycles = [*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle]
 
     def _check_framing(self) -> None:
         if self.parser.should_upgrade():  # CONNECT as well
