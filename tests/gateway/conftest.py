@@ -75,6 +75,7 @@ def settings(probe_server: MeshServer, descriptors_file: Path, jwt_keys: Any) ->
         credentials_rate=0,
         login_rate=0,
         max_streams_per_user=0,
+        breaker_mode="disabled",  # the probe fails on purpose, and in one gateway for all tests
     )
 
 
