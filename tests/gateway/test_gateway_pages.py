@@ -17,6 +17,8 @@ from mesh.config import MeshSettings
 from tests.gateway.conftest import Gateway
 from tests.gateway.probe_servicer import Probe, open_probe
 
+ME = ("/api/users/me", "get")
+
 # The interface that the outside world holds on to.
 INTERFACE = {
     "POST": [
@@ -181,3 +183,12 @@ async def test_those_who_ask_at_once_whether_it_is_ready_share_one_look() -> Non
     assert peer.looks == 1
     await ready()
     assert peer.looks == 2
+
+
+def test_routes_say_with_what_they_may_refuse() -> None:
+    contract = load_contract(None)
+    paths = openapi_document(contract, routes_of(contract))["paths"]
+    login, reading = (set(paths[path][verb]["responses"]) for path, verb in (("/api/auth/login", "post"), ME))
+    assert {"401", "403", "408", "409", "413", "415", "429", "503", "504"} <= login
+    assert {"401", "429", "503", "504"} <= reading
+    assert not {"403", "408", "409", "413", "415"} & reading
