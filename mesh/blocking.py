@@ -8,10 +8,11 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from mesh import deadlines, retries
+from mesh.call_report import told_of
 from mesh.calls import UNGATED, Metadata
 from mesh.client import channel_options, outgoing_metadata
 from mesh.config import MeshSettings
-from mesh.errors import has_details
+from mesh.errors import has_details, told_in
 from mesh.gate import Gate
 from mesh.renewing import blocking_dial
 from mesh.retries import Retries, RetryBudget, retried_methods
@@ -110,15 +111,18 @@ class _Calls(
         permit = self._gate.acquire(attempt.method) if gated and self._gate is not None else None
         started = time.perf_counter()
         code: grpc.StatusCode | None = None
+        said: grpc.StatusCode | None = None
         try:
             call = continuation(attempt, request)
             error = call.exception()
             # Anything else was raised here, in a signal handler: a time limit of Celery's is no word of the peer.
-            code = call.code() if error is None or isinstance(error, grpc.RpcError) else None
+            if error is None or isinstance(error, grpc.RpcError):
+                code = call.code()
+                said = told_of(code, told_in(call.trailing_metadata()), attempt.method)
         finally:
             seconds = time.perf_counter() - started
             if permit is not None:
-                permit.end(code, seconds)
+                permit.end(said, seconds)
         metrics.CLIENT_HANDLED.labels(*labels, (code or grpc.StatusCode.CANCELLED).name).inc()
         metrics.CLIENT_SECONDS.labels(*labels).observe(seconds)
         return call

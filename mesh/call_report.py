@@ -4,12 +4,32 @@ import time
 
 import grpc
 
+from mesh.errors import DEADLINE_TOO_SHORT, PEER, MeshError, peer_name
 from mesh.gate import Gate, Permit
 
 PLANNED = frozenset({"DRAINING", "REPLICA_STOPS"})
 """Reasons of UNAVAILABLE that say nothing bad of a peer: one replica is being stopped, the others are well."""
+_NO_WORD = PLANNED | {DEADLINE_TOO_SHORT}
 # A stream that has begun and ends like this has not broken: it has used up the time that it was given.
 _NO_BREAK = (grpc.StatusCode.OK, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def told_of(code: grpc.StatusCode, told: MeshError | None, service: str) -> grpc.StatusCode | None:
+    """What the end of a call says of the room that was called; None: nothing.
+
+    A stop that is planned says nothing, nor does a caller who gave too little time to begin. And what a room passes on
+    of a peer of its own (`mesh.errors.PEER`) says something of that one alone: or a dead search would open the circuits
+    before library, and take with it all that library does well without search.
+
+    Args:
+        code: how the call ended.
+        told: the error that came with it; None: none, or the transport's own words.
+        service: what was called, e.g. ``gaji.search.v1.SearchService``, or the path of its method.
+    """
+    if told is None:
+        return code
+    room = peer_name(service)
+    return None if told.reason in _NO_WORD or told.metadata.get(PEER, room) != room else code
 
 
 class CallReport:
@@ -26,13 +46,14 @@ class CallReport:
         begun: whether the first message has come.
     """
 
-    __slots__ = ("_gate", "_method", "_permit", "_started", "begun")
+    __slots__ = ("_gate", "_method", "_permit", "_slow", "_started", "begun")
 
     def __init__(self, gate: Gate, method: str) -> None:
         self._gate = gate
         self._method = method
         self._permit: Permit | None = gate.acquire(method)
         self._started = time.monotonic()
+        self._slow = False
         self.begun = False
 
     def begin(self) -> None:
@@ -41,8 +62,12 @@ class CallReport:
         self._end(grpc.StatusCode.OK, time.monotonic() - self._started)
 
     def stands_still(self, seconds: float) -> None:
-        """Nothing has come for so long. A stream that has not begun is a slow call from now on, whatever comes."""
-        if not self._end(grpc.StatusCode.OK, seconds):
+        """Nothing has come for so long. A stream that has not begun is a slow call from now on, whatever comes.
+
+        Told once: a stream is one call, and one whose messages are far apart must not fill a window by itself.
+        """
+        told, self._slow = self._slow, True
+        if not self._end(grpc.StatusCode.OK, seconds) and not told:
             self._gate.observe(self._method, grpc.StatusCode.OK, seconds)
 
     def done(self, code: grpc.StatusCode | None, since: float) -> None:

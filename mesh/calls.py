@@ -13,9 +13,9 @@ from typing import Any
 import grpc
 
 from mesh import retries
-from mesh.call_report import PLANNED, CallReport
+from mesh.call_report import CallReport, told_of
 from mesh.deadlines import typed_rpc_error
-from mesh.errors import MeshError, reason_in
+from mesh.errors import MeshError, told_in
 from mesh.gate import Gate, Permit
 from mesh.retries import Retries
 from mesh.stillness import Stillness
@@ -25,6 +25,13 @@ Metadata = Sequence[tuple[str, str | bytes]]
 UNGATED = ("/grpc.", "/gaji.mesh.")
 """Health, reflection, relays (whose calls pass the gate one by one) and what operators ask: an open circuit must not
 keep them out, and they say nothing of the rest."""
+_TELLING = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+}
+"""Bad news: with these it matters of whom they tell."""
 # What gRPC says of a call that was cancelled here and not by its server.
 _OURS = ("Locally cancelled", "Cancelled upon garbage collection")
 
@@ -264,15 +271,16 @@ def ended(labels: tuple[str, str], permit: Permit | None, started: float, call: 
     """Records the end of an attempt.
 
     Returns:
-        Its status; None when that says nothing of the peer: its caller has left, or one replica is being stopped.
+        Its status; None when that says nothing of the peer: its caller has left, or `told_of` says so.
     """
     code: grpc.StatusCode = _of_done(call.code())
     seconds = time.perf_counter() - started
     metrics.CLIENT_HANDLED.labels(*labels, code.name).inc()
     metrics.CLIENT_SECONDS.labels(*labels).observe(seconds)
     left = code is grpc.StatusCode.CANCELLED and str(_of_done(call.details())).startswith(_OURS)
-    planned = code is grpc.StatusCode.UNAVAILABLE and reason_in(_of_done(call.trailing_metadata())) in PLANNED
-    said = None if left or planned else code
+    said = None if left else code
+    if said in _TELLING:
+        said = told_of(code, told_in(_of_done(call.trailing_metadata())), labels[0])
     if permit is not None:
         permit.end(said, seconds)
     return said

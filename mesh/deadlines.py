@@ -10,7 +10,7 @@ from contextvars import ContextVar
 
 import grpc
 
-from mesh.errors import DeadlineExceeded, deadline_facts, has_details, peer_name, short_name
+from mesh.errors import DEADLINE_TOO_SHORT, DeadlineExceeded, deadline_facts, has_details, peer_name, short_name
 
 _deadline: ContextVar[float | None] = ContextVar("gaji_deadline", default=None)
 
@@ -77,7 +77,7 @@ def too_short(seconds: float, method: str) -> DeadlineExceeded:
     left = max(0.0, seconds)
     return DeadlineExceeded(
         f"{left * 1000:.0f} ms are left for {short_name(method)}, too little to begin: ask with a longer deadline",
-        reason="DEADLINE_TOO_SHORT",
+        reason=DEADLINE_TOO_SHORT,
         metadata=deadline_facts(left, method),
     )
 

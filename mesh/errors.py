@@ -34,6 +34,8 @@ from google.rpc import error_details_pb2, status_pb2
 DOMAIN = "gaji"
 PEER = "peer"
 """The key of `MeshError.metadata` that names the room of which an error tells; absent: the one that tells it."""
+DEADLINE_TOO_SHORT = "DEADLINE_TOO_SHORT"
+"""The reason of a call that is not begun, since its caller waits too short."""
 _DETAILS_KEY = "grpc-status-details-bin"
 # Together below 8 KiB on the wire, where the details are in base64 and the message is percent-encoded.
 _MAX_DETAILS = 3 * 1024
@@ -240,7 +242,7 @@ def from_code(code: int, message: str) -> MeshError:
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> MeshError:
     """The error that a peer's status describes, with its details."""
-    told = _told(error.trailing_metadata())
+    told = told_in(error.trailing_metadata())
     if told is not None:
         return told
     return BY_CODE.get(error.code(), Unknown)(error.details() or error.code().name)
@@ -266,7 +268,8 @@ def translated(peer: str) -> Iterator[None]:
             translated_error.reason = (
                 f"{peer.upper()}_{'UNAVAILABLE' if isinstance(translated_error, Unavailable) else 'TOO_SLOW'}"
             )
-            translated_error.metadata[PEER] = peer
+        if isinstance(translated_error, Unavailable | DeadlineExceeded | Internal | Unknown):
+            translated_error.metadata.setdefault(PEER, peer)  # whoever hears of it must not take it for our own fault
         raise translated_error from error
 
 
@@ -278,13 +281,8 @@ def has_details(error: grpc.aio.AioRpcError) -> bool:
     return any(key == _DETAILS_KEY for key, _ in error.trailing_metadata() or ())
 
 
-def reason_in(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
-    """The reason in the trailing metadata of a status; empty: it has none."""
-    told = _told(metadata)
-    return "" if told is None else told.reason
-
-
-def _told(metadata: Iterable[tuple[str, str | bytes]] | None) -> MeshError | None:
+def told_in(metadata: Iterable[tuple[str, str | bytes]] | None) -> MeshError | None:
+    """The error in the trailing metadata of a status; None: it has none, the status is the transport's."""
     for key, value in metadata or ():
         if key == _DETAILS_KEY and isinstance(value, bytes):
             return from_status(status_pb2.Status.FromString(value))

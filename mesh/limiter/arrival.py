@@ -15,6 +15,7 @@ KEY = "x-gaji-sent"
 _PEERS = 1_024
 _IDLE_SECONDS = 0.05
 _INTERVAL_SECONDS = 0.1
+_LONGEST_WAIT = 10.0  # as long as calls live by default: what looks like more is a clock that was set, or a lie
 _DRIFT = 20e-6  # what two clocks of quartz part in a second, at most
 _RATE_WEIGHT = 0.05
 
@@ -34,7 +35,8 @@ class Arrivals:
     """Tells calls' waits from their stamps.
 
     Clocks of two machines differ by what nobody knows, so a peer's calls are measured by the one that came fastest. A
-    call that comes after a pause has not waited, whatever its stamp says; so a clock that was set puts itself right.
+    call that comes after a pause has not waited, whatever its stamp says, nor has one whose wait would be longer than
+    calls live. So a clock that was set puts itself right, and one that lies cannot make an age of a call usual.
 
     A queue that is empty once in 100 ms is a burst that the server takes; the shortest wait in that time is that of
     the queue that stands. That is what CoDel tells the two apart by (RFC 8289, section 3).
@@ -63,7 +65,7 @@ class Arrivals:
         age = _age(sent, now)
         if age is not None:
             known = self._peers.get(peer)
-            if known is None or gap >= _IDLE_SECONDS:
+            if known is None or gap >= _IDLE_SECONDS or age - known.least > _LONGEST_WAIT:
                 self._peers[peer] = known = _Peer(age, now)
                 self._peers.move_to_end(peer)
                 if len(self._peers) > _PEERS:

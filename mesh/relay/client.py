@@ -12,7 +12,7 @@ from gaji.mesh.v1 import relay_service_pb2 as pb
 from gaji.mesh.v1 import relay_service_pb2_grpc as rpc
 from google.rpc import status_pb2
 
-from mesh.call_report import PLANNED, CallReport
+from mesh.call_report import PLANNED, CallReport, told_of
 from mesh.errors import Internal, MeshError, Unavailable, from_code, from_rpc_error, from_status
 from mesh.gate import Gate
 from mesh.stillness import Stillness
@@ -46,7 +46,7 @@ class PushedCall:
         sink: where its output goes.
     """
 
-    __slots__ = ("_call_id", "_credit", "heard_at", "owed", "relay", "report", "sink")
+    __slots__ = ("_call_id", "_credit", "heard_at", "method", "owed", "relay", "report", "sink")
 
     def __init__(self, relay: "RelayClient", call_id: int, sink: Sink) -> None:
         self.relay = relay
@@ -56,6 +56,7 @@ class PushedCall:
         self.heard_at = time.monotonic()
         self.owed = 0  # bytes that wait for the reader
         self.report: CallReport | None = None
+        self.method = ""
 
     def taken(self, count: int) -> None:
         """The reader has taken so many bytes that waited for it: as many more may come."""
@@ -222,7 +223,7 @@ class RelayClient:
             )
         call_id = next(self._numbers)
         call = self._calls[call_id] = PushedCall(self, call_id, sink)
-        call.report = report
+        call.report, call.method = report, method
         if report is not None and self._stillness is not None:
             self._stillness.add(call)
         opening = pb.OpenCall(
@@ -319,7 +320,7 @@ class RelayClient:
         if frame.HasField("status") and self._calls.pop(frame.call_id, None) is not None:
             error = _error(frame.status)
             code = grpc.StatusCode.OK if error is None else error.code
-            self._reported(call, None if error is not None and error.reason in PLANNED else code)
+            self._reported(call, told_of(code, error, call.method))
             _end(call, error)
 
 

@@ -10,11 +10,12 @@ from mesh.errors import MeshError
 
 Unary = Callable[[bytes, Any], Awaitable[bytes]]
 Stream = Callable[[bytes, Any], AsyncIterator[bytes]]
+Both = Callable[[AsyncIterator[bytes], Any], AsyncIterator[bytes]]
 
 
 class _Any(grpc.GenericRpcHandler):
-    def __init__(self, unary: Mapping[str, Unary], streams: Mapping[str, Stream]) -> None:
-        self._unary, self._streams = unary, streams
+    def __init__(self, unary: Mapping[str, Unary], streams: Mapping[str, Stream], both: Mapping[str, Both]) -> None:
+        self._unary, self._streams, self._both = unary, streams, both
 
     def service(self, handler_call_details: Any) -> Any:
         method = handler_call_details.method
@@ -22,16 +23,21 @@ class _Any(grpc.GenericRpcHandler):
             return grpc.unary_unary_rpc_method_handler(self._unary[method])
         if method in self._streams:
             return grpc.unary_stream_rpc_method_handler(self._streams[method])
+        if method in self._both:
+            return grpc.stream_stream_rpc_method_handler(self._both[method])
         return None
 
 
 @asynccontextmanager
 async def open_raw(
-    *, unary: Mapping[str, Unary] | None = None, streams: Mapping[str, Stream] | None = None
+    *,
+    unary: Mapping[str, Unary] | None = None,
+    streams: Mapping[str, Stream] | None = None,
+    both: Mapping[str, Both] | None = None,
 ) -> AsyncIterator[str]:
     """Serves methods by their paths; yields the address."""
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((_Any(unary or {}, streams or {}),))
+    server.add_generic_rpc_handlers((_Any(unary or {}, streams or {}, both or {}),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

@@ -14,6 +14,7 @@ from gaji.mesh.v1 import breaker_service_pb2 as mesh_pb
 from gaji.search.v1 import search_service_pb2 as search_pb
 
 from mesh.breaker import Breaker, Breakers, BreakerSettings, Event, State
+from mesh.call_report import CallReport
 from mesh.config import MeshSettings
 from mesh.errors import NotFound, Unavailable
 from mesh.gate import Gate, Permit
@@ -146,6 +147,29 @@ def test_the_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(f"GAJI_BREAKER_{name}", value)
     read = BreakerSettings.of(MeshSettings())
     assert read == BreakerSettings(State.METRICS_ONLY, 20, 60, 5, 25.5, 80, 2, 10, 1.5, 90, 3, 7)
+
+
+def test_one_stream_that_stands_still_again_and_again_opens_nothing(breakers: Breakers) -> None:
+    """One whose messages are minutes apart by nature is one slow call, however long it lives."""
+    gate = breakers.gate("search", [SEARCH])
+    report = CallReport(gate, INGEST)
+    report.begin()
+    for _ in range(50):
+        report.stands_still(21)
+    breaker = breakers.breaker("search", "SearchService/stream")
+    assert (breaker.state, breaker.snapshot().slow) == (State.CLOSED, 1)
+    report.done(DOWN, 0.0)
+    assert breaker.snapshot().failed == 1
+
+
+def test_many_streams_that_stand_still_open_it(breakers: Breakers) -> None:
+    gate = breakers.gate("search", [SEARCH])
+    reports = [CallReport(gate, INGEST) for _ in range(10)]
+    for report in reports:
+        report.begin()
+    for report in reports:
+        report.stands_still(21)
+    assert breakers.breaker("search", "SearchService/stream").state is State.OPEN
 
 
 @pytest.fixture

@@ -9,17 +9,20 @@ from typing import Any
 import grpc
 import pytest
 from gaji.generation.v1 import generation_service_pb2 as pb
+from gaji.mesh.v1 import relay_service_pb2 as mesh_pb
 
 from mesh import errors
 from mesh.blocking import _Calls, blocking_channel
 from mesh.client import MeshChannel, open_channel
 from mesh.config import MeshSettings
+from mesh.relay import RelayClient
 from mesh.streams import opened
 from tests.mesh.raw_server import FakeGate, open_raw, refuse
 
 GENERATION = pb.DESCRIPTOR.services_by_name["GenerationService"]
 LIST = "/gaji.generation.v1.GenerationService/ListOrphans"
 WATCH = "/gaji.generation.v1.GenerationService/WatchReply"
+RELAY = "/gaji.mesh.v1.RelayService/Relay"
 HEALTH = "/grpc.health.v1.Health/Check"
 OK, UNAVAILABLE = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
 
@@ -286,3 +289,74 @@ async def test_a_time_limit_in_a_blocking_call_says_nothing_of_the_peer() -> Non
     answer = calls.intercept_unary_unary(lambda _details, _request: Interrupted(), details, b"")
     assert isinstance(answer.exception(), LimitError)
     assert gate.ends == [None]
+
+
+SHORT = errors.DeadlineExceeded("too little", reason="DEADLINE_TOO_SHORT", metadata={"peer": "generation"})
+SEARCH = errors.Unavailable("search does not answer", reason="SEARCH_UNAVAILABLE", metadata={"peer": "search"})
+OWN = errors.DeadlineExceeded("too slow", reason="GENERATION_TOO_SLOW", metadata={"peer": "generation"})
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        pytest.param(SEARCH, None, id="of a peer's peer"),
+        pytest.param(errors.Internal("broken", metadata={"peer": "search"}), None, id="broken further on"),
+        pytest.param(SHORT, None, id="a caller in haste"),
+        pytest.param(OWN, grpc.StatusCode.DEADLINE_EXCEEDED, id="its own slowness"),
+        pytest.param(errors.Unavailable("no store", reason="STORE_DOWN"), UNAVAILABLE, id="its own trouble"),
+    ],
+)
+@pytest.mark.parametrize("way", ["unary", "stream", "blocking", "relay"])
+async def test_what_a_peer_says_of_others_is_no_word_of_the_peer(
+    way: str, error: errors.MeshError, word: grpc.StatusCode | None
+) -> None:
+    gate = FakeGate()
+
+    async def unary(request: bytes, context: Any) -> bytes:
+        await refuse(context, error)
+        return b""
+
+    async def stream(request: bytes, context: Any) -> AsyncIterator[bytes]:
+        await refuse(context, error)
+        yield b""
+
+    async def relay(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[bytes]:
+        status = mesh_pb.CallStatus(code=error.code.value[0], details=error.to_status().SerializeToString())
+        yield mesh_pb.RelayResponse(frames=[mesh_pb.Frame(call_id=1, status=status)]).SerializeToString()
+
+    settings = MeshSettings().model_copy(update={"retries": False})
+    async with open_raw(unary={LIST: unary}, streams={WATCH: stream}, both={RELAY: relay}) as address:
+        if way == "blocking":
+            blocking: Any = blocking_channel(address, settings, [GENERATION], gate=gate)
+            with pytest.raises(grpc.RpcError):
+                await asyncio.to_thread(blocking.unary_unary(LIST), b"")
+            blocking.close()
+        else:
+            async with open_channel(address, settings, [GENERATION], gate=gate) as channel:
+                if way == "relay":
+                    client = RelayClient(channel, gate=gate)
+                    with pytest.raises(type(error)):
+                        await anext(aiter(client.open(WATCH, b"", metadata={}, timeout=5)))
+                    await client.close()
+                else:
+                    call = channel.unary_unary(LIST) if way == "unary" else channel.unary_stream(WATCH)
+                    with pytest.raises(grpc.aio.AioRpcError):
+                        await (call(b"") if way == "unary" else call(b"").read())
+    assert (gate.ends, gate.observed) == ([word], [])
+
+
+@pytest.mark.parametrize("kind", [errors.Unavailable, errors.DeadlineExceeded, errors.Internal])
+async def test_an_error_that_is_passed_on_says_whose_it_is(kind: type[errors.MeshError]) -> None:
+    """Though the peer gave it a reason of its own; who hears of it at the next hop must know."""
+
+    async def unary(request: bytes, context: Any) -> bytes:
+        await refuse(context, kind("the embedder is away", reason="EMBEDDER_DOWN"))
+        return b""
+
+    async with (
+        open_raw(unary={LIST: unary}) as address,
+        open_channel(address, MeshSettings().model_copy(update={"retries": False}), [GENERATION]) as channel,
+    ):
+        with pytest.raises(kind) as caught, errors.translated("search"):
+            await channel.unary_unary(LIST)(b"")
+    assert (caught.value.reason, caught.value.metadata) == ("EMBEDDER_DOWN", {"peer": "search"})

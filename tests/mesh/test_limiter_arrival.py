@@ -1,6 +1,7 @@
 """What callers wait before a handler, told from their stamps, and rounds of the loop."""
 
 import asyncio
+import math
 import time
 
 import pytest
@@ -26,9 +27,30 @@ def test_after_a_pause_nobody_has_waited() -> None:
     """So a clock that was set puts itself right."""
     arrivals = Arrivals()
     arrivals.waited("peer", sent(100.0), 0.0)
-    assert arrivals.waited("peer", sent(40.0), 0.01) == pytest.approx(60, abs=0.1)
-    assert arrivals.waited("peer", sent(41.0), 1.0) == 0
-    assert arrivals.waited("peer", sent(41.01), 1.01) == pytest.approx(0, abs=1e-4)
+    assert arrivals.waited("peer", sent(94.0), 0.01) == pytest.approx(6, abs=0.1)
+    assert arrivals.waited("peer", sent(95.0), 1.0) == 0
+    assert arrivals.waited("peer", sent(95.01), 1.01) == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("first", [0.0, 1e9, 1.7e305])
+@given(stamps=st.lists(st.floats(-1.7e305, 1.7e305), min_size=1, max_size=20))
+def test_no_stamp_makes_a_call_wait_longer_than_calls_live(first: float, stamps: list[float]) -> None:
+    """Or one stranger's clock would be what everybody's calls usually take."""
+    arrivals = Arrivals()
+    arrivals.waited("peer", sent(first), 0.0)
+    for number, each in enumerate(stamps, 1):
+        assert 0 <= arrivals.waited("peer", sent(each), number / 1000) <= 10
+    assert 0 <= arrivals.waiting() < math.inf
+
+
+def test_a_clock_that_was_set_far_back_is_learnt_anew() -> None:
+    """Though calls never pause; a machine that was suspended counts on from where it stood."""
+    arrivals = Arrivals()
+    for number in range(1000):
+        now = number / 100
+        waited = arrivals.waited("peer", sent(now if now < 5 else now - 600), now)
+    assert waited == pytest.approx(0, abs=1e-4)
+    assert arrivals.waiting() == 0
 
 
 def test_how_many_wait_is_littles_law() -> None:
