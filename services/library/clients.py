@@ -64,6 +64,7 @@ class GrpcSearch:
                             done.passages,
                             done.characters,
                             [_stored(passage) for passage in done.default_passages],
+                            [_character(each) for each in done.found_characters],
                         )
 
     async def find_passages(
@@ -112,23 +113,34 @@ class GrpcSearch:
                 found = (await self._stub.SearchPassages(request)).passages
         return [_stored(passage) for passage in sorted(found, key=lambda passage: passage.position)]
 
-    async def character(self, character_id: UUID) -> Character | None:
+    async def character(self, character_id: UUID, timeout: float) -> Character | None:
         """A character of a novel that the caller sees."""
+        request = search_pb.GetCharacterRequest(character_id=str(character_id))
         try:
             with translated("search"):
-                response = await self._stub.GetCharacter(search_pb.GetCharacterRequest(character_id=str(character_id)))
+                response = await self._stub.GetCharacter(request, timeout=timeout)
         except NotFound:
             return None
-        found = response.character
-        # Both are cut out of somebody's novel and go into prompts; search makes them shorter than this.
-        name = plain_text.line(found.name.replace("\0", ""))[:_NAME]
-        description = plain_text.text(found.description.replace("\0", ""))[:_DESCRIPTION]
-        return Character(UUID(found.character_id), UUID(found.novel_id), name, description)
+        return _character(response.character)
+
+    async def characters(self, novel_id: UUID, most: int) -> Sequence[Character]:
+        """The characters of a novel, most important first."""
+        request = search_pb.ListCharactersRequest(novel_id=str(novel_id), page_size=most)
+        with translated("search"):
+            response = await self._stub.ListCharacters(request)
+        return [_character(found) for found in response.characters]
 
     async def delete_novel(self, novel_id: UUID) -> None:
         """Removes a novel's passages and characters; idempotent."""
         with translated("search"):
             await self._stub.DeleteNovel(search_pb.DeleteNovelRequest(novel_id=str(novel_id)), timeout=_REMOVE_SECONDS)
+
+
+def _character(found: search_pb.Character) -> Character:
+    # Both are cut out of somebody's novel and go into prompts; search makes them shorter than this.
+    name = plain_text.line(found.name.replace("\0", ""))[:_NAME]
+    description = plain_text.text(found.description.replace("\0", ""))[:_DESCRIPTION]
+    return Character(UUID(found.character_id), UUID(found.novel_id), name, description, found.first_chapter)
 
 
 def _stored(passage: search_pb.Passage) -> StoredPassage:

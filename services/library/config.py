@@ -45,6 +45,9 @@ class LibrarySettings(MeshSettings):
     ingestion_backoff: float = Field(
         1.0, ge=0, description="seconds until a novel given back is listed; doubled, at most 30"
     )
+    character_seconds: float = Field(
+        2.0, gt=0, description="how long a new conversation waits for search before it takes the character kept here"
+    )
 
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix:// URL of the log")
     log_ttl_seconds: float = Field(3600.0, gt=0, description="how long the log of an ingestion is kept after its end")
@@ -61,4 +64,10 @@ class LibrarySettings(MeshSettings):
         policy = Policy(
             self.ingestion_lease_seconds, self.ingestion_timeout, self.ingestion_attempts, self.ingestion_backoff
         )
-        return Terms(self.refresh_token_seconds, self.refresh_reuse_seconds, self.novel_visibility, policy)
+        return Terms(
+            self.refresh_token_seconds,
+            self.refresh_reuse_seconds,
+            self.novel_visibility,
+            policy,
+            self.character_seconds,
+        )

@@ -212,7 +212,7 @@ class StoredPassages:
 
 @dataclass(frozen=True, slots=True)
 class IngestionSummary:
-    """What an ingestion has stored in search, and the passages that stand for the novel without it."""
+    """What an ingestion has stored in search, and the passages and people that stand for the novel without it."""
 
     language: str
     words: int
@@ -220,6 +220,7 @@ class IngestionSummary:
     passages: int
     characters: int
     defaults: Sequence[StoredPassage] = ()
+    people: Sequence["Character"] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,12 +283,13 @@ class NewScenario:
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """Somebody in a novel, as search knows them."""
+    """Somebody in a novel, as search knows them; first_chapter is where they are first named."""
 
     character_id: UUID
     novel_id: UUID
     name: str
     description: str
+    first_chapter: int = 0
 
 
 @dataclass(frozen=True, slots=True)

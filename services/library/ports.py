@@ -137,7 +137,7 @@ class IngestionStore(Protocol):
         """Renews the lease and stores progress; False: it is lost."""
 
     async def complete(self, job: IngestionJob, summary: IngestionSummary, last_sequence: int) -> bool:
-        """Ends the ingestion well and keeps the novel's default passages; False: the lease is lost."""
+        """Ends the ingestion well and keeps the novel's default passages and characters; False: the lease is lost."""
 
     async def fail(self, job: IngestionJob, failure: Failure, last_sequence: int) -> bool:
         """Ends the ingestion without an index; False: the lease is lost."""
@@ -204,6 +204,19 @@ class PassageStore(Protocol):
 
     async def keep_of_novel(self, novel_id: UUID, passages: Sequence[StoredPassage]) -> None:
         """Keeps those that stand for a novel; does nothing where the novel is gone."""
+
+
+class CharacterStore(Protocol):
+    """Characters that are kept for when search does not answer."""
+
+    async def keep(self, novel_id: UUID, people: Sequence[Character]) -> None:
+        """Keeps a novel's characters in the place of those before; does nothing where the novel is gone."""
+
+    async def get(self, character_id: UUID) -> Character | None:
+        """A character, whoever may see it."""
+
+    async def count(self, novel_id: UUID) -> int:
+        """How many of a novel are kept."""
 
 
 class ConversationStore(Protocol):
@@ -356,8 +369,11 @@ class Search(Protocol):
     async def default_passages(self, novel_id: UUID, title: str, most: int) -> Sequence[StoredPassage]:
         """Passages of a novel that show its main characters, in the novel's order."""
 
-    async def character(self, character_id: UUID) -> Character | None:
+    async def character(self, character_id: UUID, timeout: float) -> Character | None:
         """A character of a novel that the caller sees."""
+
+    async def characters(self, novel_id: UUID, most: int) -> Sequence[Character]:
+        """The characters of a novel, most important first."""
 
     async def delete_novel(self, novel_id: UUID) -> None:
         """Removes a novel's passages and characters; idempotent."""
@@ -395,6 +411,10 @@ class Stores(Protocol):
     @property
     def passages(self) -> PassageStore:
         """Passages for when search does not answer."""
+
+    @property
+    def characters(self) -> CharacterStore:
+        """Characters for when search does not answer."""
 
     @property
     def conversations(self) -> ConversationStore:

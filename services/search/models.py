@@ -125,10 +125,12 @@ class Ingested:
     Attributes:
         novel: its record.
         defaults: passages that stand for it where it cannot be searched, in its order.
+        characters: most important first.
     """
 
     novel: Novel
     defaults: Sequence[Passage]
+    characters: Sequence[Character]
 
 
 @dataclass(frozen=True, slots=True)

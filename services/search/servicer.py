@@ -187,6 +187,7 @@ def _ingestion_event(sequence: int, event: Progress | Ingested) -> pb.IngestNove
         passages=novel.passages,
         characters=novel.characters,
         default_passages=[_passage(novel.id, passage) for passage in event.defaults],
+        found_characters=[_character(novel.id, character) for character in event.characters],
     )
     return pb.IngestNovelResponse(sequence=sequence, complete=summary)
 

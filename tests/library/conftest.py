@@ -50,6 +50,10 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         remark: what it says of its progress, instead of the stage's name.
         language: what it finds a novel to be in.
         defaults: the passages that it says stand for a novel.
+        cast: the names of those whom it finds in each novel.
+        tells_cast: whether it says so at the end of an ingestion, as earlier releases do not.
+        stuck: while it is set, it does not say whom it knows.
+        asked: how often it was asked for a character.
         stored: novels whose passages it holds.
         address: where it serves.
     """
@@ -61,6 +65,10 @@ class FakeSearch(search_rpc.SearchServiceServicer):
     remark: str = ""
     language: str = "en"
     defaults: list[search_pb.Passage] = field(default_factory=list)
+    cast: list[str] = field(default_factory=list)
+    tells_cast: bool = True
+    stuck: bool = False
+    asked: int = 0
     stored: set[str] = field(default_factory=set)
     ingested: list[str] = field(default_factory=list)
     running: int = 0
@@ -98,6 +106,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
                 if self.ingest_trouble and percent == 50:
                     raise self.ingest_trouble.pop(0)
             self.stored.add(request.novel_id)
+            ids = [self.add_character(request.novel_id, name) for name in self.cast]
             yield search_pb.IngestNovelResponse(
                 sequence=4,
                 complete=search_pb.IngestionSummary(
@@ -106,8 +115,9 @@ class FakeSearch(search_rpc.SearchServiceServicer):
                     words=7,
                     chapters=3,
                     passages=2,
-                    characters=1,
+                    characters=len(self.cast) or 1,
                     default_passages=self.defaults,
+                    found_characters=[self.characters[each] for each in ids] if self.tells_cast else [],
                 ),
             )
         finally:
@@ -130,6 +140,9 @@ class FakeSearch(search_rpc.SearchServiceServicer):
     async def GetCharacter(  # noqa: N802
         self, request: search_pb.GetCharacterRequest, context: Any
     ) -> search_pb.GetCharacterResponse:
+        self.asked += 1
+        while self.stuck:
+            await asyncio.sleep(0.05)
         self._check()
         if request.character_id not in self.characters:
             raise NotFound("no such character")
@@ -138,6 +151,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
     async def ListCharacters(  # noqa: N802
         self, request: search_pb.ListCharactersRequest, context: Any
     ) -> search_pb.ListCharactersResponse:
+        self._check()
         found = [character for character in self.characters.values() if character.novel_id == request.novel_id]
         return search_pb.ListCharactersResponse(characters=found)
 

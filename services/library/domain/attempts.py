@@ -87,7 +87,8 @@ class Attempts:
         started = time.monotonic()
         try:
             summary = await self._while_leased(job, report)
-            summary = replace(summary, defaults=kept.bounded(summary.defaults, kept.OF_NOVEL))
+            defaults, people = kept.bounded(summary.defaults, kept.OF_NOVEL), kept.people(summary.people)
+            summary = replace(summary, defaults=defaults, people=people)
             held = await self._store.complete(job, summary, report.completed_at)
         except LeaseLostError:
             held = False

@@ -2,27 +2,27 @@
 
 from uuid import UUID, uuid4
 
-from mesh.errors import InvalidArgument
 from mesh.pages import page_size
 from mesh.validation import Violations
+from services.library.domain.characters import Characters
 from services.library.domain.errors import not_found
 from services.library.domain.novels import request_id_reused
 from services.library.domain.paging import page, read_key
 from services.library.domain.scenarios import Scenarios
 from services.library.domain.writers import Writers
 from services.library.models import Conversation, NewConversation, Page
-from services.library.ports import ConversationStore, Search
+from services.library.ports import ConversationStore
 
 
 class Conversations:
     """What readers do with their conversations."""
 
     def __init__(
-        self, conversations: ConversationStore, scenarios: Scenarios, search: Search, writers: Writers
+        self, conversations: ConversationStore, scenarios: Scenarios, characters: Characters, writers: Writers
     ) -> None:
         self._conversations = conversations
         self._scenarios = scenarios
-        self._search = search
+        self._characters = characters
         self._writers = writers
 
     async def begun(self, user_id: UUID, scenario_id: UUID, character_id: UUID, request_id: str) -> Conversation | None:
@@ -40,15 +40,10 @@ class Conversations:
         Raises:
             InvalidArgument: the character is not of the scenario's novel.
             NotFound: the user sees no such scenario, or there is no such character.
-            Unavailable: search does not answer.
+            Unavailable, DeadlineExceeded, ResourceExhausted: search does not answer, and the character is not kept.
         """
         scenario = await self._scenarios.get(user_id, scenario_id)
-        character = await self._search.character(character_id)
-        if character is None:
-            raise not_found("character_id", character_id, "character")
-        if character.novel_id != scenario.novel_id:
-            text = "is not a character of the scenario's novel"
-            raise InvalidArgument(f"character_id {text}", reason="INVALID_FIELD", fields={"character_id": text})
+        character = await self._characters.of_novel(user_id, scenario.novel_id, character_id)
         return NewConversation(uuid4(), user_id, scenario, character, request_id or None)
 
     async def get(self, user_id: UUID, conversation_id: UUID) -> Conversation:

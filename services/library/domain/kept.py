@@ -1,17 +1,27 @@
-"""How much is kept of passages, for replies that must be written without search."""
+"""How much is kept of a novel, for conversations that must be begun and go on without search."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from services.library.models import StoredPassage
+from services.library.models import Character, StoredPassage
 
 OF_SCENARIO, OF_NOVEL = 20, 16
 """How many are kept at most."""
 CHARACTERS = 1_200
 """How long each is at most; search cuts them at some 700."""
+PEOPLE, NAME, DESCRIPTION = 100, 200, 2_000
+"""How many characters of a novel are kept at most, and how much of each; search finds no more, and shorter ones."""
 
 
 def bounded(passages: Sequence[StoredPassage], most: int) -> list[StoredPassage]:
     """Passages as they are kept: not too many, none too long, none empty."""
     cut = [replace(passage, content=passage.content[:CHARACTERS].strip()) for passage in passages[:most]]
     return [passage for passage in cut if passage.content]
+
+
+def people(characters: Sequence[Character]) -> list[Character]:
+    """Characters of a novel as they are kept: not too many, none too long."""
+    return [
+        replace(character, name=character.name[:NAME], description=character.description[:DESCRIPTION])
+        for character in characters[:PEOPLE]
+    ]

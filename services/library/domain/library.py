@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from services.library.domain.accounts import Accounts
 from services.library.domain.attempts import Attempts, Policy
 from services.library.domain.branches import Branches
+from services.library.domain.characters import Characters
 from services.library.domain.conversations import Conversations
 from services.library.domain.ingestion import Ingestions
 from services.library.domain.keeping import Keeping
@@ -32,12 +33,14 @@ class Terms:
         refresh_reuse_seconds: how long one that was used is answered as the first time.
         novel_visibility: who sees a novel whose maker did not say.
         ingestion: how ingestions are gone about.
+        character_seconds: how long a new conversation waits for search.
     """
 
     refresh_token_seconds: int
     refresh_reuse_seconds: float
     novel_visibility: Visibility
     ingestion: Policy
+    character_seconds: float
 
 
 class Library:
@@ -70,9 +73,12 @@ class Library:
         attempts = Attempts(stores.ingestion, search, self.reads, terms.ingestion)
         self.ingestions = Ingestions(stores.ingestion, hub, self.reads, attempts)
         self.watching = Watching(self.novels, stores.novels, stores.ingestion, hub)
-        self.scenarios = Scenarios(stores.scenarios, self.novels, self.reads, search)
-        self.conversations = Conversations(stores.conversations, self.scenarios, search, writers)
+        self.keeping = Keeping(stores.passages, stores.characters, search)
+        self.scenarios = Scenarios(
+            stores.scenarios, self.novels, self.reads, search, self.keeping.look_after_characters
+        )
+        characters = Characters(search, stores.characters, self.reads, terms.character_seconds)
+        self.conversations = Conversations(stores.conversations, self.scenarios, characters, writers)
         self.branches = Branches(stores.branches, self.conversations, self.reads, writers)
-        self.keeping = Keeping(stores.passages, search)
         self.replies = Replies(stores.replies, self.conversations, jobs, self.keeping.look_after)
         self.writing = Writing(stores.replies, tokens)

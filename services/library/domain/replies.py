@@ -164,7 +164,7 @@ class Replies:
             InvalidArgument: the character is not of the scenario's novel, or the request_id was used for something
                 else.
             NotFound: the user sees no such scenario, or there is no such character.
-            Unavailable: search, which knows the characters, does not answer.
+            MeshError: search, which knows the characters, does not answer, and the character is not kept.
         """
         begun = await self._plan(user_id, scenario_id, character_id, request_id)
         async with self._replies.transaction() as transaction:

@@ -1,6 +1,6 @@
 """What-if scenarios: a private one is seen by its owner alone, who alone changes or deletes any."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID, uuid4
 
 from mesh import plain_text
@@ -27,13 +27,29 @@ _FIND_SECONDS = 5.0
 
 
 class Scenarios:
-    """What readers do with scenarios."""
+    """What readers do with scenarios.
 
-    def __init__(self, scenarios: ScenarioStore, novels: Novels, reads: Reads, search: Search) -> None:
+    Args:
+        scenarios: where they are kept.
+        novels: what they are made of.
+        reads: reads through the cache.
+        search: finds their passages.
+        look_after: told of the novel of each that is made, so that what it lacks can be fetched.
+    """
+
+    def __init__(
+        self,
+        scenarios: ScenarioStore,
+        novels: Novels,
+        reads: Reads,
+        search: Search,
+        look_after: Callable[[Novel], None] = lambda _: None,
+    ) -> None:
         self._scenarios = scenarios
         self._novels = novels
         self._reads = reads
         self._search = search
+        self._look_after = look_after
 
     async def create(
         self,
@@ -94,7 +110,9 @@ class Scenarios:
             until_chapter=until_chapter,
             passages=None if passages is None else kept.bounded(passages, kept.OF_SCENARIO),
         )
-        return await self._scenarios.create(scenario)
+        made = await self._scenarios.create(scenario)
+        self._look_after(novel)
+        return made
 
     async def get(self, user_id: UUID, scenario_id: UUID) -> Scenario:
         """A scenario that the user sees.

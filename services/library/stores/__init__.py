@@ -8,6 +8,7 @@ import asyncpg
 
 from services.library.config import LibrarySettings
 from services.library.stores.branches import PostgresBranches
+from services.library.stores.characters import PostgresCharacters
 from services.library.stores.conversations import PostgresConversations
 from services.library.stores.database import open_database
 from services.library.stores.ingestion import PostgresIngestion
@@ -28,6 +29,7 @@ class PostgresStores:
     ingestion: PostgresIngestion
     scenarios: PostgresScenarios
     passages: PostgresPassages
+    characters: PostgresCharacters
     conversations: PostgresConversations
     branches: PostgresBranches
     replies: PostgresReplies
@@ -52,6 +54,7 @@ async def open_stores(settings: LibrarySettings) -> AsyncIterator[PostgresStores
             PostgresIngestion(database, settings.ingestion_lease_seconds),
             PostgresScenarios(database),
             PostgresPassages(database),
+            PostgresCharacters(database),
             PostgresConversations(database),
             PostgresBranches(database),
             PostgresReplies(database),

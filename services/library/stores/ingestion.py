@@ -10,7 +10,7 @@ from services.library.models import (
     IngestionSummary,
     Progress,
 )
-from services.library.stores import passages, rows
+from services.library.stores import characters, passages, rows
 from services.library.stores.database import Database
 
 # How long a removal that was taken and never ended stays with its taker.
@@ -69,7 +69,7 @@ class PostgresIngestion:
         )
 
     async def complete(self, job: IngestionJob, summary: IngestionSummary, last_sequence: int) -> bool:
-        """Ends the ingestion well and keeps the novel's default passages."""
+        """Ends the ingestion well and keeps the novel's default passages and its characters."""
         async with self._database.transaction("ingestion.complete") as connection:
             row = await connection.fetchrow(
                 """
@@ -90,6 +90,8 @@ class PostgresIngestion:
             )
             if row is not None and summary.defaults:  # else they are looked for when the first reply begins
                 await passages.keep(connection, passages.OF_NOVEL, job.novel.novel_id, summary.defaults)
+            if row is not None and summary.people:
+                await characters.keep(connection, job.novel.novel_id, summary.people)
         return row is not None
 
     async def fail(self, job: IngestionJob, failure: Failure, last_sequence: int) -> bool:

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from mesh.errors import MeshError
 from services.library.models import (
+    Character,
     Conversation,
     ConversationStatus,
     Failure,
@@ -55,6 +56,11 @@ def ingestion(row: asyncpg.Record) -> IngestionState:
         row["epoch"],
         row["last_sequence"],
     )
+
+
+def character(row: asyncpg.Record) -> Character:
+    """A row of characters."""
+    return Character(**_values(row, Character))
 
 
 def scenario(row: asyncpg.Record) -> Scenario:

@@ -142,7 +142,7 @@ class Ingestions:
             if not switched:
                 await self._undone(manuscript.novel_id, generation, first=first)
             raise
-        return Ingested(novel, default_passages(passages, characters))
+        return Ingested(novel, default_passages(passages, characters), characters)
 
     async def _undone(self, novel_id: str, generation: int, *, first: bool) -> None:
         async def undo() -> None:

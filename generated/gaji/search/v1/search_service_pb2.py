@@ -28,7 +28,7 @@ from gaji.mesh.v1 import peers_pb2 as gaji_dot_mesh_dot_v1_dot_peers__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gaji/search/v1/search_service.proto\x12\x0egaji.search.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a#gaji/gateway/v1/stream_events.proto\x1a\x18gaji/mesh/v1/peers.proto\x1a\x1cgoogle/api/annotations.proto\"\x87\x01\n\x12IngestNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\x0e\n\x06public\x18\x03 \x01(\x08\x12\r\n\x05title\x18\x04 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x05 \x01(\t\x12\x10\n\x08language\x18\x06 \x01(\t\x12\x0c\n\x04text\x18\x07 \x01(\t\"\x95\x01\n\x13IngestNovelResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12-\n\x08progress\x18\x02 \x01(\x0b\x32\x19.gaji.gateway.v1.ProgressH\x00\x12\x34\n\x08\x63omplete\x18\x03 \x01(\x0b\x32 .gaji.search.v1.IngestionSummaryH\x00\x42\x07\n\x05\x65vent\"\xb0\x01\n\x10IngestionSummary\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\r\n\x05words\x18\x03 \x01(\x05\x12\x10\n\x08\x63hapters\x18\x04 \x01(\x05\x12\x10\n\x08passages\x18\x05 \x01(\x05\x12\x12\n\ncharacters\x18\x06 \x01(\x05\x12\x31\n\x10\x64\x65\x66\x61ult_passages\x18\x07 \x03(\x0b\x32\x17.gaji.search.v1.Passage\"\x84\x01\n\x15SearchPassagesRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x12\n\x05top_k\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\runtil_chapter\x18\x04 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_top_kB\x10\n\x0e_until_chapter\"C\n\x16SearchPassagesResponse\x12)\n\x08passages\x18\x01 \x03(\x0b\x32\x17.gaji.search.v1.Passage\"\xb9\x01\n\x07Passage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x0f\n\x07\x63hapter\x18\x03 \x01(\x05\x12\x10\n\x08position\x18\x04 \x01(\x05\x12\r\n\x05score\x18\x05 \x01(\x02\x12\x10\n\x08\x64istance\x18\x06 \x01(\x02\x12\x15\n\rchapter_title\x18\x07 \x01(\t\x12\x10\n\x08novel_id\x18\x08 \x01(\t\x12\x13\n\x0bprevious_id\x18\t \x01(\t\x12\x0f\n\x07next_id\x18\n \x01(\t\"i\n\x12GetPassagesRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x13\n\x0bpassage_ids\x18\x02 \x03(\t\x12\x1a\n\runtil_chapter\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x10\n\x0e_until_chapter\"@\n\x13GetPassagesResponse\x12)\n\x08passages\x18\x01 \x03(\x0b\x32\x17.gaji.search.v1.Passage\"\xa5\x01\n\tCharacter\x12\x14\n\x0c\x63haracter_id\x18\x01 \x01(\t\x12\x10\n\x08novel_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07\x61liases\x18\x04 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x10\n\x08mentions\x18\x06 \x01(\x05\x12\x15\n\rfirst_chapter\x18\x07 \x01(\x05\x12\x13\n\x0bpassage_ids\x18\x08 \x03(\t\"P\n\x15ListCharactersRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x16ListCharactersResponse\x12-\n\ncharacters\x18\x01 \x03(\x0b\x32\x19.gaji.search.v1.Character\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x13GetCharacterRequest\x12\x14\n\x0c\x63haracter_id\x18\x01 \x01(\t\"D\n\x14GetCharacterResponse\x12,\n\tcharacter\x18\x01 \x01(\x0b\x32\x19.gaji.search.v1.Character\"&\n\x12\x44\x65leteNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteNovelResponse2\xeb\x06\n\rSearchService\x12\x65\n\x0bIngestNovel\x12\".gaji.search.v1.IngestNovelRequest\x1a#.gaji.search.v1.IngestNovelResponse\"\x0b\x82\xe2\x18\x07library0\x01\x12\xc6\x01\n\x0eSearchPassages\x12%.gaji.search.v1.SearchPassagesRequest\x1a&.gaji.search.v1.SearchPassagesResponse\"e\x90\x02\x01\xb2\xe1\x18\x08\x08\x02\x10<\x18\x03 \n\x82\xe2\x18\ngeneration\x82\xe2\x18\x07library\x82\xd3\xe4\x93\x02\x37\"\x14/api/search/passages:\x01*Z\x1c\"\x17/api/ai/search/passages:\x01*\x12t\n\x0bGetPassages\x12\".gaji.search.v1.GetPassagesRequest\x1a#.gaji.search.v1.GetPassagesResponse\"\x1c\x90\x02\x01\x82\xe2\x18\ngeneration\x82\xe2\x18\x07library\x12\xa3\x01\n\x0eListCharacters\x12%.gaji.search.v1.ListCharactersRequest\x1a&.gaji.search.v1.ListCharactersResponse\"B\x90\x02\x01\xb2\xe1\x18\x07\x08\x02 \nH\x84\x07\x82\xe2\x18\x07library\x82\xd3\xe4\x93\x02#\x12!/api/novels/{novel_id}/characters\x12\xa5\x01\n\x0cGetCharacter\x12#.gaji.search.v1.GetCharacterRequest\x1a$.gaji.search.v1.GetCharacterResponse\"J\x90\x02\x01\xb2\xe1\x18\x07\x08\x02 \nH\x84\x07\x82\xe2\x18\x07library\x82\xd3\xe4\x93\x02+\x12\x1e/api/characters/{character_id}b\tcharacter\x12\x66\n\x0b\x44\x65leteNovel\x12\".gaji.search.v1.DeleteNovelRequest\x1a#.gaji.search.v1.DeleteNovelResponse\"\x0e\x90\x02\x02\x82\xe2\x18\x07libraryb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gaji/search/v1/search_service.proto\x12\x0egaji.search.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a#gaji/gateway/v1/stream_events.proto\x1a\x18gaji/mesh/v1/peers.proto\x1a\x1cgoogle/api/annotations.proto\"\x87\x01\n\x12IngestNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\x0e\n\x06public\x18\x03 \x01(\x08\x12\r\n\x05title\x18\x04 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x05 \x01(\t\x12\x10\n\x08language\x18\x06 \x01(\t\x12\x0c\n\x04text\x18\x07 \x01(\t\"\x95\x01\n\x13IngestNovelResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12-\n\x08progress\x18\x02 \x01(\x0b\x32\x19.gaji.gateway.v1.ProgressH\x00\x12\x34\n\x08\x63omplete\x18\x03 \x01(\x0b\x32 .gaji.search.v1.IngestionSummaryH\x00\x42\x07\n\x05\x65vent\"\xe5\x01\n\x10IngestionSummary\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\r\n\x05words\x18\x03 \x01(\x05\x12\x10\n\x08\x63hapters\x18\x04 \x01(\x05\x12\x10\n\x08passages\x18\x05 \x01(\x05\x12\x12\n\ncharacters\x18\x06 \x01(\x05\x12\x31\n\x10\x64\x65\x66\x61ult_passages\x18\x07 \x03(\x0b\x32\x17.gaji.search.v1.Passage\x12\x33\n\x10\x66ound_characters\x18\x08 \x03(\x0b\x32\x19.gaji.search.v1.Character\"\x84\x01\n\x15SearchPassagesRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x12\n\x05top_k\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\runtil_chapter\x18\x04 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_top_kB\x10\n\x0e_until_chapter\"C\n\x16SearchPassagesResponse\x12)\n\x08passages\x18\x01 \x03(\x0b\x32\x17.gaji.search.v1.Passage\"\xb9\x01\n\x07Passage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x0f\n\x07\x63hapter\x18\x03 \x01(\x05\x12\x10\n\x08position\x18\x04 \x01(\x05\x12\r\n\x05score\x18\x05 \x01(\x02\x12\x10\n\x08\x64istance\x18\x06 \x01(\x02\x12\x15\n\rchapter_title\x18\x07 \x01(\t\x12\x10\n\x08novel_id\x18\x08 \x01(\t\x12\x13\n\x0bprevious_id\x18\t \x01(\t\x12\x0f\n\x07next_id\x18\n \x01(\t\"i\n\x12GetPassagesRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x13\n\x0bpassage_ids\x18\x02 \x03(\t\x12\x1a\n\runtil_chapter\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x10\n\x0e_until_chapter\"@\n\x13GetPassagesResponse\x12)\n\x08passages\x18\x01 \x03(\x0b\x32\x17.gaji.search.v1.Passage\"\xa5\x01\n\tCharacter\x12\x14\n\x0c\x63haracter_id\x18\x01 \x01(\t\x12\x10\n\x08novel_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07\x61liases\x18\x04 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x10\n\x08mentions\x18\x06 \x01(\x05\x12\x15\n\rfirst_chapter\x18\x07 \x01(\x05\x12\x13\n\x0bpassage_ids\x18\x08 \x03(\t\"P\n\x15ListCharactersRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x16ListCharactersResponse\x12-\n\ncharacters\x18\x01 \x03(\x0b\x32\x19.gaji.search.v1.Character\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x13GetCharacterRequest\x12\x14\n\x0c\x63haracter_id\x18\x01 \x01(\t\"D\n\x14GetCharacterResponse\x12,\n\tcharacter\x18\x01 \x01(\x0b\x32\x19.gaji.search.v1.Character\"&\n\x12\x44\x65leteNovelRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteNovelResponse2\xeb\x06\n\rSearchService\x12\x65\n\x0bIngestNovel\x12\".gaji.search.v1.IngestNovelRequest\x1a#.gaji.search.v1.IngestNovelResponse\"\x0b\x82\xe2\x18\x07library0\x01\x12\xc6\x01\n\x0eSearchPassages\x12%.gaji.search.v1.SearchPassagesRequest\x1a&.gaji.search.v1.SearchPassagesResponse\"e\x90\x02\x01\xb2\xe1\x18\x08\x08\x02\x10<\x18\x03 \n\x82\xe2\x18\ngeneration\x82\xe2\x18\x07library\x82\xd3\xe4\x93\x02\x37\"\x14/api/search/passages:\x01*Z\x1c\"\x17/api/ai/search/passages:\x01*\x12t\n\x0bGetPassages\x12\".gaji.search.v1.GetPassagesRequest\x1a#.gaji.search.v1.GetPassagesResponse\"\x1c\x90\x02\x01\x82\xe2\x18\ngeneration\x82\xe2\x18\x07library\x12\xa3\x01\n\x0eListCharacters\x12%.gaji.search.v1.ListCharactersRequest\x1a&.gaji.search.v1.ListCharactersResponse\"B\x90\x02\x01\xb2\xe1\x18\x07\x08\x02 \nH\x84\x07\x82\xe2\x18\x07library\x82\xd3\xe4\x93\x02#\x12!/api/novels/{novel_id}/characters\x12\xa5\x01\n\x0cGetCharacter\x12#.gaji.search.v1.GetCharacterRequest\x1a$.gaji.search.v1.GetCharacterResponse\"J\x90\x02\x01\xb2\xe1\x18\x07\x08\x02 \nH\x84\x07\x82\xe2\x18\x07library\x82\xd3\xe4\x93\x02+\x12\x1e/api/characters/{character_id}b\tcharacter\x12\x66\n\x0b\x44\x65leteNovel\x12\".gaji.search.v1.DeleteNovelRequest\x1a#.gaji.search.v1.DeleteNovelResponse\"\x0e\x90\x02\x02\x82\xe2\x18\x07libraryb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,31 +52,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INGESTNOVELRESPONSE']._serialized_start=315
   _globals['_INGESTNOVELRESPONSE']._serialized_end=464
   _globals['_INGESTIONSUMMARY']._serialized_start=467
-  _globals['_INGESTIONSUMMARY']._serialized_end=643
-  _globals['_SEARCHPASSAGESREQUEST']._serialized_start=646
-  _globals['_SEARCHPASSAGESREQUEST']._serialized_end=778
-  _globals['_SEARCHPASSAGESRESPONSE']._serialized_start=780
-  _globals['_SEARCHPASSAGESRESPONSE']._serialized_end=847
-  _globals['_PASSAGE']._serialized_start=850
-  _globals['_PASSAGE']._serialized_end=1035
-  _globals['_GETPASSAGESREQUEST']._serialized_start=1037
-  _globals['_GETPASSAGESREQUEST']._serialized_end=1142
-  _globals['_GETPASSAGESRESPONSE']._serialized_start=1144
-  _globals['_GETPASSAGESRESPONSE']._serialized_end=1208
-  _globals['_CHARACTER']._serialized_start=1211
-  _globals['_CHARACTER']._serialized_end=1376
-  _globals['_LISTCHARACTERSREQUEST']._serialized_start=1378
-  _globals['_LISTCHARACTERSREQUEST']._serialized_end=1458
-  _globals['_LISTCHARACTERSRESPONSE']._serialized_start=1460
-  _globals['_LISTCHARACTERSRESPONSE']._serialized_end=1556
-  _globals['_GETCHARACTERREQUEST']._serialized_start=1558
-  _globals['_GETCHARACTERREQUEST']._serialized_end=1601
-  _globals['_GETCHARACTERRESPONSE']._serialized_start=1603
-  _globals['_GETCHARACTERRESPONSE']._serialized_end=1671
-  _globals['_DELETENOVELREQUEST']._serialized_start=1673
-  _globals['_DELETENOVELREQUEST']._serialized_end=1711
-  _globals['_DELETENOVELRESPONSE']._serialized_start=1713
-  _globals['_DELETENOVELRESPONSE']._serialized_end=1734
-  _globals['_SEARCHSERVICE']._serialized_start=1737
-  _globals['_SEARCHSERVICE']._serialized_end=2612
+  _globals['_INGESTIONSUMMARY']._serialized_end=696
+  _globals['_SEARCHPASSAGESREQUEST']._serialized_start=699
+  _globals['_SEARCHPASSAGESREQUEST']._serialized_end=831
+  _globals['_SEARCHPASSAGESRESPONSE']._serialized_start=833
+  _globals['_SEARCHPASSAGESRESPONSE']._serialized_end=900
+  _globals['_PASSAGE']._serialized_start=903
+  _globals['_PASSAGE']._serialized_end=1088
+  _globals['_GETPASSAGESREQUEST']._serialized_start=1090
+  _globals['_GETPASSAGESREQUEST']._serialized_end=1195
+  _globals['_GETPASSAGESRESPONSE']._serialized_start=1197
+  _globals['_GETPASSAGESRESPONSE']._serialized_end=1261
+  _globals['_CHARACTER']._serialized_start=1264
+  _globals['_CHARACTER']._serialized_end=1429
+  _globals['_LISTCHARACTERSREQUEST']._serialized_start=1431
+  _globals['_LISTCHARACTERSREQUEST']._serialized_end=1511
+  _globals['_LISTCHARACTERSRESPONSE']._serialized_start=1513
+  _globals['_LISTCHARACTERSRESPONSE']._serialized_end=1609
+  _globals['_GETCHARACTERREQUEST']._serialized_start=1611
+  _globals['_GETCHARACTERREQUEST']._serialized_end=1654
+  _globals['_GETCHARACTERRESPONSE']._serialized_start=1656
+  _globals['_GETCHARACTERRESPONSE']._serialized_end=1724
+  _globals['_DELETENOVELREQUEST']._serialized_start=1726
+  _globals['_DELETENOVELREQUEST']._serialized_end=1764
+  _globals['_DELETENOVELRESPONSE']._serialized_start=1766
+  _globals['_DELETENOVELRESPONSE']._serialized_end=1787
+  _globals['_SEARCHSERVICE']._serialized_start=1790
+  _globals['_SEARCHSERVICE']._serialized_end=2665
 # @@protoc_insertion_point(module_scope)

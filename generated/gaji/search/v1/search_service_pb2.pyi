@@ -39,7 +39,7 @@ class IngestNovelResponse(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., progress: _Optional[_Union[_stream_events_pb2.Progress, _Mapping]] = ..., complete: _Optional[_Union[IngestionSummary, _Mapping]] = ...) -> None: ...
 
 class IngestionSummary(_message.Message):
-    __slots__ = ("novel_id", "language", "words", "chapters", "passages", "characters", "default_passages")
+    __slots__ = ("novel_id", "language", "words", "chapters", "passages", "characters", "default_passages", "found_characters")
     NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     WORDS_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,7 @@ class IngestionSummary(_message.Message):
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     CHARACTERS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_PASSAGES_FIELD_NUMBER: _ClassVar[int]
+    FOUND_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
     novel_id: str
     language: str
     words: int
@@ -54,7 +55,8 @@ class IngestionSummary(_message.Message):
     passages: int
     characters: int
     default_passages: _containers.RepeatedCompositeFieldContainer[Passage]
-    def __init__(self, novel_id: _Optional[str] = ..., language: _Optional[str] = ..., words: _Optional[int] = ..., chapters: _Optional[int] = ..., passages: _Optional[int] = ..., characters: _Optional[int] = ..., default_passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ...) -> None: ...
+    found_characters: _containers.RepeatedCompositeFieldContainer[Character]
+    def __init__(self, novel_id: _Optional[str] = ..., language: _Optional[str] = ..., words: _Optional[int] = ..., chapters: _Optional[int] = ..., passages: _Optional[int] = ..., characters: _Optional[int] = ..., default_passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., found_characters: _Optional[_Iterable[_Union[Character, _Mapping]]] = ...) -> None: ...
 
 class SearchPassagesRequest(_message.Message):
     __slots__ = ("novel_id", "query", "top_k", "until_chapter")
