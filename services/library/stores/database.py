@@ -1,6 +1,7 @@
 """The pool of connections to PostgreSQL."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -28,6 +29,7 @@ _STATEMENT_SECONDS = 30.0
 # thrown away, and a new one, which costs a hundred times as much, made under the very load that made him wait.
 _RELEASE_SECONDS = 5.0
 _ANSWER_SECONDS = 0.1  # is kept back of a caller's time, so that it hears of a busy pool instead of nothing
+_BUSY_SECONDS = (1.0, 4.0)  # after which who was refused may come again
 _DATABASE = "database"  # in errors, as of whom they tell
 # Failures of the connection or the server, not of the statement.
 _UNREACHABLE = (
@@ -159,7 +161,10 @@ class Database:
             extra = {"purpose": purpose, "waited": round(waited, 3), "waiting": self._waiting}
             log.warning("no connection is free", extra=extra)
         return Unavailable(
-            "the library is too busy; try again", reason="DATABASE_BUSY", retry_after=1.0, metadata={PEER: _DATABASE}
+            "the library is too busy; try again",
+            reason="DATABASE_BUSY",
+            retry_after=random.uniform(*_BUSY_SECONDS),  # noqa: S311 - spreads load, hides nothing
+            metadata={PEER: _DATABASE},
         )
 
     @property
