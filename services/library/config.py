@@ -24,7 +24,7 @@ class LibrarySettings(MeshSettings):
     pool_min: int = Field(10, ge=0, description="connections that are kept open")
     pool_max: int = Field(20, ge=1, description="connections at most")
     pool_acquire_timeout: float = Field(
-        2.0, gt=0, description="seconds to wait for a connection; less than a caller of a read waits for its answer"
+        5.0, gt=0, description="seconds to wait for a connection; never longer than the caller waits"
     )
     pool_waiting: int = Field(500, ge=1, description="calls that may wait for a connection; more are refused at once")
     pool_held_warning: float = Field(60.0, gt=0, description="seconds after which a held connection is warned of")
