@@ -13,9 +13,9 @@ _MODES = {State.CLOSED, State.DISABLED, State.METRICS_ONLY}
 class BreakerSettings:
     """Resilience4j's configuration under the names of our variables.
 
-    The slow rate is 100 % and slow is above 9 s, just below the default deadline. A burst that queues for seconds and is
-    answered in the end makes all calls slow at once: to open then would make an outage of it. And a single long call
-    among others (an ingestion, a cold model) never opens a breaker.
+    The slow rate is 100 % and slow is above 9 s, just below the default deadline. A burst that queues for seconds and
+    is answered in the end makes all calls slow at once: to open then would make an outage of it. And a single long
+    call among others (an ingestion, a cold model) never opens a breaker.
 
     Attributes:
         mode: the state that breakers begin in and are reset to: CLOSED, DISABLED or METRICS_ONLY.
