@@ -248,12 +248,15 @@ class Hub(Generic[T]):
             local.follower.poke()
 
     def _gone(self, producer: Producer[T]) -> None:
-        """A producer is done; whoever still watches a log that it has not ended follows it from now on."""
+        """A producer is done; whoever still watches its log follows it from now on.
+
+        Of one that has ended as well: who watches may wait for a later epoch, of which this one knows nothing.
+        """
         producer.done = True
         local = self._locals.get(producer.stream.stream_id)
         if local is None or local.producer is not producer:
             return
-        if local.watchers and (producer.fenced.is_set() or not producer.ended):
+        if local.watchers:
             local.producer = None
             local.follower = self._follower(local.stream)
         else:

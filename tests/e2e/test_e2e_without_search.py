@@ -39,9 +39,9 @@ def standing_still(running: RunningStack, service: str) -> Iterator[None]:
     """A room's processes answer nothing within the block, though their sockets are open."""
     pids = [replica["pid"] for replica in running.state["services"][service]]
     assert pids
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
     try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
         yield
     finally:
         for pid in pids:

@@ -91,6 +91,16 @@ async def test_every_message_is_answered_while_search_is_dead(open_scripted: Ope
     assert after - before == 100
 
 
+async def test_a_frozen_search_is_not_waited_for_again_and_again(open_scripted: Open, as_reader: Any) -> None:
+    async with open_scripted(retries=False, breaker_window=4, breaker_minimum_calls=4) as rooms:
+        rooms.search.gate = asyncio.Event()
+        for number in range(8):
+            events = await all_of(rooms.stub.StreamReply(reply_request(f"r-{number}"), metadata=as_reader))
+            assert list(events[-1].complete.degraded) == ["SEARCH_UNAVAILABLE"]
+        assert len(rooms.search.searches) < 8, "its circuit has opened"
+        rooms.search.gate.set()
+
+
 def test_passages_with_the_readers_words_come_first_in_each_group() -> None:
     def of(name: str, *texts: str) -> tuple[Passage, ...]:
         return tuple(Passage(f"{name}{n}", text, n) for n, text in enumerate(texts))

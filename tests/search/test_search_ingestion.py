@@ -71,6 +71,8 @@ async def test_progress(search: Stub) -> None:
     assert complete.words == len(STORY.split())
     assert complete.passages == len(await contents(search, novel_id))
     assert complete.characters == 3
+    listed = await search.ListCharacters(pb.ListCharactersRequest(novel_id=novel_id))
+    assert list(complete.found_characters) == list(listed.characters)
 
 
 async def test_a_second_ingestion_replaces_the_first(search: Stub) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mesh import deadlines
 from mesh.errors import MeshError
 from mesh.telemetry.logs import get_logger
 from services.generation import metrics
@@ -12,6 +13,7 @@ from services.generation.ports import Passage, ReplyContext, Search
 
 log = get_logger(__name__)
 _LONGEST_QUERY = 4_000
+_GRACE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,20 @@ class PassageFinder:
         found: list[Passage] = []
         newest = context.history[-1].content if context.history and context.history[-1].role == "user" else ""
         query = _query(context, newest)
+        left = deadlines.remaining()
+        seconds = self.seconds if left is None else min(self.seconds, left)
         try:
-            async with asyncio.timeout(self.seconds):
-                if not newest:
-                    found += await self._of_scenario(context)
-                if len(found) < self.top_k:
-                    nearest = await self.search.search_passages(
-                        context.novel_id, query, top_k=self.top_k, until_chapter=context.until_chapter
-                    )
-                    found = _joined(found, nearest)
+            # Calls end by their own deadline, which search's circuit counts: to it, one cut off by the timer, which is
+            # there for all else, has been left by its reader.
+            with deadlines.scope(seconds):
+                async with asyncio.timeout(seconds + _GRACE):
+                    if not newest:
+                        found += await self._of_scenario(context)
+                    if len(found) < self.top_k:
+                        nearest = await self.search.search_passages(
+                            context.novel_id, query, top_k=self.top_k, until_chapter=context.until_chapter
+                        )
+                        found = _joined(found, nearest)
         except (MeshError, TimeoutError) as error:
             reason = error.reason if isinstance(error, MeshError) else "TIMEOUT"
             found = _joined(found, stand_ins(context, query, self.top_k))[: self.top_k]
