@@ -17,7 +17,7 @@ async def _say_on_a_lost_connection() -> None:
     async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         async with open_redis(f"redis://127.0.0.1:{port}/0", timeout=1, connections=1, name="test") as redis:
-            connection = redis.connection_pool.make_connection()
+            connection = redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # it has no types
             connection._reader, connection._writer = await asyncio.open_connection("127.0.0.1", port)
             connection._writer.transport.abort()
             await asyncio.sleep(0.01)  # uvloop has closed it, redis-py has not heard of it
