@@ -91,7 +91,7 @@ class Admission:
         Raises:
             EdgeError: 503, there is none.
         """
-        if self._limiter is not None and request.permit is None:
+        if self._limiter is not None and request.permit is None and request.raw_path.encode("latin-1") not in ALWAYS:
             request.permit = self._limiter.acquire(INTERACTIVE)
             if request.permit is None:
                 self._tell()

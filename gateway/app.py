@@ -116,11 +116,18 @@ class Gateway:
     async def _answer(self, request: Request) -> None:
         page = self._pages.get(request.raw_path)
         if page is not None:
+            self._admission.late(request)
             await _answer_page(request, page)
         elif request.method == "OPTIONS" and (allowed := self._router.allowed(request.raw_path)):
+            self._admission.late(request)
             await request.respond(204, b"", [(b"allow", ", ".join(sorted(allowed)).encode())])
         else:
-            await self._answer_route(request, self._router.match(request.method, request.raw_path))
+            try:
+                match = self._router.match(request.method, request.raw_path)
+            except (EdgeError, MeshError):
+                self._admission.late(request)
+                raise
+            await self._answer_route(request, match)
 
     async def _answer_route(self, request: Request, match: Match) -> None:
         route = match.route
@@ -131,6 +138,7 @@ class Gateway:
             query = await self._authenticator.admit(request, route, request.query())
         finally:  # who has no valid token is limited as well, by address
             await self._limits.admit(request, route)
+        await self._authenticator.redeem(request)
         body = None
         if route.body:
             limit = route.max_body_bytes or self._settings.max_body_bytes

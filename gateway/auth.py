@@ -57,8 +57,8 @@ class Authenticator:
     async def admit(self, request: Request, route: Route, query: Query) -> Query:
         """Finds the reader, whose token then travels with every call that the running task makes.
 
-        On a public route a token that is not valid counts as none, so that a stale cookie never keeps anybody from
-        logging in.
+        A ticket does not; it is to be redeemed (`redeem`). On a public route a token that is not valid counts as none,
+        so that a stale cookie never keeps anybody from logging in.
 
         Returns:
             The query without the ticket, which nobody else shall see.
@@ -67,8 +67,8 @@ class Authenticator:
             Unauthenticated: TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID or TOKEN_REVOKED, where the route needs a
                 reader.
             PermissionDenied: CROSS_SITE: a page of another origin would use the reader's cookies.
-            MeshError: a ticket could not be redeemed.
         """
+        identity.enter(None)  # a pipelined request's task begins where the one before it ended, as its reader
         ticket, query = self._ticket(route, query)
         header = request.header(b"authorization")
         cookie = "" if header or ticket else request.cookie(self._cookie)
@@ -76,16 +76,30 @@ class Authenticator:
             check_origin(request, self._origins)
         try:
             if ticket and not header:
-                reader = await self._redeemed(await self._proved(ticket, TICKET))
+                reader = await self._proved(ticket, TICKET)
             else:
                 reader = await self._proved(bearer_token(header) if header else cookie, "")
         except Unauthenticated:
             if not route.public:
                 raise
             return query
-        identity.enter(reader)
+        if not reader.use:
+            identity.enter(reader)
         request.reader, request.user_id = reader, reader.user_id
         return query
+
+    async def redeem(self, request: Request) -> None:
+        """Exchanges a ticket, if that is what a request was admitted with, for a token that rooms take.
+
+        Apart from `admit`, since it asks library: who asks too much is refused in between.
+
+        Raises:
+            MeshError: the ticket could not be redeemed.
+        """
+        reader = request.reader
+        if reader is not None and reader.use == TICKET:
+            request.reader = await self._redeemed(reader)
+            identity.enter(request.reader)
 
     def _ticket(self, route: Route, query: Query) -> tuple[str, Query]:
         if self._library is None or not takes_tickets(route):

@@ -29,6 +29,7 @@ LEASE_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 """How long Redis is left alone after a failure."""
 _PREFIX = "gaji:limit"
+_PUNCTUAL = 2.0
 _CONNECTIONS = 16
 _REMEMBERED = 20_000  # owners, of each policy and of each way to count
 _GCRA = RateLimiterRegistry.get("gcra")
@@ -218,12 +219,22 @@ class Bucket:
         if taken is not None:
             return taken
         try:
-            async with asyncio.timeout(shared.wait), account.lock:
-                taken = account.take(cost, self._now())
-                if taken is None and shared.up:
+            async with asyncio.timeout(shared.wait):
+                await account.lock.acquire()
+        except TimeoutError:  # another's question is under way; whether Redis is away is for that one to say
+            return await self._take_locally(key, cost)
+        began = self._now()
+        try:
+            taken = account.take(cost, began)
+            if taken is None and shared.up:
+                async with asyncio.timeout(shared.wait):
                     return await self._take_from_redis(key, cost, account)
         except _TROUBLE:
-            shared.failed()
+            # Much later than that, it was this process that had no time to hear the answer.
+            if self._now() - began < _PUNCTUAL * shared.wait:
+                shared.failed()
+        finally:
+            account.lock.release()
         return taken or await self._take_locally(key, cost)
 
     async def _take_from_redis(self, key: str, cost: int, account: _Account) -> Taken:

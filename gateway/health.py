@@ -29,9 +29,18 @@ class Readiness:
         self._upstreams = upstreams
         self._seconds = seconds
         self.draining = False
+        self._asking: asyncio.Task[Answer] | None = None
 
     async def __call__(self) -> Answer:
-        """``{"status", "services": {room: state}}``; 503 unless all serve."""
+        """``{"status", "services": {room: state}}``; 503 unless all serve.
+
+        Nothing limits who may ask; so those who ask while peers are being asked share the answer.
+        """
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(), name="ready")
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> Answer:
         states = await asyncio.gather(*(upstream.serving(self._seconds) for upstream in self._upstreams.values()))
         services = dict(zip(self._upstreams, states, strict=True))
         ready = not self.draining and all(state == SERVING for state in states)

@@ -16,13 +16,19 @@ from gateway.schemas import Json, Schemas
 
 _ERRORS = {
     "400": "The request does not fit; `fields` says where.",
-    "401": "There is no valid access token.",
+    "401": "There is no valid access token, or what was sent to get one is not right.",
     "403": "It would use a reader's cookies, and comes from a page of another origin.",
     "404": "There is no such thing, or it is not yours.",
+    "408": "The body did not come in time.",
+    "409": "It is there already, or somebody else was faster.",
+    "413": "The body is too large.",
+    "415": "The body is not JSON in UTF-8.",
     "429": "Too much; Retry-After says when to come back.",
     "503": "A service does not answer; try again.",
     "504": "It took too long.",
 }
+_OF_BODIES = {"408", "413", "415"}
+_OF_CHANGES = {"403", "409"}
 _ERROR_SCHEMA: Json = {
     "type": "object",
     "required": ["error"],
@@ -186,8 +192,9 @@ def _arms(route: Route) -> Sequence[FieldDescriptor]:
 
 
 def _errors(route: Route) -> Json:
-    left_out = {"401"} if route.public else set()
-    left_out |= set() if changes(route) else {"403"}
+    # Public routes are those that give tokens, and refuse what tokens are given for.
+    left_out = set() if changes(route) else _OF_CHANGES
+    left_out = left_out | (set() if route.body else _OF_BODIES)
     codes = [code for code in _ERRORS if code not in left_out]
     return {
         code: {

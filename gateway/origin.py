@@ -14,7 +14,6 @@ from gateway.http import Request
 from mesh.errors import PermissionDenied
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_OWN = frozenset({"same-origin", "none"})
 
 
 def changes(route: Route) -> bool:
@@ -39,7 +38,12 @@ def check_origin(request: Request, origins: Collection[str]) -> None:
     if origin and origin in origins:
         return
     site = request.header(b"sec-fetch-site").lower()
-    own = site in _OWN if site else not origin or _authority(origin) == request.header(b"host").lower()
+    if site == "none":  # the reader's own doing: an address typed in, but also a link in a mail, which must not create
+        own = request.method not in _SAFE
+    elif site:
+        own = site == "same-origin"
+    else:
+        own = not origin or _authority(origin) == request.header(b"host").lower() != ""
     if not own:
         raise PermissionDenied(
             "this request comes from a page of another origin: send an Authorization header, or have the origin added"

@@ -71,6 +71,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._entered: str | None = None
         self._lingers = False
         self._body_began_at = self._body_bytes = 0
+        self._cycles: list[Any] = []  # of requests without a whole answer, those in line included
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """A client is there."""
@@ -94,6 +95,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """The client, or we, have closed."""
         self._stop_timer()
         super().connection_lost(exc)
+        for cycle in self._cycles:  # uvicorn tells the last one alone, and the one before it writes to what is closed
+            cycle.disconnected = True
+            cycle.message_event.set()
         self._wire.closed()
         if self._entered is not None:
             self._door.leave(self._entered)
@@ -148,6 +152,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._body_began_at, self._body_bytes = self._received, 0
         self._check_framing()
+        permit: Permit | bool | None = None
         if self._idle():  # what is sent before the last answer waits for its turn, one at a time, and takes no permit
             permit = self._admission.request(self.url.partition(b"?")[0])
             if permit is None and _STREAM not in self.headers:
@@ -157,7 +162,13 @@ class BoundedProtocol(HttpToolsProtocol):
                 scope: MutableMapping[str, Any] = self.scope  # type: ignore[assignment]  # as above
                 scope[PERMIT] = permit
         self._admission.lag.arrived(time.perf_counter(), self.loop)
-        super().on_headers_complete()
+        try:
+            super().on_headers_complete()
+        except Exception:  # a URL without a path, say: there will be no task that gives the permit back
+            if isinstance(permit, Permit):
+                permit.end()
+            raise
+        self._cycles = [*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle]
 
     def _check_framing(self) -> None:
         if self.parser.should_upgrade():  # CONNECT as well

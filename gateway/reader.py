@@ -48,7 +48,7 @@ class Reader:
         self._last_words = b""
         self._events = self._sent = 0
         self._written_at = 0.0
-        self._stuck = (0, 0.0)  # how many bytes wait, and since when it is just as many
+        self._full_since = 0.0  # a client that takes drops makes no room for as long as one that takes nothing
         self._heart: asyncio.TimerHandle | None = None
 
     @property
@@ -105,9 +105,16 @@ class Reader:
             self._last_words = self._last_words or (sse.event("failed", failed_event(error)) if self._begun else b"")
         self._news.set()
 
-    def fail(self, error: MeshError) -> None:
-        """Ends the stream with an error of the gateway's own."""
-        if not self._ended:
+    def fail(self, error: MeshError, *, at_once: bool = False) -> None:
+        """Ends the stream with an error of the gateway's own.
+
+        Args:
+            error: what the reader is told.
+            at_once: whether a connection that takes no more is closed, rather than what waits given out first.
+        """
+        if at_once and self._begun and not self._open:
+            self._wire.cut()
+        elif not self._ended:
             self._stop()
             self.end(error)
 
@@ -129,7 +136,7 @@ class Reader:
     def full(self) -> None:
         """The connection takes no more for now."""
         self._open = False
-        self._stuck = (self._wire.waiting, self._now())
+        self._full_since = self._now()
 
     def writable(self) -> None:
         """It takes more again."""
@@ -208,10 +215,7 @@ class Reader:
         now, silence = self._now(), self._settings.heartbeat_seconds
         due = self._written_at + silence
         if self._wire.paused:
-            waiting, since = self._stuck
-            if waiting != self._wire.waiting:
-                self._stuck = (self._wire.waiting, now)
-            elif now - since >= self._settings.stall_seconds:
+            if now - self._full_since >= self._settings.stall_seconds:
                 self._wire.cut()
                 return
             due = now + min(silence, self._settings.stall_seconds)

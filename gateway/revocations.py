@@ -101,7 +101,10 @@ async def open_revocations(upstream: Upstream | None, seconds: float) -> AsyncIt
 
     async def run() -> None:
         while True:
-            await revocations.look()
+            try:
+                await revocations.look()
+            except Exception:  # whatever it is, the next look may be better, and without looks nobody is shut out
+                log.exception("revoked sessions are not heard of")
             await asyncio.sleep(seconds)
 
     REVOCATIONS_AGE.set_function(lambda: revocations.age)

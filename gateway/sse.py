@@ -98,7 +98,7 @@ class EventStreams:
             if refusal.reason == EXPIRED and route.resume_field and source.marked:
                 reader.hand_over(self._settings.sse_retry_ms)
             else:
-                reader.fail(refusal)
+                reader.fail(refusal, at_once=True)
 
     def _hand_over_in_time(self, reader: Reader) -> None:
         assert self._let_go_by is not None  # noqa: S101 - draining has begun

@@ -71,12 +71,12 @@ class _Calls(
         path, attempt = str(details.method), self._details(details)
         labels = metrics.split_method(path)
         repeated = self._retries if self._retries is not None and path in self._retries.methods else None
-        if repeated is not None:
-            repeated.budget.called()
         deadline = time.monotonic() + attempt.timeout
         sent, retry = attempt.metadata, 0
         while True:
             call = self._attempt(continuation, attempt, request, labels)
+            if repeated is not None and not retry:  # and the gate has let it through
+                repeated.budget.called()
             # A blocking call answers the same questions as an asynchronous one's error.
             error = cast("grpc.aio.AioRpcError", call)
             if call.code() is grpc.StatusCode.DEADLINE_EXCEEDED and not has_details(error):

@@ -94,9 +94,9 @@ class Attempts:
         self._options = options
         self._retry = 0
         self._pausing: asyncio.Future[None] | None = None
-        if method.retries is not None:
-            method.retries.budget.called()
         self._call: Any = self._attempt(seconds)
+        if method.retries is not None:  # and the gate has let it through
+            method.retries.budget.called()
 
     def __getattr__(self, name: str) -> Any:
         """Everything else that may be asked of a call is the attempt's to answer."""

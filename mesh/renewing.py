@@ -204,6 +204,24 @@ class _Latest:
         return call
 
 
+class _BlockingLatest:
+    """A method of whatever channel is the newest when it is called, in each way in which interceptors call it."""
+
+    __slots__ = ("_bind",)
+
+    def __init__(self, bind: Callable[[], Any]) -> None:
+        self._bind = bind
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._bind()(*args, **kwargs)
+
+    def with_call(self, *args: Any, **kwargs: Any) -> Any:
+        return self._bind().with_call(*args, **kwargs)
+
+    def future(self, *args: Any, **kwargs: Any) -> Any:
+        return self._bind().future(*args, **kwargs)
+
+
 class BlockingRenewingChannel(grpc.Channel):
     """The same for a thread that makes one call at a time: what a change replaces has no call left and is closed.
 
@@ -244,11 +262,8 @@ class BlockingRenewingChannel(grpc.Channel):
         """A bidirectional call."""
         return self._latest("stream_stream", method, args, kwargs)
 
-    def _latest(self, shape: str, method: str, args: Any, kwargs: Any) -> Callable[..., Any]:
-        def call(*given: Any, **named: Any) -> Any:
-            return getattr(self.newest(), shape)(method, *args, **kwargs)(*given, **named)
-
-        return call
+    def _latest(self, shape: str, method: str, args: Any, kwargs: Any) -> "_BlockingLatest":
+        return _BlockingLatest(lambda: getattr(self.newest(), shape)(method, *args, **kwargs))
 
     def subscribe(self, callback: Any, try_to_connect: bool | None = False) -> None:
         """Tells how the newest connection stands."""

@@ -75,8 +75,15 @@ class PushedCall:
         self.relay.forget(self._call_id)
 
     def waiting_since(self) -> float:
-        """Since when nothing has come; 0 while the reader has not taken what came before."""
-        return 0.0 if self.owed > 0 else self.heard_at
+        """Since when nothing has come; 0 while the reader has not taken what came before.
+
+        Once a call has begun, whatever comes from its server will do, be it a beat: a reply that waits for its turn at
+        the model, or an ingestion in a queue, says nothing for minutes while all is well.
+        """
+        if self.owed > 0:
+            return 0.0
+        begun = self.report is not None and self.report.begun
+        return max(self.heard_at, self.relay.heard_at) if begun else self.heard_at
 
     def stands_still(self, seconds: float) -> None:
         """Tells the gate."""
@@ -148,6 +155,7 @@ class RelayClient:
     Attributes:
         draining: whether the replica has said that it is about to stop.
         offered: whether it offers the relay.
+        heard_at: `time.monotonic` at the last batch.
     """
 
     def __init__(
@@ -164,6 +172,7 @@ class RelayClient:
         self._closing = False
         self.draining = False
         self.offered = True
+        self.heard_at = 0.0
 
     @property
     def active(self) -> int:
@@ -263,7 +272,7 @@ class RelayClient:
             async for batch in call:
                 if batch.draining:
                     self.draining = True
-                now = time.monotonic()
+                now = self.heard_at = time.monotonic()
                 for frame in batch.frames:
                     self._deliver(frame, now)
         except grpc.aio.AioRpcError as failed:

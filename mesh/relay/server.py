@@ -21,6 +21,8 @@ from mesh.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 BATCH_SECONDS = 0.003
+BEAT_SECONDS = 5.0
+"""After so long without a batch an empty one says that the server lives."""
 MAX_WINDOW = 4 * 1024 * 1024
 MIN_WINDOW = 1024
 
@@ -246,14 +248,16 @@ class _Session:
         self._urgent.set()
 
     async def batches(self) -> AsyncGenerator[pb.RelayResponse, None]:
-        """Batches, at most one in `BATCH_SECONDS` unless something urgent is in it.
+        """Batches, at most one in `BATCH_SECONDS` unless something urgent is in it, and one at least in `BEAT_SECONDS`.
 
         Raises:
             MeshError: what `read` raises.
         """
         next_at = 0.0
         while self._refusal or not ((self._told or self._input_over) and self._idle()):
-            await self._ready.wait()
+            if not self._ready.is_set() and not await self._news():
+                yield pb.RelayResponse()
+                continue
             if self._refusal is not None:
                 raise self._refusal
             pause = next_at - time.monotonic()
@@ -269,6 +273,15 @@ class _Session:
             batch = self._take()
             if batch.frames or batch.draining:
                 yield batch
+
+    async def _news(self) -> bool:
+        """Whether there is something to say before it is time to say that nothing is wrong."""
+        try:
+            async with asyncio.timeout(BEAT_SECONDS):
+                await self._ready.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def _idle(self) -> bool:
         return not (self._calls or self._pending or self._ended)

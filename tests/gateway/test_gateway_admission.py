@@ -238,3 +238,25 @@ async def status_of(reader: asyncio.StreamReader) -> int:
         length = next(line for line in head.split(b"\r\n") if line.startswith(b"content-length: "))
         await reader.readexactly(int(length.partition(b": ")[2]))
     return int(head.split()[1])
+
+
+async def test_what_turns_out_to_be_no_request_takes_no_permit(gateway: Gateway) -> None:
+    async with gateway(**ONE) as (client, running):
+        for _ in range(3):
+            async with connected(running) as (reader, writer):
+                writer.write(b"GET http://elsewhere HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert await status_of(reader) == 400
+        assert (await client.get("/probe/anybody")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "target", ["GET /openapi.json", "GET /nowhere", "PUT /probe/anybody", "OPTIONS /probe/anybody"]
+)
+async def test_what_only_says_that_it_is_a_stream_is_refused(
+    busy: tuple[httpx.AsyncClient, RunningGateway], target: str
+) -> None:
+    client, _ = busy
+    method, path = target.split()
+    assert (await client.request(method, path, headers={"accept": "text/event-stream"})).status_code == 503
+    health = await client.get("/health", headers={"accept": "text/event-stream"})
+    assert health.status_code == 200

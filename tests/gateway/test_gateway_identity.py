@@ -10,12 +10,14 @@ import pytest
 
 from gateway.auth import Watch
 from gateway.revocations import Revocations
+from gateway.server import RunningGateway
 from mesh.errors import Unauthenticated
 from mesh.identity import Identity
 from mesh.keys import key_set, parse_key_set, pem_key, to_document
 from tests.fixtures.forged import FORGED, READER, signed
 from tests.fixtures.servers import Bearer, JwtKeys
 from tests.gateway.conftest import Gateway, error_of
+from tests.gateway.test_gateway_connections import connected
 
 COOKIE = "gaji_access_token"
 NOWHERE = "http://127.0.0.1:9/keys"
@@ -38,6 +40,16 @@ async def test_no_forged_token_is_taken(client: httpx.AsyncClient, jwt_keys: Jwt
 async def test_a_head_without_end_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.get("/probe/me", headers={"authorization": f"Bearer {'x' * 1_000_000}"})
     assert (answer.status_code, error_of(answer)["reason"]) == (431, "HEAD_TOO_LARGE")
+
+
+async def test_a_pipelined_request_is_not_of_the_reader_before_it(running: RunningGateway, bearer: Bearer) -> None:
+    mine = f"GET /probe/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer()}\r\n\r\n"
+    nobodys = "GET /probe/anybody HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    async with connected(running) as (reader, writer):
+        writer.write((mine + nobodys).encode())
+        answers = (await reader.read()).decode()
+    assert answers.count("HTTP/1.1 200 ") == 2
+    assert json.loads(answers.rpartition("\r\n\r\n")[2])["user_id"] == "nobody"
 
 
 OWN = "own"  # stands for the gateway's own origin
@@ -86,6 +98,20 @@ async def test_our_own_page_and_programs_do(client: httpx.AsyncClient, bearer: B
     headers = {**said(headers, client), "cookie": f"{COOKIE}={bearer()}"}
     assert (await client.post("/probe/calls", json={"name": "x"}, headers=headers)).status_code == 200
     assert (await client.post("/probe/session", json={"refresh_token": "r"}, headers=headers)).status_code == 201
+
+
+async def test_a_link_that_is_followed_creates_nothing(client: httpx.AsyncClient, bearer: Bearer) -> None:
+    headers = {"cookie": f"{COOKIE}={bearer()}", "sec-fetch-site": "none", "sec-fetch-mode": "navigate"}
+    answer = await client.get("/probe/count-once", headers=headers)
+    assert (answer.status_code, error_of(answer)["reason"]) == (403, "CROSS_SITE")
+    assert (await client.get("/probe/me", headers=headers)).status_code == 200
+
+
+async def test_no_origin_is_not_no_host(running: RunningGateway, bearer: Bearer) -> None:
+    async with connected(running) as (reader, writer):
+        head = f"POST /probe/session/close HTTP/1.0\r\nOrigin: null\r\nCookie: {COOKIE}={bearer()}\r\n\r\n"
+        writer.write(head.encode())
+        assert b" 403 " in await reader.readline()
 
 
 @pytest.mark.parametrize("headers", BAD, ids=range(len(BAD)))

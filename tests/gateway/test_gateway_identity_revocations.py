@@ -136,3 +136,21 @@ async def test_it_goes_on_asking(mesh_settings: MeshSettings) -> None:
             library.sessions = [("s", 2**33)]
             while "s" not in revocations:
                 await asyncio.sleep(0.01)
+
+
+async def test_an_answer_that_nobody_can_read_does_not_end_the_looking(
+    mesh_settings: MeshSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    library = ended([("s1", NOW + 900)])
+    async with upstream_of(library, mesh_settings) as upstream:
+        read, answers = upstream.unary, iter([b"\xff"])
+
+        async def unary(*arguments: Any, **more: Any) -> bytes:
+            return next(answers, None) or await read(*arguments, **more)
+
+        monkeypatch.setattr(upstream, "unary", unary)
+        monkeypatch.setattr(Revocations, "_forget", lambda _self: None)  # its clock is the real one
+        async with open_revocations(upstream, 0.01) as revocations, asyncio.timeout(20):
+            while "s1" not in revocations:
+                await asyncio.sleep(0.01)
+    assert "revoked sessions are not heard of" in caplog.text

@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import hashlib
 import re
@@ -9,11 +10,14 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.bindings import routes_of
 from gateway.contract import load_contract
+from gateway.health import Readiness
 from gateway.openapi import openapi_document
 from gateway.router import Router
 from mesh.config import MeshSettings
 from tests.gateway.conftest import Gateway
 from tests.gateway.probe_servicer import Probe, open_probe
+
+ME = ("/api/users/me", "get")
 
 # The interface that the outside world holds on to.
 INTERFACE = {
@@ -161,3 +165,30 @@ async def test_ready_does_not_wait_for_a_peer_that_is_not_there(gateway: Gateway
         answer = await client.get("/ready")
         assert answer.status_code == 503
         assert answer.json() == {"status": "not ready", "services": {"probe": "UNREACHABLE"}}
+
+
+async def test_those_who_ask_at_once_whether_it_is_ready_share_one_look() -> None:
+    class Peer:
+        looks = 0
+
+        async def serving(self, seconds: float) -> str:
+            self.looks += 1
+            await asyncio.sleep(0.01)
+            return "SERVING"
+
+    peer: Any = Peer()
+    ready = Readiness({"peer": peer}, 1.0)
+    answers = await asyncio.gather(*(ready() for _ in range(50)))
+    assert {answer.status for answer in answers} == {200}
+    assert peer.looks == 1
+    await ready()
+    assert peer.looks == 2
+
+
+def test_routes_say_with_what_they_may_refuse() -> None:
+    contract = load_contract(None)
+    paths = openapi_document(contract, routes_of(contract))["paths"]
+    login, reading = (set(paths[path][verb]["responses"]) for path, verb in (("/api/auth/login", "post"), ME))
+    assert {"401", "403", "408", "409", "413", "415", "429", "503", "504"} <= login
+    assert {"401", "429", "503", "504"} <= reading
+    assert not {"403", "408", "409", "413", "415"} & reading

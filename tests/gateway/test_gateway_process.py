@@ -2,7 +2,10 @@ import asyncio
 import json
 import os
 import signal
+import socket
+import struct
 import sys
+import time
 
 import httpx
 import pytest
@@ -26,6 +29,8 @@ async def test_the_process_serves_the_contract_and_stops_at_sigterm() -> None:
                 address = line.get("address", "")
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.get(f"http://{address}/health")).status_code == 200
+            await asyncio.to_thread(leave_in_the_middle, address)
+            assert (await client.get(f"http://{address}/health")).status_code == 200
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):
             rest = await process.stderr.read()
@@ -36,6 +41,20 @@ async def test_the_process_serves_the_contract_and_stops_at_sigterm() -> None:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def leave_in_the_middle(address: str) -> None:
+    """Asks for much at once, reads little of it and resets the connection."""
+    host, _, port = address.rpartition(":")
+    for _ in range(5):
+        with socket.socket() as client:
+            client.settimeout(20)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.connect((host, int(port)))
+            client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 60)
+            assert client.recv(1)
+            time.sleep(0.2)  # until the gateway waits for the client to read
 
 
 async def test_a_port_that_is_taken_is_said(settings: ProbeSettings) -> None:

@@ -5,14 +5,20 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from gateway.config import GatewaySettings
 from gateway.door import SLOWEST_READER, cut_slow_readers
+from gateway.errors import ClientLeft
 from gateway.metrics import SLOW_READERS_CUT
+from gateway.reader import Reader
 from gateway.server import RunningGateway
+from mesh.errors import Unauthenticated
 from tests.gateway.conftest import Gateway
+from tests.gateway.waiting import until
 
 LARGE = json.dumps({"string_value": "a" * 12_000_000}).encode()  # more than the kernel's buffers take
 
@@ -98,3 +104,72 @@ async def test_a_client_is_held_to_a_rate_and_one_that_owes_nothing_to_none() ->
         await asyncio.gather(cutting, return_exceptions=True)
     assert not idle.was_cut
     assert not fast.was_cut
+
+
+class SlowWire:
+    """A connection whose client takes a byte now and then."""
+
+    paused, waiting, was_cut = True, 100_000, False
+
+    def attach(self, reader: Reader) -> None:
+        reader.full()
+
+    def detach(self) -> None:
+        """Nobody looks any more."""
+
+    def write(self, data: bytes) -> None:
+        raise AssertionError("it is full")
+
+    def cut(self) -> None:
+        self.was_cut = True
+
+
+def slow_reader(settings: GatewaySettings) -> tuple[Reader, SlowWire]:
+    wire: Any = SlowWire()
+    request: Any = SimpleNamespace(wire=wire, reader=None, sent=0, start=nothing)
+    return Reader(request, settings), wire
+
+
+async def nothing(*_arguments: Any) -> None:
+    """Begins no answer."""
+
+
+class Endless:
+    """A source that says something once and never ends."""
+
+    def open(self, sink: Reader) -> None:
+        sink.data(b"event: token\ndata: {}\n\n")
+
+    def taken(self, count: int) -> None:
+        """Nothing more comes."""
+
+    def cancel(self) -> None:
+        """Nothing comes."""
+
+
+async def test_drops_are_no_reading(settings: GatewaySettings) -> None:
+    reader, wire = slow_reader(settings.model_copy(update={"stall_seconds": 0.2, "heartbeat_seconds": 0.1}))
+    source: Any = Endless()
+    running = asyncio.create_task(reader.run(source))
+    async with asyncio.timeout(20):
+        while not wire.was_cut:
+            wire.waiting -= 1
+            await asyncio.sleep(0.01)
+    reader.lost()
+    await asyncio.wait([running])
+    assert isinstance(running.exception(), ClientLeft)
+
+
+async def test_who_may_no_longer_read_and_does_not_read_is_cut_at_once(settings: GatewaySettings) -> None:
+    reader, wire = slow_reader(settings)
+    source: Any = Endless()
+    running = asyncio.create_task(reader.run(source))
+    await until(lambda: reader._begun, 5)
+    refusal = Unauthenticated("no more", reason="TOKEN_REVOKED")
+    reader.end(None)  # what has come waits for the client
+    reader.fail(refusal)
+    assert not wire.was_cut
+    reader.fail(refusal, at_once=True)
+    assert wire.was_cut
+    reader.lost()
+    await asyncio.wait([running])

@@ -6,13 +6,18 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
+import grpc
 import pytest
 from gaji.library.v1 import conversation_service_pb2 as library_pb
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.client import open_channel
+from mesh.config import MeshSettings
 from mesh.errors import NotFound, Unavailable
 from mesh.telemetry.metrics import REGISTRY
+from services.generation.clients import SEARCH, SearchClient
+from services.generation.domain.passages import PassageFinder
 from services.generation.domain.stand_ins import stand_ins
 from services.generation.ports import Passage, ReplyContext
 from services.generation.providers.scripted import ScriptedModel
@@ -20,6 +25,7 @@ from tests.fixtures.servers import Bearer, JwtKeys
 from tests.generation.conftest import make_settings
 from tests.generation.rooms import READER, Rooms, open_rooms
 from tests.generation.test_generation_servicer import all_of, reply_request, words
+from tests.mesh.raw_server import FakeGate, open_raw
 
 Open = Callable[..., AbstractAsyncContextManager[Rooms]]
 CONTEXT = ReplyContext("n", "Pride and Prejudice", "Jane Austen", "A letter", "She keeps it.", "Elizabeth", "Lively.")
@@ -99,6 +105,24 @@ async def test_a_frozen_search_is_not_waited_for_again_and_again(open_scripted: 
             assert list(events[-1].complete.degraded) == ["SEARCH_UNAVAILABLE"]
         assert len(rooms.search.searches) < 8, "its circuit has opened"
         rooms.search.gate.set()
+
+
+async def test_a_search_that_is_frozen_is_known_to_be_so() -> None:
+    """A reply that waits no longer has not left of itself: else no circuit would ever open, and each reply wait."""
+    gate, frozen = FakeGate(), asyncio.Event()
+
+    async def hang(request: bytes, context: Any) -> bytes:
+        await frozen.wait()
+        return b""
+
+    async with (
+        open_raw(unary={f"/{SEARCH.full_name}/{name}": hang for name in ("SearchPassages", "GetPassages")}) as address,
+        open_channel(address, MeshSettings(), [SEARCH], gate=gate) as channel,
+    ):
+        finder = PassageFinder(SearchClient(channel), seconds=0.3)
+        for context in (CONTEXT, replace(CONTEXT, scenario_passage_ids=("p",))):
+            assert not (await finder.find(context)).searched
+    assert gate.ends == [grpc.StatusCode.DEADLINE_EXCEEDED] * 2
 
 
 def test_passages_with_the_readers_words_come_first_in_each_group() -> None:

@@ -55,6 +55,17 @@ async def test_an_address_may_be_encoded_in_any_way(library: LibraryClient, regi
     assert (await login(library, email=given)).user_id == session.user_id
 
 
+@pytest.mark.parametrize("given", ["ada@exam\ufe0fple.com", "ada@exam\u034fple.com", "ada@example\u3002com"], ids=ascii)
+async def test_an_account_has_no_spellings_that_a_limit_of_attempts_would_not_know(
+    library: LibraryClient, given: str
+) -> None:
+    await register(library, email="ada@example.com")
+    with pytest.raises(Unauthenticated):
+        await login(library, email=given)
+    with pytest.raises(InvalidArgument):
+        await register(library, email=given)
+
+
 async def test_access_token_claims(library: LibraryClient, jwt_keys: JwtKeys) -> None:
     session = await register(library)
     claims = jwt.decode(

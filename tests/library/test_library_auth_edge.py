@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import jwt
@@ -14,14 +16,15 @@ from gateway.bindings import routes_of
 from gateway.config import GatewaySettings
 from gateway.contract import load_contract
 from gateway.server import open_gateway
+from mesh.telemetry.metrics import SERVER_HANDLED
 from tests.fixtures.servers import JwtKeys
 from tests.library.conftest import FakeJobs, LibraryClient, Reader
 
 POLL = 0.1
 
 
-@pytest.fixture
-async def client(library: LibraryClient, jwt_keys: JwtKeys) -> AsyncIterator[httpx.AsyncClient]:
+@asynccontextmanager
+async def opened(library: LibraryClient, jwt_keys: JwtKeys, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
     settings = GatewaySettings(
         listen="127.0.0.1:0",
         admin_listen="127.0.0.1:0",
@@ -32,11 +35,18 @@ async def client(library: LibraryClient, jwt_keys: JwtKeys) -> AsyncIterator[htt
         drain_seconds=0.5,
         revocation_poll_seconds=POLL,
         stream_token_grace_seconds=0,
+        **more,
     )
     async with (
         open_gateway(settings) as running,
         httpx.AsyncClient(base_url=f"http://{running.address}", timeout=30, trust_env=False) as client,
     ):
+        yield client
+
+
+@pytest.fixture
+async def client(library: LibraryClient, jwt_keys: JwtKeys) -> AsyncIterator[httpx.AsyncClient]:
+    async with opened(library, jwt_keys) as client:
         yield client
 
 
@@ -149,6 +159,18 @@ async def test_a_ticket_opens_streams_and_nothing_else(
         await client.post("/api/auth/logout", json={"refresh_token": session["refresh_token"]})
         assert await failure(lines) == "TOKEN_REVOKED"
     assert await refusal(client, f"{path}?ticket={ticket}") == "TOKEN_REVOKED"
+
+
+async def test_a_ticket_that_is_used_too_often_is_not_redeemed(library: LibraryClient, jwt_keys: JwtKeys) -> None:
+    redeemed: Any = SERVER_HANDLED.labels("gaji.library.v1.AuthService", "RedeemStreamTicket", "OK")
+    async with opened(library, jwt_keys, rate_limit=0.001, rate_burst=4) as client:
+        token = (await guest(client))["access_token"]
+        ticket = (await client.post("/api/auth/stream-ticket", json={}, headers=bearing(token))).json()["ticket"]
+        before = redeemed._value.get()
+        path = f"/api/novels/{uuid.uuid4()}/ingestion-stream?ticket={ticket}"
+        statuses = [(await client.get(path)).status_code for _ in range(6)]
+        assert statuses == [404] * 3 + [429] * 3
+        assert redeemed._value.get() - before == 3
 
 
 async def test_a_stream_ends_with_the_access_token_that_its_ticket_was_bought_with(

@@ -1,5 +1,8 @@
 """Passages that the library keeps for when search does not answer."""
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -9,9 +12,11 @@ from gaji.library.v1 import novel_service_pb2 as novels_pb
 from gaji.library.v1 import scenario_service_pb2 as scenarios_pb
 from gaji.search.v1 import search_service_pb2 as search_pb
 
+from mesh import deadlines, priority
 from mesh.errors import Unavailable
 from services.library.domain import kept
-from services.library.models import StoredPassage
+from services.library.domain.keeping import Keeping
+from services.library.models import IngestionStatus, StoredPassage
 from tests.library.conftest import FakeSearch, LibraryClient, Reader, eventually
 from tests.library.talk import Talk
 
@@ -93,6 +98,31 @@ async def test_what_an_earlier_release_did_not_keep_is_fetched_when_a_reply_begi
         return len(context.scenario_passages) == 8 and chapters(context.novel_passages) == [2, 7]
 
     await eventually(fetched)
+
+
+async def test_what_is_fetched_in_the_background_makes_way_for_readers() -> None:
+    """Each reply of a release without kept passages begins two fetches, and nobody waits for them."""
+    asked = asyncio.get_running_loop().create_future()
+
+    class Search:
+        async def default_passages(self, *_: object) -> list[StoredPassage]:
+            asked.set_result((priority.current(), deadlines.remaining()))
+            return []
+
+    class Store:
+        async def keep_of_novel(self, *_: object) -> None: ...
+
+    keeping: Any = Keeping(Store(), Search())  # type: ignore[arg-type]  # what is not asked for is left out
+    novel = SimpleNamespace(novel_id=uuid4(), title="A novel", status=IngestionStatus.COMPLETE)
+    with deadlines.scope(5):
+        keeping.look_after(
+            SimpleNamespace(
+                novel=novel, scenario=SimpleNamespace(passage_ids=[]), kept=SimpleNamespace(novel=None, scenario=None)
+            )
+        )
+    assert await asyncio.wait_for(asked, 10) == (priority.BATCH, None)
+    assert priority.current() == priority.INTERACTIVE
+    await keeping.stop()
 
 
 async def test_a_novel_without_characters_is_stood_for_by_what_is_near_its_title(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from mesh.blocking import _Calls, blocking_channel
 from mesh.client import MeshChannel, open_channel
 from mesh.config import MeshSettings
 from mesh.relay import RelayClient
+from mesh.retries import Retries, RetryBudget
 from mesh.streams import opened
 from tests.mesh.raw_server import FakeGate, open_raw, refuse
 
@@ -106,6 +108,27 @@ async def test_what_a_shut_gate_raises_the_call_raises() -> None:
                     await make(b"").read()
             assert caught.value is gate.shut
     assert room.calls == 0
+
+
+@pytest.mark.parametrize("way", ["unary", "stream", "blocking"])
+async def test_calls_that_are_not_made_earn_no_retries(way: str) -> None:
+    """Or a circuit that was open would leave behind more retries than its peer has calls."""
+    gate, budget = FakeGate(), RetryBudget()
+    gate.shut = errors.Unavailable("leave it alone", reason="CIRCUIT_OPEN")
+    repeated = Retries(frozenset({LIST, WATCH}), budget)
+    if way == "blocking":
+        calls, details = _Calls(MeshSettings(), repeated, gate), SimpleNamespace(method=LIST, timeout=5, metadata=None)
+        make: Any = partial(calls.intercept_unary_unary, lambda *_: None, details)
+    else:
+        inner: Any = grpc.aio.insecure_channel("127.0.0.1:1")
+        channel = MeshChannel(inner, MeshSettings(), gate=gate, retries=repeated)
+        make = channel.unary_unary(LIST) if way == "unary" else channel.unary_stream(WATCH)
+    for _ in range(100):
+        with pytest.raises(errors.Unavailable):
+            make(b"")
+    if way != "blocking":
+        await channel.close()
+    assert [budget.take() for _ in range(5)] == [True, True, True, False, False]
 
 
 async def test_a_gate_that_shuts_between_attempts_ends_them() -> None:

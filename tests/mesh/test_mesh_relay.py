@@ -21,6 +21,7 @@ from mesh.server import MeshServer
 from mesh.telemetry import trace
 from mesh.telemetry.metrics import REGISTRY
 from tests.mesh.conftest import Serve, Watch
+from tests.mesh.raw_server import FakeGate
 
 WATCH = "/gaji.cache.v1.CacheService/WatchInvalidations"
 
@@ -392,6 +393,33 @@ async def test_whatever_the_sizes_and_pauses_every_reader_gets_its_own_text(
 async def _until(condition: Any) -> None:
     while not condition():
         await asyncio.sleep(0.01)
+
+
+async def test_a_server_that_lives_says_so_and_a_quiet_stream_does_not_stand_still(
+    relay: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream that has not begun is another matter: that its server lives does not answer it."""
+    monkeypatch.setattr("mesh.relay.server.BEAT_SECONDS", 0.02)
+
+    async def watch(request: pb.WatchInvalidationsRequest) -> AsyncIterator[pb.WatchInvalidationsResponse]:
+        if request.kinds:
+            yield numbered(1)
+        await asyncio.Event().wait()
+
+    async with relay(watch) as (client, _):
+        client._gate = FakeGate()
+        quiet, silent = opened(client, kinds=("a",)), opened(client)
+        assert b"id: 1" in await anext(quiet)
+        begun, unbegun = quiet._call, silent._call
+        assert begun is not None
+        assert unbegun is not None
+        async with asyncio.timeout(10):
+            while begun.waiting_since() <= begun.heard_at + 0.1:
+                await asyncio.sleep(0.01)
+        assert begun.waiting_since() == client.heard_at
+        assert unbegun.waiting_since() == unbegun.heard_at
+        quiet.cancel()
+        silent.cancel()
 
 
 async def test_closing_before_the_stream_began_ends_its_calls(relay: Any) -> None:

@@ -13,6 +13,7 @@ from gaji.cache.v1 import cache_service_pb2 as pb
 from gaji.cache.v1 import cache_service_pb2_grpc as rpc
 from pydantic import ValidationError
 
+from mesh.blocking import blocking_channel
 from mesh.client import open_channel
 from mesh.config import MeshSettings
 from mesh.renewing import blocking_dial
@@ -65,6 +66,34 @@ async def test_a_blocking_channel_does_too(
                 return rpc.CacheServiceStub(channel).Lookup(KEY, timeout=5)
 
         assert (await asyncio.to_thread(call)).hit.value == b"x"
+
+
+@pytest.mark.parametrize("way", ["call", "with_call", "future", "stream"])
+async def test_a_workers_channel_does_too(
+    way: str, serve: Serve, tls: MeshSettings, settings: MeshSettings, certs: Path
+) -> None:
+    """The whole of it: an interceptor asks more of a channel than a stub does."""
+
+    async def watch(_request: Any) -> AsyncIterator[pb.WatchInvalidationsResponse]:
+        yield pb.WatchInvalidationsResponse(sequence=1, watching=pb.Watching())
+
+    async with serve(lookup=hit, watch=watch, **tls_files(tls)) as (server, _):
+
+        def call() -> bytes:
+            with blocking_channel(server.address, with_tls(settings, certs, "library"), [CACHE]) as channel:
+                stub: Any = rpc.CacheServiceStub(channel)
+                if way == "stream":
+                    messages = list(stub.WatchInvalidations(pb.WatchInvalidationsRequest(), timeout=5))
+                    return b"x" * len(messages)
+                if way == "with_call":
+                    answer, _ = stub.Lookup.with_call(KEY, timeout=5)
+                else:
+                    answer = (
+                        stub.Lookup.future(KEY, timeout=5).result() if way == "future" else stub.Lookup(KEY, timeout=5)
+                    )
+                return bytes(answer.hit.value)
+
+        assert await asyncio.to_thread(call) == b"x"
 
 
 async def test_nobody_connects_without_a_certificate(serve: Serve, tls: MeshSettings, certs: Path) -> None:

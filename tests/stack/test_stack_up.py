@@ -88,8 +88,8 @@ def test_state_names_every_process(story: RunningStack) -> None:
 
 def test_passwords_are_told_to_nobody(story: RunningStack) -> None:
     told: dict[str, set[str]] = {}
-    for store in ("postgres", "valkey"):
-        password = (story.data_dir / "secrets" / f"{store}-password").read_text()
+    for file in sorted((story.data_dir / "secrets").glob("*-password")):
+        password = file.read_text()
         state = json.dumps(story.state)
         assert password not in state + story.output
         for pid in descendants(story.process.pid):
@@ -99,8 +99,16 @@ def test_passwords_are_told_to_nobody(story: RunningStack) -> None:
             name: Path(f"/proc/{replicas[0]['pid']}/environ").read_text()
             for name, replicas in story.state["services"].items()
         }
-        told[store] = {name for name, text in environments.items() if password in text}
-    assert told == {"postgres": {"library"}, "valkey": {"cache", "library", "generation", "jobs", "gateway", *WORKERS}}
+        told[file.stem.removesuffix("-password")] = {name for name, text in environments.items() if password in text}
+    each = {f"valkey-{name}": {name} for name in ("cache", "library", "generation", "jobs", "gateway")}
+    assert told == {
+        **each,
+        "valkey-worker": set(WORKERS),
+        "valkey": set(),
+        "postgres": {"library"},
+        "postgres-library": {"library"},
+        "postgres-admin": set(),
+    }
 
 
 def test_what_dies_comes_back_on_its_ports(story: RunningStack) -> None:

@@ -1,5 +1,6 @@
 """Accounts, guests and sessions."""
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -208,13 +209,25 @@ def _lowered(email: str) -> str:
 
 
 def _stored_form(email: str) -> str:
-    """The one form in which an address is stored, however its letters are encoded; empty: it is no address."""
+    """The one form in which an address is stored, however its letters are encoded; empty: it is no address.
+
+    A domain may be written in many ways (https://www.unicode.org/reports/tr46/): with characters in it that mean
+    nothing, and as many as one likes. An address counts only as it is or in ASCII, letters' width and case aside, since
+    whoever counts attempts at an account has to know its spellings.
+    """
     if len(email) > _EMAIL:  # to look at more would keep the event loop busy
         return ""
     try:
-        return _lowered(email_validator.validate_email(email.strip(), check_deliverability=False).normalized)
+        address = email_validator.validate_email(email.strip(), check_deliverability=False)
     except email_validator.EmailNotValidError:
         return ""
+    spellings = {address.normalized, f"{address.local_part}@{address.ascii_domain}"}
+    return _lowered(address.normalized) if _folded(email) in {_folded(each) for each in spellings} else ""
+
+
+def _folded(email: str) -> str:
+    """As the gateway folds what it counts attempts by."""
+    return unicodedata.normalize("NFKC", email).strip().casefold()
 
 
 def _email(check: Violations, email: str) -> str:

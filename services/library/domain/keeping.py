@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID
 
-from mesh import deadlines
+from mesh import deadlines, priority
 from mesh.errors import MeshError
 from mesh.telemetry.logs import get_logger
 from services.library.domain.kept import OF_NOVEL, OF_SCENARIO, PEOPLE, bounded, people
@@ -89,6 +89,7 @@ class Keeping:
             self._tried.popitem(last=False)
 
     async def _guarded(self, of: tuple[str, UUID], fetch: Coroutine[Any, Any, None]) -> None:
+        priority.enter(priority.BATCH)  # nobody waits for it
         try:
             await fetch
         except MeshError as error:
