@@ -1,15 +1,19 @@
 """Errors at the edge: from gRPC status to HTTP, by one table."""
 
 import math
+import random
 from collections.abc import Mapping, Sequence
 
 import grpc
 import orjson
 
+from gateway.repeats import CIRCUIT_OPEN
 from mesh.errors import InvalidArgument, MeshError
 from mesh.interceptors.limit import is_overload
 
 Header = tuple[bytes, bytes]
+_SPREAD_SECONDS = 10.0
+"""Over how long those come back who were kept from a peer that was away."""
 
 # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
 HTTP_STATUS: Mapping[grpc.StatusCode, int] = {
@@ -87,7 +91,12 @@ def error_headers(error: MeshError) -> list[Header]:
     """The headers that an error brings along: Retry-After, WWW-Authenticate (RFC 6750)."""
     headers: list[Header] = []
     if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
+        seconds = error.retry_after
+        if (
+            error.reason == CIRCUIT_OPEN
+        ):  # it tells everybody the same moment; if all came in it, they would be too many
+            seconds += random.uniform(0, _SPREAD_SECONDS)  # noqa: S311 - spreads load, hides nothing
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(seconds))))
     if error.code is grpc.StatusCode.UNAUTHENTICATED:
         challenge = b'Bearer realm="gaji"'
         if error.reason in {"TOKEN_EXPIRED", "TOKEN_INVALID", "TOKEN_REVOKED"}:

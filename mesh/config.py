@@ -63,7 +63,7 @@ class MeshSettings(BaseSettings):
     breaker_failure_rate: float = Field(50.0, gt=0, le=100, description="percent of failed calls that opens it")
     breaker_slow_rate: float = Field(100.0, gt=0, le=100, description="percent of slow calls that opens it")
     breaker_slow_seconds: float = Field(
-        5.0, gt=0, description="a call (a stream: until its first message) that takes longer is slow"
+        9.0, gt=0, description="a call (a stream: until its first message) that takes longer is slow"
     )
     breaker_open_seconds: float = Field(30.0, gt=0, description="how long it refuses calls before it lets some probe")
     breaker_open_multiplier: float = Field(1.0, ge=1, description="how much longer each time that the probes fail")

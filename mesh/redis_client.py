@@ -2,23 +2,39 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
 _REMEMBERED = 256
 _QUIET_SECONDS = 1.0
 
 
+@cache
+def _telling(kind: type[Any]) -> type[Any]:
+    """A class of connections that call a connection lost where uvloop says RuntimeError: it was reset just now."""
+
+    class Telling(kind):  # type: ignore[misc]  # chosen by the URL
+        async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+            try:
+                await super().send_packed_command(command, check_health)
+            except RuntimeError as error:
+                raise RedisConnectionError("the connection was lost") from error
+
+    return Telling
+
+
 class _Pool(BlockingConnectionPool):
     """Remembers its connections: one whose user is cancelled while giving it back falls out of redis-py's own lists."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**{**options, "connection_class": _telling(options.get("connection_class", Connection))})
         self._made: set[Any] = set()
 
     def make_connection(self) -> Any:

@@ -13,9 +13,9 @@ _MODES = {State.CLOSED, State.DISABLED, State.METRICS_ONLY}
 class BreakerSettings:
     """Resilience4j's configuration under the names of our variables.
 
-    The slow rate is 100 % and slow is above 5 s, half of the default deadline: searches take milliseconds and every
-    stream tells at once that it has begun, so a peer whose calls *all* take that long is stuck, not busy; and a single
-    long call among others (an ingestion, a cold model) never opens a breaker.
+    The slow rate is 100 % and slow is above 9 s, just below the default deadline. A burst that queues for seconds and
+    is answered in the end makes all calls slow at once: to open then would make an outage of it. And a single long
+    call among others (an ingestion, a cold model) never opens a breaker.
 
     Attributes:
         mode: the state that breakers begin in and are reset to: CLOSED, DISABLED or METRICS_ONLY.
@@ -41,7 +41,7 @@ class BreakerSettings:
     minimum_calls: int = 10
     failure_rate: float = 50.0
     slow_rate: float = 100.0
-    slow_seconds: float = 5.0
+    slow_seconds: float = 9.0
     open_seconds: float = 30.0
     open_multiplier: float = 1.0
     open_max_seconds: float = 300.0

@@ -11,7 +11,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
-from mesh.errors import Unavailable
+from mesh.errors import PEER, Unavailable
 from mesh.streamlog import scripts
 from mesh.streamlog.stream import Codec, Entry
 from mesh.telemetry.logs import get_logger
@@ -251,4 +251,9 @@ def names(stream_id: UUID) -> tuple[str, str, str]:
 
 def unavailable() -> Unavailable:
     """Redis does not answer."""
-    return Unavailable("the log of streams does not answer; try again", reason="LOG_UNAVAILABLE", retry_after=1.0)
+    return Unavailable(
+        "the log of streams does not answer; try again",
+        reason="LOG_UNAVAILABLE",
+        retry_after=1.0,
+        metadata={PEER: "redis"},
+    )

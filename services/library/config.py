@@ -23,7 +23,10 @@ class LibrarySettings(MeshSettings):
     )
     pool_min: int = Field(10, ge=0, description="connections that are kept open")
     pool_max: int = Field(20, ge=1, description="connections at most")
-    pool_acquire_timeout: float = Field(30.0, gt=0, description="seconds to wait for a connection")
+    pool_acquire_timeout: float = Field(
+        5.0, gt=0, description="seconds to wait for a connection; never longer than the caller waits"
+    )
+    pool_waiting: int = Field(500, ge=1, description="calls that may wait for a connection; more are refused at once")
     pool_held_warning: float = Field(60.0, gt=0, description="seconds after which a held connection is warned of")
 
     jwt_private_key_file: Path = Field(description="PEM of the Ed25519 key that signs access tokens")

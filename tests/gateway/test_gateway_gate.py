@@ -86,7 +86,7 @@ async def test_an_open_circuit_is_503_with_a_time_to_come_back(own: Opened, gate
             answer = await client.get(path)
             assert answer.status_code == 503
             assert error_of(answer)["reason"] == "CIRCUIT_OPEN"
-            assert answer.headers["retry-after"] == "8"
+            assert 8 <= int(answer.headers["retry-after"]) <= 18  # they do not all come back at once
         assert probe.seen == []
         assert (await client.get("/ready")).status_code == 200  # health is no call of the room's
 

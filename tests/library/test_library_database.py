@@ -154,6 +154,22 @@ async def test_waiting_ends_with_the_caller_s_deadline(settings: Settings) -> No
                 pass
 
 
+async def test_the_queue_for_connections_has_an_end(settings: Settings) -> None:
+    async def use(database: Database) -> None:
+        async with database.connection("waiter"):
+            pass
+
+    async with open_database(settings(pool_max=1, pool_waiting=1)) as database:
+        async with database.connection("holder"):
+            waiting = asyncio.create_task(use(database))
+            await asyncio.sleep(0)
+            with pytest.raises(Unavailable) as caught:
+                await use(database)
+        await waiting
+    assert (caught.value.reason, caught.value.metadata) == ("DATABASE_BUSY", {"peer": "database"})
+    assert 1 <= (caught.value.retry_after or 0) <= 4
+
+
 async def test_a_connection_held_long_is_warned_of(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     async with open_database(settings(pool_held_warning=0.05)) as database:
         async with database.connection("brief"):

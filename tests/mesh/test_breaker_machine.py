@@ -12,7 +12,7 @@ from mesh.errors import Unavailable
 from tests.mesh.breaker_clock import Clock
 
 OK, DOWN, GONE = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED
-FAST, SLOW = 0.01, 5.01
+FAST, SLOW = 0.01, 9.01
 
 
 class Made:
@@ -117,7 +117,7 @@ def test_old_calls_leave_a_window_of_seconds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "state"), [(5.0, State.CLOSED), (SLOW, State.OPEN)], ids=["at the limit", "above it"]
+    ("seconds", "state"), [(9.0, State.CLOSED), (SLOW, State.OPEN)], ids=["at the limit", "above it"]
 )
 def test_only_slow_calls_open_it(seconds: float, state: State) -> None:
     made = Made()
@@ -295,7 +295,7 @@ def test_what_breaks_after_the_first_message_counts_as_a_failure() -> None:
 
 def test_a_stall_counts_as_a_slow_call_and_good_news_as_nothing() -> None:
     made = Made(slow_rate=50)
-    for code, seconds in ((OK, 5.0), (GONE, 99.0), (grpc.StatusCode.NOT_FOUND, 1.0), (OK, 0.1)):
+    for code, seconds in ((OK, 9.0), (GONE, 99.0), (grpc.StatusCode.NOT_FOUND, 1.0), (OK, 0.1)):
         made.breaker.observe(code, seconds)
     assert made.breaker.snapshot().calls == 0
     made.call(OK, times=5)

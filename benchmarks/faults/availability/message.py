@@ -82,7 +82,9 @@ class Message:
             self._record.degraded = bool(event.data.get("degraded"))
             return True
         said = event.data or {}
-        transient = event.name == "failed" and not event.id and said.get("retryable")
+        transient = event.name == "failed" and said.get("retryable")
+        if transient and event.id:
+            self._last_id = ""  # it has ended; the same request has it written anew
         outcome = f"{event.name} {said.get('code', '')} {said.get('reason', '')}".rstrip()
         raise Failed(
             f"{outcome}{'' if event.id else ' (of the connection)'}", _RECONNECT_SECONDS if transient else None

@@ -54,5 +54,7 @@ async def open_model_server(words: int, rate: float) -> AsyncIterator[int]:
 
 
 async def _chunk(writer: asyncio.StreamWriter, data: object) -> None:
+    if writer.transport.is_closing():  # uvloop raises a RuntimeError
+        raise ConnectionResetError
     writer.write(b"data: " + orjson.dumps(data) + b"\n\n")
     await writer.drain()

@@ -325,12 +325,16 @@ class Writer:
 
     async def _store(self, reply: Reply) -> None:
         delay, most = _STORE_SECONDS
+        told = False
         while True:
             try:
                 return await self._library.end_reply(reply, reply.outcome, reply.content, reply.record, reply.failure)
             except (NotFound, FailedPrecondition):
                 raise
             except MeshError as error:
-                log.warning("a reply is stored later", extra={"message_id": reply.message_id, "reason": error.reason})
+                if not told:  # of an outage there are as many replies as tries would be lines
+                    told = True
+                    extra = {"message_id": reply.message_id, "reason": error.reason}
+                    log.warning("a reply is stored later", extra=extra)
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
             delay = min(2 * delay, most)

@@ -1,9 +1,10 @@
 """The pool of connections to PostgreSQL."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeAlias
 from weakref import WeakSet
 
@@ -12,7 +13,7 @@ from asyncpg.pool import PoolConnectionProxy
 from prometheus_client import Gauge, Histogram
 
 from mesh import deadlines
-from mesh.errors import Aborted, DeadlineExceeded, Unavailable
+from mesh.errors import PEER, Aborted, DeadlineExceeded, Unavailable
 from mesh.telemetry.logs import get_logger
 from mesh.telemetry.metrics import REGISTRY
 from services.library.config import LibrarySettings
@@ -24,6 +25,12 @@ Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 # Statements that ask for longer are a fault; the caller's own deadline mostly ends them earlier.
 _STATEMENT_SECONDS = 30.0
+# asyncpg's own limit is what was given to wait for the connection: whoever gets one with little time left would have it
+# thrown away, and a new one, which costs a hundred times as much, made under the very load that made him wait.
+_RELEASE_SECONDS = 5.0
+_ANSWER_SECONDS = 0.1  # is kept back of a caller's time, so that it hears of a busy pool instead of nothing
+_BUSY_SECONDS = (1.0, 4.0)  # after which who was refused may come again
+_DATABASE = "database"  # in errors, as of whom they tell
 # Failures of the connection or the server, not of the statement.
 _UNREACHABLE = (
     OSError,
@@ -50,8 +57,11 @@ async def open_database(settings: LibrarySettings) -> AsyncIterator["Database"]:
         max_size=settings.pool_max,
         command_timeout=_STATEMENT_SECONDS,
         server_settings={"application_name": "gaji-library", "timezone": "UTC"},
+        reset=_as_it_is,
     )
-    database = Database(pool, settings.pool_acquire_timeout, settings.pool_held_warning)
+    database = Database(
+        pool, settings.pool_acquire_timeout, settings.pool_held_warning, most_waiting=settings.pool_waiting
+    )
     _open.add(database)
     try:
         yield database
@@ -70,12 +80,23 @@ class Database:
         pool: an open pool.
         acquire_timeout: seconds to wait for a connection.
         held_warning: seconds after which a connection that is still held is warned of.
+        most_waiting: how many may wait for one; who comes then is refused at once.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", acquire_timeout: float, held_warning: float) -> None:
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        acquire_timeout: float,
+        held_warning: float,
+        *,
+        most_waiting: int = 500,
+    ) -> None:
         self._pool = pool
         self._acquire_timeout = acquire_timeout
         self._held_warning = held_warning
+        self._most_waiting = most_waiting
+        self._waiting = 0
+        self._told_at = float("-inf")
 
     @asynccontextmanager
     async def connection(self, purpose: str) -> AsyncIterator[Connection]:
@@ -98,7 +119,7 @@ class Database:
                 yield connection
             finally:
                 timer.cancel()
-                await self._pool.release(connection)
+                await self._release(connection)
 
     @asynccontextmanager
     async def transaction(self, purpose: str) -> AsyncIterator[Connection]:
@@ -112,16 +133,39 @@ class Database:
 
     async def _acquire(self, purpose: str) -> Connection:
         left = deadlines.remaining()
-        timeout = self._acquire_timeout if left is None else min(self._acquire_timeout, max(left, 0))
+        timeout = self._acquire_timeout if left is None else min(self._acquire_timeout, left - _ANSWER_SECONDS)
+        if self._waiting >= self._most_waiting or timeout <= 0:
+            raise self._busy(purpose, 0.0)
         started = time.monotonic()
+        self._waiting += 1
         try:
             connection: Connection = await self._pool.acquire(timeout=timeout)
         except TimeoutError as error:
-            log.warning("no connection is free", extra={"purpose": purpose, "waited": round(timeout, 3)})
-            raise Unavailable("the library is too busy; try again", reason="DATABASE_BUSY", retry_after=1.0) from error
+            raise self._busy(purpose, timeout) from error
         finally:
+            self._waiting -= 1
             _ACQUIRE_SECONDS.observe(time.monotonic() - started)
         return connection
+
+    async def _release(self, connection: Connection) -> None:
+        """Gives a connection back. One that does not answer is closed, which is not the trouble of its last user."""
+        giving = asyncio.ensure_future(self._pool.release(connection, timeout=_RELEASE_SECONDS))
+        giving.add_done_callback(_given_back)
+        with suppress(*_UNREACHABLE, TimeoutError):
+            await asyncio.shield(giving)
+
+    def _busy(self, purpose: str, waited: float) -> Unavailable:
+        now = time.monotonic()
+        if now - self._told_at >= 1.0:  # one line a second, however many ask
+            self._told_at = now
+            extra = {"purpose": purpose, "waited": round(waited, 3), "waiting": self._waiting}
+            log.warning("no connection is free", extra=extra)
+        return Unavailable(
+            "the library is too busy; try again",
+            reason="DATABASE_BUSY",
+            retry_after=random.uniform(*_BUSY_SECONDS),  # noqa: S311 - spreads load, hides nothing
+            metadata={PEER: _DATABASE},
+        )
 
     @property
     def size(self) -> int:
@@ -137,6 +181,19 @@ class Database:
     def limit(self) -> int:
         """Connections at most."""
         return self._pool.get_max_size()
+
+
+async def _as_it_is(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """In the place of asyncpg's RESET ALL, which would be a second round trip for each use of a connection.
+
+    No statement of the library's changes its session (transactions, locks and settings end with their transaction, and
+    a transaction that is left open is rolled back before this).
+    """
+
+
+def _given_back(giving: "asyncio.Future[None]") -> None:
+    if not giving.cancelled() and (error := giving.exception()) is not None:
+        log.warning("a database connection is lost", extra={"error": repr(error)})
 
 
 def _warn(purpose: str, since: float) -> None:
@@ -158,7 +215,10 @@ def _translated() -> Iterator[None]:
             raise
         log.warning("the database does not answer", extra={"error": repr(error)})
         raise Unavailable(
-            "the library's database does not answer; try again", reason="DATABASE_UNAVAILABLE", retry_after=1.0
+            "the library's database does not answer; try again",
+            reason="DATABASE_UNAVAILABLE",
+            retry_after=1.0,
+            metadata={PEER: _DATABASE},
         ) from error
     except TimeoutError as error:  # asyncpg's command_timeout
         raise DeadlineExceeded("the database took too long", reason="DATABASE_TOO_SLOW") from error
