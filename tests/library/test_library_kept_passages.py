@@ -112,8 +112,8 @@ async def test_what_is_fetched_in_the_background_makes_way_for_readers() -> None
     class Store:
         async def keep_of_novel(self, *_: object) -> None: ...
 
-    keeping: Any = Keeping(Store(), Search())  # type: ignore[arg-type]  # what is not asked for is left out
-    novel = SimpleNamespace(novel_id=uuid4(), title="A novel", status=IngestionStatus.COMPLETE)
+    keeping: Any = Keeping(Store(), None, Search())  # type: ignore[arg-type]  # what is not asked for is left out
+    novel = SimpleNamespace(novel_id=uuid4(), title="A novel", status=IngestionStatus.COMPLETE, characters=0)
     with deadlines.scope(5):
         keeping.look_after(
             SimpleNamespace(
