@@ -8,6 +8,9 @@ from gateway.bindings import Route
 from gateway.errors import EdgeError, bad_request
 from mesh.errors import NotFound, Unimplemented
 
+_SHOWN = 200
+"""How much of a path an error repeats."""
+
 
 @dataclass(slots=True)
 class _Node:
@@ -54,7 +57,7 @@ class Router:
             allowed |= _allowed(routes)
         if allowed:
             raise method_not_allowed(method, allowed)
-        raise EdgeError(404, NotFound(f"there is nothing at {raw_path}; see /docs", reason="ROUTE_NOT_FOUND"))
+        raise EdgeError(404, NotFound(f"there is nothing at {raw_path[:_SHOWN]}; see /docs", reason="ROUTE_NOT_FOUND"))
 
     def allowed(self, raw_path: str) -> set[str]:
         """The methods that a path takes; empty for an unknown path."""

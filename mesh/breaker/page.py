@@ -54,6 +54,8 @@ def _answer(breakers: Breakers, environ: dict[str, Any]) -> dict[str, Any]:
         return _json(listed(breakers, _parsed(query, pb.ListBreakersRequest())))
     if method != "POST":
         raise InvalidArgument(f"{method} is not offered; GET lists the breakers, POST sets them")
+    if "HTTP_ORIGIN" in environ:
+        raise PermissionDenied("pages do not set breakers; use `gaji breaker`, or curl")
     if str(environ.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower() != "application/json":
         raise InvalidArgument("the body must be of type application/json; say so in Content-Type")
     length = str(environ.get("CONTENT_LENGTH") or "0")

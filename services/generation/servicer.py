@@ -82,6 +82,7 @@ class GenerationServicer(rpc.GenerationServiceServicer):
         check.uuid("conversation_id", request.conversation_id)
         check.uuid("message_id", request.message_id)
         check.raise_if_any()
+        waits()  # for whoever writes it
         reply = await self._replies.stop(request.conversation_id, request.message_id)
         return pb.StopReplyResponse(message_id=reply.message_id, outcome=reply.outcome, content=reply.content)
 

@@ -184,6 +184,7 @@ async def test_the_admin_port_lists_and_sets(room: Room) -> None:
         ("POST", {"content-type": "application/json"}, b" " * 20_000, (400, "Content-Length")),
         ("GET", {"host": "rebound.example"}, b"", (403, "rebound.example")),
         ("POST", {"host": "rebound.example", "content-type": "application/json"}, b"{}", (403, "use its address")),
+        ("POST", {"origin": "http://a.example", "content-type": "application/json"}, b"{}", (403, "gaji breaker")),
         ("DELETE", {}, b"", (400, "DELETE is not offered")),
     ],
     ids=["type", "no type", "json", "array", "field", "state", "peer", "size", "host", "host of a post", "method"],
