@@ -187,7 +187,20 @@ async def test_the_admin_port_lists_and_sets(room: Room) -> None:
         ("POST", {"origin": "http://a.example", "content-type": "application/json"}, b"{}", (403, "gaji breaker")),
         ("DELETE", {}, b"", (400, "DELETE is not offered")),
     ],
-    ids=["type", "no type", "json", "array", "field", "state", "peer", "size", "host", "host of a post", "method"],
+    ids=[
+        "type",
+        "no type",
+        "json",
+        "array",
+        "field",
+        "state",
+        "peer",
+        "size",
+        "host",
+        "host of a post",
+        "origin",
+        "method",
+    ],
 )
 async def test_the_admin_port_refuses(
     room: Room, method: str, headers: dict[str, str], body: bytes, refusal: tuple[int, str]
