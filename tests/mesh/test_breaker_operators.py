@@ -83,7 +83,7 @@ async def room(open_room: OpenRoom) -> AsyncIterator[Room]:
 
 
 async def test_the_list_tells_how_each_breaker_is(room: Room) -> None:
-    room.breakers.gate("search").acquire(FIND).end(OK, 6)
+    room.breakers.gate("search").acquire(FIND).end(OK, 10)
     room.fail(9)
     room.clock.now += 12
     answer = await room.stub.ListBreakers(pb.ListBreakersRequest())
@@ -218,7 +218,7 @@ async def test_prometheus_sees_states_transitions_refusals_and_rates(open_room: 
         for _ in range(7):
             gate.acquire(FIND).end(DOWN, 0.1)
         for _ in range(3):
-            gate.acquire(FIND).end(OK, 6)
+            gate.acquire(FIND).end(OK, 10)
         for _ in range(2):
             with pytest.raises(Exception, match="is not called"):
                 gate.acquire(FIND)
