@@ -6,7 +6,7 @@ https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md), and a server
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,7 +140,11 @@ class TlsFiles:
         """When the certificate ends."""
         names = ("GAJI_TLS_CERT_FILE", "GAJI_TLS_KEY_FILE", "GAJI_TLS_CA_FILE")
         parsed: list[Any] = []
-        readers = (x509.load_pem_x509_certificate, _load_key, x509.load_pem_x509_certificates)
+        readers: tuple[Callable[[bytes], Any], ...] = (
+            x509.load_pem_x509_certificate,
+            _load_key,
+            x509.load_pem_x509_certificates,
+        )
         for name, path, read, data in zip(names, self._paths, readers, (certificate, key, authorities), strict=True):
             try:
                 parsed.append(read(data))
