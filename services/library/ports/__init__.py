@@ -1,0 +1,73 @@
+"""What the library's domain needs from the outside."""
+
+from typing import Protocol
+
+from services.library.ports.peers import Cache, Jobs, Search
+from services.library.ports.stores import (
+    CharacterStore,
+    IngestionStore,
+    Key,
+    NovelStore,
+    PassageStore,
+    ScenarioStore,
+    UserStore,
+)
+from services.library.ports.talks import BranchStore, ConversationStore, ReplyStore, ReplyTransaction
+
+__all__ = [
+    "BranchStore",
+    "Cache",
+    "CharacterStore",
+    "ConversationStore",
+    "IngestionStore",
+    "Jobs",
+    "Key",
+    "NovelStore",
+    "PassageStore",
+    "ReplyStore",
+    "ReplyTransaction",
+    "ScenarioStore",
+    "Search",
+    "Stores",
+    "UserStore",
+]
+
+
+class Stores(Protocol):
+    """All that is kept."""
+
+    @property
+    def users(self) -> UserStore:
+        """Users and their sessions."""
+
+    @property
+    def novels(self) -> NovelStore:
+        """Novels and their texts."""
+
+    @property
+    def ingestion(self) -> IngestionStore:
+        """Ingestions and removals."""
+
+    @property
+    def scenarios(self) -> ScenarioStore:
+        """Scenarios."""
+
+    @property
+    def passages(self) -> PassageStore:
+        """Passages for when search does not answer."""
+
+    @property
+    def characters(self) -> CharacterStore:
+        """Characters for when search does not answer."""
+
+    @property
+    def conversations(self) -> ConversationStore:
+        """Conversations."""
+
+    @property
+    def branches(self) -> BranchStore:
+        """Their messages."""
+
+    @property
+    def replies(self) -> ReplyStore:
+        """Replies."""
