@@ -23,6 +23,9 @@ _STATES: Mapping[str, str] = {
 }
 _STYLES = {"closed": "green", "open": "red", "forced_open": "red", "half_open": "yellow"}
 
+_WIDTH = 120
+"""Columns that the table needs: a name that is cut short cannot be typed."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Process:
@@ -49,6 +52,7 @@ def breaker(action: str, state: Json | None, *, service: str, peer: str, group: 
         raise StackError("no stack runs on this data folder", "start one with gaji up, or name it with --data-dir")
     processes = _processes(state, service)
     console = Console(highlight=False)
+    console.width = max(console.width, _WIDTH)
     answers = asyncio.run(_asked(processes, action, peer, group))
     table = Table(box=SIMPLE_HEAD)
     for column in ("service", "peer", "group", "state", "calls", "failed", "slow", "refused", "open for"):
