@@ -6,6 +6,7 @@ Messages of the others pass one frame of ours, in the place of one of gRPC's.
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -70,7 +71,7 @@ class Method:
         self.stillness = stillness
 
 
-class Attempts:
+class Attempts(ABC):
     """What unary and streaming calls have in common: one attempt after the other, each with a permit.
 
     Args:
@@ -109,13 +110,13 @@ class Attempts:
             return True
         return bool(self._call.cancel())
 
+    @abstractmethod
     def _attempt(self, seconds: float) -> Any:
         """Begins one.
 
         Raises:
             MeshError: the gate is shut.
         """
-        raise NotImplementedError
 
     def _begin(self, seconds: float) -> Any:
         metadata = retries.with_previous(self._metadata, self._retry)
