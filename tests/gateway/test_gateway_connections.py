@@ -2,29 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from gateway.protocol import MAX_HEAD_BYTES
 from gateway.server import RunningGateway
 from tests.gateway.conftest import Gateway
+from tests.gateway.raw_socket import connected
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
-
-
-@asynccontextmanager
-async def connected(running: RunningGateway) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    host, _, port = running.address.rpartition(":")
-    async with asyncio.timeout(20):
-        reader, writer = await asyncio.open_connection(host, int(port))
-        try:
-            yield reader, writer
-        finally:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
 
 
 @pytest.mark.parametrize("beginning", [b"", b"GET /hea", GET + b"X-Slow: ", b"\r\n"])

@@ -3,8 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import pytest
 
@@ -12,6 +11,7 @@ from gateway.protocol import MAX_PIPELINED
 from gateway.server import RunningGateway
 from tests.gateway.conftest import Gateway
 from tests.gateway.probe_servicer import Probe
+from tests.gateway.raw_socket import connected
 
 POST = b"POST /probe/measure HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
@@ -82,19 +82,6 @@ REFUSED = {
     "a CR in the target": b"GET /he\ralth HTTP/1.1\r\nHost: x\r\n\r\n",
     "raw bytes in the target": b"GET /he\xc0\xafalth HTTP/1.1\r\nHost: x\r\n\r\n",
 }
-
-
-@asynccontextmanager
-async def connected(running: RunningGateway) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    host, _, port = running.address.rpartition(":")
-    async with asyncio.timeout(20):
-        reader, writer = await asyncio.open_connection(host, int(port))
-        try:
-            yield reader, writer
-        finally:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
 
 
 async def answered(running: RunningGateway, *sent: bytes) -> bytes:
