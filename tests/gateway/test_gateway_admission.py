@@ -14,7 +14,7 @@ from mesh.errors import ResourceExhausted
 from mesh.interceptors.limit import OVERLOADED
 from tests.gateway.conftest import Gateway, error_of
 from tests.gateway.probe_servicer import Probe
-from tests.gateway.test_gateway_connections import connected
+from tests.gateway.raw_socket import connected
 
 ONE = {"limit_initial": 1, "limit_min": 1, "limit_max": 1}
 GET = b"GET /probe/anybody HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -17,7 +17,7 @@ from mesh.keys import key_set, parse_key_set, pem_key, to_document
 from tests.fixtures.forged import FORGED, READER, signed
 from tests.fixtures.servers import Bearer, JwtKeys
 from tests.gateway.conftest import Gateway, error_of
-from tests.gateway.test_gateway_connections import connected
+from tests.gateway.raw_socket import connected
 
 COOKIE = "gaji_access_token"
 NOWHERE = "http://127.0.0.1:9/keys"
