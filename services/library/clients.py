@@ -144,7 +144,8 @@ def _character(found: search_pb.Character) -> Character:
 
 
 def _stored(passage: search_pb.Passage) -> StoredPassage:
-    return StoredPassage(UUID(passage.id), passage.content.replace("\0", ""), passage.chapter)
+    title = plain_text.line(passage.chapter_title.replace("\0", ""))[:_NAME]
+    return StoredPassage(UUID(passage.id), passage.content.replace("\0", ""), passage.chapter, title, passage.position)
 
 
 class GrpcCache:

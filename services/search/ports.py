@@ -128,6 +128,14 @@ class NovelStore(Protocol):
         """Passages by id, among the chapters up to a limit; unknown ids are left out."""
         ...
 
+    async def stretch(self, novel: Novel, first: int, last: int) -> list[Passage]:
+        """The passages from one position to another, both included, in the novel's order."""
+        ...
+
+    async def passages_up_to(self, novel: Novel, until_chapter: int) -> list[Passage]:
+        """All passages of the chapters up to a limit, in the novel's order."""
+        ...
+
     async def characters(self, novel: Novel, start: int, count: int) -> list[Character]:
         """Characters from a rank on (0: the most important), most important first."""
         ...

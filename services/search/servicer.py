@@ -1,6 +1,6 @@
 """SearchService: proto to domain and back."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, TypeAlias
 
@@ -16,16 +16,19 @@ from mesh.validation import Violations
 from services.search.clients import Answers, character_key
 from services.search.domain import languages
 from services.search.domain.ingestion import Ingestions
+from services.search.domain.limited import LimitedCharacters, beyond_limit
 from services.search.domain.ranking import score
-from services.search.domain.searching import Searching, character_not_found, check_owner, search_key
+from services.search.domain.reading import MOST_AROUND, Around, Reading
+from services.search.domain.searching import Searching, answer_key, character_not_found, check_owner, search_key
 from services.search.metrics import INGESTIONS, PASSAGES_INGESTED, SEARCH_SECONDS
-from services.search.models import Character, Found, Ingested, Manuscript, Passage, Progress
+from services.search.models import Character, Found, Ingested, Manuscript, Novel, Passage, Progress
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 MAX_QUERY = 4_000
 DEFAULT_TOP_K = 10
 MAX_TOP_K = 50
 MAX_PASSAGE_IDS = 100
+DEFAULT_AROUND = 3
 MAX_RANK_DIGITS = 6
 GENERATION_BYTES = 8
 
@@ -33,12 +36,16 @@ _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class SearchServicer(rpc.SearchServiceServicer):
-    """Serves `Searching` and `Ingestions`, answers through the cache."""
+    """Serves `Searching`, `Ingestions`, `Around` and `LimitedCharacters`, answers through the cache."""
 
-    def __init__(self, searching: Searching, ingestions: Ingestions, answers: Answers) -> None:
+    def __init__(
+        self, searching: Searching, ingestions: Ingestions, answers: Answers, around: Around, limited: LimitedCharacters
+    ) -> None:
         self._searching = searching
         self._ingestions = ingestions
         self._answers = answers
+        self._around = around
+        self._limited = limited
 
     async def IngestNovel(
         self, request: pb.IngestNovelRequest, context: _Context
@@ -100,8 +107,13 @@ class SearchServicer(rpc.SearchServiceServicer):
         check.uuid("novel_id", request.novel_id)
         size = page_size(check, request.page_size)
         start = _start(check, request)
+        until_chapter = _until_chapter(check, request)
         check.raise_if_any()
         novel = await self._searching.novel(request.novel_id, _user_id())
+        if until_chapter is not None and until_chapter < novel.chapters:
+            known = await self._known_by(novel, until_chapter)
+            token = encode_token(novel.id, str(start + size)) if start + size < len(known) else ""
+            return pb.ListCharactersResponse(characters=known[start : start + size], next_page_token=token)
         characters, more = await self._searching.characters(novel, start, size)
         token = encode_token(novel.id, str(start + size)) if more else ""
         return pb.ListCharactersResponse(
@@ -111,6 +123,7 @@ class SearchServicer(rpc.SearchServiceServicer):
     async def GetCharacter(self, request: pb.GetCharacterRequest, context: _Context) -> pb.GetCharacterResponse:
         check = Violations()
         check.uuid("character_id", request.character_id)
+        until_chapter = _until_chapter(check, request)
         check.raise_if_any()
 
         async def compute() -> bytes:
@@ -125,7 +138,13 @@ class SearchServicer(rpc.SearchServiceServicer):
             raise character_not_found(request.character_id) from None
         if generation != novel.generation:  # read in anew while the cache could not be told
             _, answer = _unpacked(await compute())
-        return pb.GetCharacterResponse(character=answer)
+        if until_chapter is not None and until_chapter < novel.chapters:
+            known = await self._known_by(novel, until_chapter)
+            shown = next((one for one in known if one.character_id == request.character_id), None)
+            if shown is None:
+                raise beyond_limit(request.character_id, until_chapter)
+            answer = shown
+        return pb.GetCharacterResponse(character=answer, until_chapter=until_chapter)
 
     async def DeleteNovel(self, request: pb.DeleteNovelRequest, context: _Context) -> pb.DeleteNovelResponse:
         check = Violations()
@@ -134,6 +153,39 @@ class SearchServicer(rpc.SearchServiceServicer):
         await self._searching.check_owner(request.novel_id, _user_id())
         await self._ingestions.delete(request.novel_id)
         return pb.DeleteNovelResponse()
+
+    async def ReadAround(self, request: pb.ReadAroundRequest, context: _Context) -> pb.ReadAroundResponse:
+        check = Violations()
+        check.uuid("novel_id", request.novel_id)
+        check.uuid("passage_id", request.passage_id)
+        before = request.before if request.HasField("before") else DEFAULT_AROUND
+        after = request.after if request.HasField("after") else DEFAULT_AROUND
+        check.range("before", before, 0, MOST_AROUND)
+        check.range("after", after, 0, MOST_AROUND)
+        until_chapter = _until_chapter(check, request)
+        check.raise_if_any()
+        novel = await self._searching.novel(request.novel_id, _user_id())
+
+        async def compute() -> bytes:
+            reading = await self._around.read(
+                novel, request.passage_id, before=before, after=after, until_chapter=until_chapter
+            )
+            return _reading(novel.id, reading).SerializeToString()
+
+        key = answer_key(novel, "around", request.passage_id, before, after, until_chapter)
+        return pb.ReadAroundResponse.FromString(await self._answers.get(key, compute))
+
+    async def _known_by(self, novel: Novel, until_chapter: int) -> Sequence[pb.Character]:
+        """The characters as the chapters up to a limit show them: gathered once, kept for lists and for each."""
+
+        async def compute() -> bytes:
+            known = await self._limited.of(novel, until_chapter)
+            return pb.ListCharactersResponse(
+                characters=[_character(novel.id, one) for one in known]
+            ).SerializeToString()
+
+        answer = await self._answers.get(answer_key(novel, "characters", until_chapter), compute)
+        return pb.ListCharactersResponse.FromString(answer).characters
 
 
 def _manuscript(request: pb.IngestNovelRequest) -> Manuscript:
@@ -154,7 +206,16 @@ def _user_id() -> str | None:
     return None if caller is None else caller.user_id
 
 
-def _until_chapter(check: Violations, request: pb.SearchPassagesRequest | pb.GetPassagesRequest) -> int | None:
+_Limited: TypeAlias = (
+    pb.SearchPassagesRequest
+    | pb.GetPassagesRequest
+    | pb.ListCharactersRequest
+    | pb.GetCharacterRequest
+    | pb.ReadAroundRequest
+)
+
+
+def _until_chapter(check: Violations, request: _Limited) -> int | None:
     if not request.HasField("until_chapter"):
         return None
     if request.until_chapter < 0:
@@ -202,6 +263,16 @@ def _passage(novel_id: str, passage: Passage) -> pb.Passage:
         novel_id=novel_id,
         previous_id=passage.previous_id,
         next_id=passage.next_id,
+    )
+
+
+def _reading(novel_id: str, reading: Reading) -> pb.ReadAroundResponse:
+    return pb.ReadAroundResponse(
+        passages=[_passage(novel_id, passage) for passage in reading.passages],
+        index=reading.index,
+        more_before=reading.more_before,
+        more_after=reading.more_after,
+        until_chapter=reading.until_chapter,
     )
 
 

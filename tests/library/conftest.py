@@ -155,6 +155,11 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         found = [character for character in self.characters.values() if character.novel_id == request.novel_id]
         return search_pb.ListCharactersResponse(characters=found)
 
+    async def ReadAround(  # noqa: N802
+        self, request: search_pb.ReadAroundRequest, context: Any
+    ) -> search_pb.ReadAroundResponse:
+        raise NotFound("no such passage")  # library never asks
+
     async def DeleteNovel(  # noqa: N802
         self, request: search_pb.DeleteNovelRequest, context: Any
     ) -> search_pb.DeleteNovelResponse:

@@ -100,9 +100,10 @@ def _system(context: ReplyContext, tokens: int) -> str:
     scenario = clipped(
         f"{_line(context.scenario_title, 60)}\n{_plain(context.scenario_description)}".strip(), tokens // 6
     )
-    # What the book shows of a character is gathered from all of it, so a reader in the middle of the book is not
-    # shown it: spoilers are kept out, not forbidden.
-    shown = "" if context.until_chapter is not None else clipped(_plain(context.character_description), tokens // 10)
+    # What library has of a character is gathered from all of the book: for a reader in the middle of it there is what
+    # its chapters up to there show. Spoilers are kept out, not forbidden.
+    description = context.character_description if context.until_chapter is None else context.limited_description
+    shown = clipped(_plain(description), tokens // 10)
     parts = [
         f'You are {name}, a character of the novel "{title}"' + (f" by {author}" if author else "") + ".",
         f"In this story something is different from the novel:\n<scenario>\n{scenario}\n</scenario>",

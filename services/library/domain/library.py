@@ -12,6 +12,7 @@ from services.library.domain.keeping import Keeping
 from services.library.domain.novels import Novels
 from services.library.domain.passwords import Passwords
 from services.library.domain.progress import ProgressHub
+from services.library.domain.readings import Readings
 from services.library.domain.reads import Reads
 from services.library.domain.replies import Replies
 from services.library.domain.scenarios import Scenarios
@@ -75,8 +76,14 @@ class Library:
         self.watching = Watching(self.novels, stores.novels, stores.ingestion, hub)
         self.keeping = Keeping(stores.passages, stores.characters, search)
         self.scenarios = Scenarios(
-            stores.scenarios, self.novels, self.reads, search, self.keeping.look_after_characters
+            stores.scenarios,
+            self.novels,
+            self.reads,
+            search,
+            stores.readings,
+            look_after=self.keeping.look_after_characters,
         )
+        self.readings = Readings(stores.readings, self.novels)
         characters = Characters(search, stores.characters, self.reads, terms.character_seconds)
         self.conversations = Conversations(stores.conversations, self.scenarios, characters, writers)
         self.branches = Branches(stores.branches, self.conversations, self.reads, writers)

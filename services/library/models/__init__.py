@@ -12,6 +12,7 @@ from services.library.models.books import (
     Novel,
     Page,
     Progress,
+    ReadingProgress,
     Revocation,
     Rotation,
     Scenario,
@@ -19,8 +20,10 @@ from services.library.models.books import (
     StoredPassages,
     User,
     Visibility,
+    spoiler_limit,
 )
 from services.library.models.talks import (
+    Citation,
     Conversation,
     ConversationStatus,
     Message,
@@ -35,6 +38,7 @@ from services.library.models.talks import (
 
 __all__ = [
     "Character",
+    "Citation",
     "Conversation",
     "ConversationStatus",
     "Failure",
@@ -52,6 +56,7 @@ __all__ = [
     "Page",
     "PendingReply",
     "Progress",
+    "ReadingProgress",
     "Reply",
     "ReplyRecord",
     "Revocation",
@@ -62,4 +67,5 @@ __all__ = [
     "StoredPassages",
     "User",
     "Visibility",
+    "spoiler_limit",
 ]

@@ -9,6 +9,7 @@ from services.library.ports.stores import (
     Key,
     NovelStore,
     PassageStore,
+    ReadingStore,
     ScenarioStore,
     UserStore,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "Key",
     "NovelStore",
     "PassageStore",
+    "ReadingStore",
     "ReplyStore",
     "ReplyTransaction",
     "ScenarioStore",
@@ -51,6 +53,10 @@ class Stores(Protocol):
     @property
     def scenarios(self) -> ScenarioStore:
         """Scenarios."""
+
+    @property
+    def readings(self) -> ReadingStore:
+        """How far readers have come."""
 
     @property
     def passages(self) -> PassageStore:

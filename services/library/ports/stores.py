@@ -15,6 +15,7 @@ from services.library.models import (
     NewScenario,
     Novel,
     Progress,
+    ReadingProgress,
     Revocation,
     Rotation,
     Scenario,
@@ -178,12 +179,33 @@ class ScenarioStore(Protocol):
         """The user's and the public scenarios of a novel, newest first."""
 
     async def update(
-        self, scenario_id: UUID, title: str | None, description: str | None, until_chapter: int | None
+        self,
+        scenario_id: UUID,
+        *,
+        title: str | None,
+        description: str | None,
+        until_chapter: int | None,
+        until_read: bool | None,
     ) -> Scenario | None:
-        """Changes what is not None."""
+        """Changes what is not None; a lower limit takes the passages beyond it from the scenario."""
 
     async def delete(self, scenario_id: UUID) -> None:
         """Deletes a scenario with its conversations."""
+
+
+class ReadingStore(Protocol):
+    """How far readers have come in novels."""
+
+    async def get(self, user_id: UUID, novel_id: UUID) -> ReadingProgress:
+        """A reader's progress in a novel, said or not."""
+
+    async def set(self, user_id: UUID, novel_id: UUID, chapter: int) -> ReadingProgress:
+        """Notes the last chapter that a reader has read.
+
+        Raises:
+            NotFound: the novel is gone.
+            Unauthenticated: there is no such user.
+        """
 
 
 class PassageStore(Protocol):

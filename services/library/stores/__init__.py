@@ -15,6 +15,7 @@ from services.library.stores.ingestion import PostgresIngestion
 from services.library.stores.migrate import migrate
 from services.library.stores.novels import PostgresNovels
 from services.library.stores.passages import PostgresPassages
+from services.library.stores.readings import PostgresReadings
 from services.library.stores.replies import PostgresReplies
 from services.library.stores.scenarios import PostgresScenarios
 from services.library.stores.users import PostgresUsers
@@ -33,6 +34,7 @@ class PostgresStores:
     conversations: PostgresConversations
     branches: PostgresBranches
     replies: PostgresReplies
+    readings: PostgresReadings
 
 
 @asynccontextmanager
@@ -58,4 +60,5 @@ async def open_stores(settings: LibrarySettings) -> AsyncIterator[PostgresStores
             PostgresConversations(database),
             PostgresBranches(database),
             PostgresReplies(database),
+            PostgresReadings(database),
         )

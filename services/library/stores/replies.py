@@ -23,6 +23,7 @@ from services.library.models import (
 from services.library.stores import rows, tree
 from services.library.stores.conversations import insert
 from services.library.stores.database import Connection, Database
+from services.library.stores.readings import chapter_of
 from services.library.stores.tree import PLACED
 
 _OPENING = " WHERE message.conversation_id = $1 AND message.parent_id IS NULL AND message.role = 'character'"
@@ -201,6 +202,10 @@ class PostgresReplyTransaction:
             "SELECT * FROM scenarios WHERE scenario_id = $1", conversation.scenario_id
         )
         return rows.novel(rows.given(novel)), rows.scenario(rows.given(scenario))
+
+    async def read_chapter(self, conversation: Conversation) -> int | None:
+        """How far a conversation's reader has read its novel; None: the reader has not said."""
+        return await chapter_of(self._connection, conversation.user_id, conversation.novel_id)
 
     async def passages(self, conversation: Conversation) -> StoredPassages:
         """What is kept of passages for a conversation."""

@@ -20,6 +20,7 @@ from services.library.models import (
     MessageStatus,
     Novel,
     Progress,
+    ReadingProgress,
     Reply,
     ReplyRecord,
     Role,
@@ -68,6 +69,11 @@ def scenario(row: asyncpg.Record) -> Scenario:
     values = _values(row, Scenario)
     values["visibility"] = Visibility(row["visibility"])
     return Scenario(**values)
+
+
+def reading(row: asyncpg.Record) -> ReadingProgress:
+    """A row of reading progress."""
+    return ReadingProgress(**_values(row, ReadingProgress))
 
 
 def conversation(row: asyncpg.Record) -> Conversation:

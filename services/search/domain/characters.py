@@ -33,17 +33,22 @@ def find_characters(novel_id: str, language: str, passages: Sequence[Passage]) -
     return [_character(UUID(novel_id), name, passages) for name in names[:MAX_CHARACTERS]]
 
 
+def shown(name: Name, passages: Sequence[Passage]) -> tuple[list[int], str]:
+    """Where somebody is shown best, as places in `passages`, and excerpts from there."""
+    positions = sorted(_showing(name, passages))
+    return positions, "\n\n".join(_excerpt(passages[position].content, name) for position in positions)
+
+
 def _character(novel: UUID, name: Name, passages: Sequence[Passage]) -> Character:
-    shown = sorted(_showing(name, passages))
-    excerpts = [_excerpt(passages[position].content, name) for position in shown]
+    positions, description = shown(name, passages)
     return Character(
         id=str(uuid5(novel, f"character:{name.name}")),
         name=name.name,
         aliases=tuple(form for form in name.forms if form != name.name)[:MAX_ALIASES],
-        description="\n\n".join(excerpts),
+        description=description,
         mentions=name.mentions,
         first_chapter=passages[min(name.places)].chapter,
-        passage_ids=tuple(passages[position].id for position in shown),
+        passage_ids=tuple(passages[position].id for position in positions),
     )
 
 

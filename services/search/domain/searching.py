@@ -139,3 +139,9 @@ def search_key(novel: Novel, query: str, top_k: int, until_chapter: int | None) 
     parts = (novel.embedder, str(novel.generation), "" if until_chapter is None else str(until_chapter), query)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return f"passages:{novel.id}:{digest[:32]}:{top_k}"
+
+
+def answer_key(novel: Novel, name: str, *parts: object) -> str:
+    """The cache key of another answer about a novel, by all that changes it; it goes when the novel changes."""
+    digest = hashlib.sha256("\0".join(map(str, (novel.generation, name, *parts))).encode()).hexdigest()
+    return f"passages:{novel.id}:{name}-{digest[:32]}:1"

@@ -155,6 +155,15 @@ class ChromaStore:
 
         return await self._read("passages", get)
 
+    async def stretch(self, novel: Novel, first: int, last: int) -> list[Passage]:
+        """The passages from one position to another, both included, in the novel's order."""
+        here = {"index": rows.index_of(novel.id, novel.generation)}
+        return await self._in_order({"$and": [here, {"position": {"$gte": first}}, {"position": {"$lte": last}}]})
+
+    async def passages_up_to(self, novel: Novel, until_chapter: int) -> list[Passage]:
+        """All passages of the chapters up to a limit, in the novel's order."""
+        return await self._in_order(_up_to(novel, until_chapter))
+
     async def characters(self, novel: Novel, start: int, count: int) -> list[Character]:
         """Characters from a rank on, most important first."""
 
@@ -188,6 +197,14 @@ class ChromaStore:
             return sum(len(kept.get(where=where, include=[])["ids"]) for kept in (self._passages, self._characters))
 
         return await self._read("count", get)
+
+    async def _in_order(self, where: Where) -> list[Passage]:
+        def get() -> list[Passage]:
+            result = self._passages.get(where=where, include=["documents", "metadatas"])
+            found = map(rows.passage_of, result["documents"], result["metadatas"])
+            return sorted(found, key=lambda passage: passage.position)
+
+        return await self._read("passages", get)
 
     def _novel(self, novel_id: str) -> Novel | None:
         found = self._novels.get(ids=[novel_id], include=["metadatas"])["metadatas"]

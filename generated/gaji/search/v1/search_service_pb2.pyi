@@ -137,14 +137,16 @@ class Character(_message.Message):
     def __init__(self, character_id: _Optional[str] = ..., novel_id: _Optional[str] = ..., name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., mentions: _Optional[int] = ..., first_chapter: _Optional[int] = ..., passage_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListCharactersRequest(_message.Message):
-    __slots__ = ("novel_id", "page_size", "page_token")
+    __slots__ = ("novel_id", "page_size", "page_token", "until_chapter")
     NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
     novel_id: str
     page_size: int
     page_token: str
-    def __init__(self, novel_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    until_chapter: int
+    def __init__(self, novel_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., until_chapter: _Optional[int] = ...) -> None: ...
 
 class ListCharactersResponse(_message.Message):
     __slots__ = ("characters", "next_page_token")
@@ -155,16 +157,20 @@ class ListCharactersResponse(_message.Message):
     def __init__(self, characters: _Optional[_Iterable[_Union[Character, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetCharacterRequest(_message.Message):
-    __slots__ = ("character_id",)
+    __slots__ = ("character_id", "until_chapter")
     CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
     character_id: str
-    def __init__(self, character_id: _Optional[str] = ...) -> None: ...
+    until_chapter: int
+    def __init__(self, character_id: _Optional[str] = ..., until_chapter: _Optional[int] = ...) -> None: ...
 
 class GetCharacterResponse(_message.Message):
-    __slots__ = ("character",)
+    __slots__ = ("character", "until_chapter")
     CHARACTER_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
     character: Character
-    def __init__(self, character: _Optional[_Union[Character, _Mapping]] = ...) -> None: ...
+    until_chapter: int
+    def __init__(self, character: _Optional[_Union[Character, _Mapping]] = ..., until_chapter: _Optional[int] = ...) -> None: ...
 
 class DeleteNovelRequest(_message.Message):
     __slots__ = ("novel_id",)
@@ -175,3 +181,31 @@ class DeleteNovelRequest(_message.Message):
 class DeleteNovelResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class ReadAroundRequest(_message.Message):
+    __slots__ = ("novel_id", "passage_id", "before", "after", "until_chapter")
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    PASSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    novel_id: str
+    passage_id: str
+    before: int
+    after: int
+    until_chapter: int
+    def __init__(self, novel_id: _Optional[str] = ..., passage_id: _Optional[str] = ..., before: _Optional[int] = ..., after: _Optional[int] = ..., until_chapter: _Optional[int] = ...) -> None: ...
+
+class ReadAroundResponse(_message.Message):
+    __slots__ = ("passages", "index", "more_before", "more_after", "until_chapter")
+    PASSAGES_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    MORE_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    MORE_AFTER_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    passages: _containers.RepeatedCompositeFieldContainer[Passage]
+    index: int
+    more_before: bool
+    more_after: bool
+    until_chapter: int
+    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., index: _Optional[int] = ..., more_before: _Optional[bool] = ..., more_after: _Optional[bool] = ..., until_chapter: _Optional[int] = ...) -> None: ...

@@ -47,6 +47,10 @@ class SearchServiceStub:
     """One character."""
     DeleteNovel: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.DeleteNovelRequest, _search_service_pb2.DeleteNovelResponse]
     """Removes a novel's passages and characters. Idempotent."""
+    ReadAround: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ReadAroundRequest, _search_service_pb2.ReadAroundResponse]
+    """A passage with those around it, as they follow each other in the novel. Unless a later limit is given, nothing
+    beyond the passage's own chapter is shown.
+    """
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -67,6 +71,10 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """One character."""
     DeleteNovel: _aio.UnaryUnaryMultiCallable[_search_service_pb2.DeleteNovelRequest, _search_service_pb2.DeleteNovelResponse]  # type: ignore[assignment]
     """Removes a novel's passages and characters. Idempotent."""
+    ReadAround: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ReadAroundRequest, _search_service_pb2.ReadAroundResponse]  # type: ignore[assignment]
+    """A passage with those around it, as they follow each other in the novel. Unless a later limit is given, nothing
+    beyond the passage's own chapter is shown.
+    """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds passages by meaning, and knows a novel's characters. A private novel is seen by its owner alone."""
@@ -120,5 +128,15 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.DeleteNovelResponse, _abc.Awaitable[_search_service_pb2.DeleteNovelResponse]]:
         """Removes a novel's passages and characters. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def ReadAround(
+        self,
+        request: _search_service_pb2.ReadAroundRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.ReadAroundResponse, _abc.Awaitable[_search_service_pb2.ReadAroundResponse]]:
+        """A passage with those around it, as they follow each other in the novel. Unless a later limit is given, nothing
+        beyond the passage's own chapter is shown.
+        """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
