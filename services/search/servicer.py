@@ -16,7 +16,7 @@ from mesh.validation import Violations
 from services.search.clients import Answers, character_key
 from services.search.domain import languages
 from services.search.domain.ingestion import Ingestions
-from services.search.domain.limited import LimitedCharacters, beyond_limit
+from services.search.domain.limited import LimitedCharacters
 from services.search.domain.ranking import score
 from services.search.domain.reading import MOST_AROUND, Around, Reading
 from services.search.domain.searching import Searching, answer_key, character_not_found, check_owner, search_key
@@ -139,11 +139,7 @@ class SearchServicer(rpc.SearchServiceServicer):
         if generation != novel.generation:  # read in anew while the cache could not be told
             _, answer = _unpacked(await compute())
         if until_chapter is not None and until_chapter < novel.chapters:
-            known = await self._known_by(novel, until_chapter)
-            shown = next((one for one in known if one.character_id == request.character_id), None)
-            if shown is None:
-                raise beyond_limit(request.character_id, until_chapter)
-            answer = shown
+            answer = await self._known_as(novel, request.character_id, until_chapter)
         return pb.GetCharacterResponse(character=answer, until_chapter=until_chapter)
 
     async def DeleteNovel(self, request: pb.DeleteNovelRequest, context: _Context) -> pb.DeleteNovelResponse:
@@ -176,7 +172,7 @@ class SearchServicer(rpc.SearchServiceServicer):
         return pb.ReadAroundResponse.FromString(await self._answers.get(key, compute))
 
     async def _known_by(self, novel: Novel, until_chapter: int) -> Sequence[pb.Character]:
-        """The characters as the chapters up to a limit show them: gathered once, kept for lists and for each."""
+        """The characters as the chapters up to a limit show them."""
 
         async def compute() -> bytes:
             known = await self._limited.of(novel, until_chapter)
@@ -186,6 +182,15 @@ class SearchServicer(rpc.SearchServiceServicer):
 
         answer = await self._answers.get(answer_key(novel, "characters", until_chapter), compute)
         return pb.ListCharactersResponse.FromString(answer).characters
+
+    async def _known_as(self, novel: Novel, character_id: str, until_chapter: int) -> pb.Character:
+        """One of them."""
+
+        async def compute() -> bytes:
+            return _character(novel.id, await self._limited.one(novel, character_id, until_chapter)).SerializeToString()
+
+        key = answer_key(novel, "character", character_id, until_chapter)
+        return pb.Character.FromString(await self._answers.get(key, compute))
 
 
 def _manuscript(request: pb.IngestNovelRequest) -> Manuscript:

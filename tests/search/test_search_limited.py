@@ -42,6 +42,10 @@ def test_what_is_said_is_of_the_chapters_that_were_read() -> None:
     assert (grey.name, grey.aliases, grey.mentions) == ("Mr. Grey", ("The Stranger",), 3)
     assert [one.id for one in known_by(people, passages, 3)] == ["Mr. Grey", "Mrs. Grey"]
     assert known_by(people, passages, 0) == []
+    for limit in (1, 2, 3):
+        known = known_by(people, passages, limit)
+        assert [known_by(people, passages, limit, only=one.id) for one in known] == [[one] for one in known]
+    assert known_by(people, passages, 2, only="Mrs. Grey") == []
 
 
 def test_a_name_within_a_longer_one_is_nobody_elses() -> None:

@@ -9,7 +9,7 @@ nobody can say where it stands, with it: what is not made here is not told.
 import asyncio
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import accumulate
 
 from mesh.errors import NotFound
@@ -36,26 +36,47 @@ class LimitedCharacters:
         Raises:
             Unavailable: the store does not answer.
         """
-        characters = await self._store.characters(novel, 0, novel.characters)
-        passages = await self._store.passages_up_to(novel, until_chapter)
+        characters, passages = await self._read(novel, until_chapter)
         return await asyncio.to_thread(known_by, characters, passages, until_chapter)
 
+    async def one(self, novel: Novel, character_id: str, until_chapter: int) -> Character:
+        """One of them.
 
-def known_by(characters: Sequence[Character], passages: Sequence[Passage], until_chapter: int) -> list[Character]:
+        Raises:
+            NotFound: reason CHARACTER_BEYOND_LIMIT: it first appears later.
+            Unavailable: the store does not answer.
+        """
+        characters, passages = await self._read(novel, until_chapter)
+        known = await asyncio.to_thread(known_by, characters, passages, until_chapter, only=character_id)
+        if not known:
+            raise beyond_limit(character_id, until_chapter)
+        return known[0]
+
+    async def _read(self, novel: Novel, until_chapter: int) -> tuple[list[Character], list[Passage]]:
+        return await asyncio.gather(
+            self._store.characters(novel, 0, novel.characters), self._store.passages_up_to(novel, until_chapter)
+        )
+
+
+def known_by(
+    characters: Sequence[Character], passages: Sequence[Passage], until_chapter: int, *, only: str = ""
+) -> list[Character]:
     """Characters as the chapters up to a limit show them, those named most often first.
 
     Args:
         characters: of the whole novel, most important first.
         passages: the novel's, in its order; those beyond the limit do not count.
         until_chapter: the last chapter that may be told of.
+        only: the id of the one that is asked for; empty: all of them.
     """
     passages = [passage for passage in passages if passage.chapter <= until_chapter]
-    seen = _seen(characters, passages)
-    known = [
-        _described(character, seen[rank], passages)
+    wanted = {
+        rank
         for rank, character in enumerate(characters)
-        if character.first_chapter <= until_chapter and seen[rank]
-    ]
+        if character.first_chapter <= until_chapter and only in {"", character.id}
+    }
+    seen = _seen(characters, wanted, passages)
+    known = [_described(characters[rank], seen[rank], passages) for rank in sorted(wanted) if seen[rank]]
     return sorted(known, key=lambda character: -character.mentions)  # stable: the more important one first
 
 
@@ -68,8 +89,10 @@ def beyond_limit(character_id: str, until_chapter: int) -> NotFound:
     )
 
 
-def _seen(characters: Sequence[Character], passages: Sequence[Passage]) -> list[dict[str, Counter[int]]]:
-    """Where each character is named: form -> passage -> how often.
+def _seen(
+    characters: Sequence[Character], wanted: Set[int], passages: Sequence[Passage]
+) -> list[dict[str, Counter[int]]]:
+    """Where each of the wanted characters is named: form -> passage -> how often.
 
     A form within a longer one does not count: in "Mrs. Bennet" nobody is called "Bennet".
     """
@@ -78,9 +101,13 @@ def _seen(characters: Sequence[Character], passages: Sequence[Passage]) -> list[
         for form in dict.fromkeys((character.name, *character.aliases)):
             if form:
                 owners[form].append(rank)
+    # Of the others only those names count that hold one of theirs.
+    theirs = [form for form, ranks in owners.items() if not wanted.isdisjoint(ranks)]
+    owners = {form: ranks for form, ranks in owners.items() if any(each in form for each in theirs)}
     text = _BETWEEN.join(passage.content for passage in passages)
     ends = list(accumulate(len(passage.content) + len(_BETWEEN) for passage in passages))
-    found = sorted((at, -len(form), form) for form in owners for at in _places(text, form))
+    spelled = [(form, spelling) for form in owners for spelling in {form, form.replace(". ", " ")}]  # "Mr Grey" as well
+    found = sorted((at, -len(spelling), form) for form, spelling in spelled for at in _places(text, spelling))
     seen: list[dict[str, Counter[int]]] = [defaultdict(Counter) for _ in characters]
     free = 0
     for at, minus_length, form in found:
