@@ -20,6 +20,7 @@ from gaji.library.v1 import auth_service_pb2_grpc as auth_rpc
 from gaji.library.v1 import conversation_service_pb2_grpc as conversations_rpc
 from gaji.library.v1 import novel_service_pb2 as novels_pb
 from gaji.library.v1 import novel_service_pb2_grpc as novels_rpc
+from gaji.library.v1 import reading_service_pb2_grpc as readings_rpc
 from gaji.library.v1 import scenario_service_pb2 as scenarios_pb
 from gaji.library.v1 import scenario_service_pb2_grpc as scenarios_rpc
 from gaji.library.v1 import user_service_pb2_grpc as users_rpc
@@ -269,6 +270,7 @@ class LibraryClient:
         self.users = users_rpc.UserServiceStub(channel)
         self.novels = novels_rpc.NovelServiceStub(channel)
         self.scenarios = scenarios_rpc.ScenarioServiceStub(channel)
+        self.readings = readings_rpc.ReadingServiceStub(channel)
         self.conversations = conversations_rpc.ConversationServiceStub(channel)
         self.nobody = Reader()
 
