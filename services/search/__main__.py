@@ -13,9 +13,9 @@ from mesh.process import run, until_signal
 from mesh.server import MeshServer, Service, open_server
 from services.search.clients import Answers, CacheClient
 from services.search.config import SearchSettings
+from services.search.domain.around import Around
 from services.search.domain.ingestion import Ingestions
 from services.search.domain.limited import LimitedCharacters
-from services.search.domain.reading import Around
 from services.search.domain.searching import Searching
 from services.search.providers import PROVIDERS
 from services.search.providers.pool import open_embedder

@@ -15,10 +15,10 @@ from mesh.pages import decode_token, encode_token, page_size
 from mesh.validation import Violations
 from services.search.clients import Answers, character_key
 from services.search.domain import languages
+from services.search.domain.around import MOST_AROUND, Around, Stretch
 from services.search.domain.ingestion import Ingestions
 from services.search.domain.limited import LimitedCharacters
 from services.search.domain.ranking import score
-from services.search.domain.reading import MOST_AROUND, Around, Reading
 from services.search.domain.searching import Searching, answer_key, character_not_found, check_owner, search_key
 from services.search.metrics import INGESTIONS, PASSAGES_INGESTED, SEARCH_SECONDS
 from services.search.models import Character, Found, Ingested, Manuscript, Novel, Passage, Progress
@@ -163,10 +163,10 @@ class SearchServicer(rpc.SearchServiceServicer):
         novel = await self._searching.novel(request.novel_id, _user_id())
 
         async def compute() -> bytes:
-            reading = await self._around.read(
+            stretch = await self._around.read(
                 novel, request.passage_id, before=before, after=after, until_chapter=until_chapter
             )
-            return _reading(novel.id, reading).SerializeToString()
+            return _stretch(novel.id, stretch).SerializeToString()
 
         key = answer_key(novel, "around", request.passage_id, before, after, until_chapter)
         return pb.ReadAroundResponse.FromString(await self._answers.get(key, compute))
@@ -271,13 +271,13 @@ def _passage(novel_id: str, passage: Passage) -> pb.Passage:
     )
 
 
-def _reading(novel_id: str, reading: Reading) -> pb.ReadAroundResponse:
+def _stretch(novel_id: str, stretch: Stretch) -> pb.ReadAroundResponse:
     return pb.ReadAroundResponse(
-        passages=[_passage(novel_id, passage) for passage in reading.passages],
-        index=reading.index,
-        more_before=reading.more_before,
-        more_after=reading.more_after,
-        until_chapter=reading.until_chapter,
+        passages=[_passage(novel_id, passage) for passage in stretch.passages],
+        index=stretch.index,
+        more_before=stretch.more_before,
+        more_after=stretch.more_after,
+        until_chapter=stretch.until_chapter,
     )
 
 

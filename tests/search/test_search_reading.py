@@ -1,4 +1,4 @@
-"""Reading around a passage over gRPC: its neighbours, the spoiler limit, who sees what, and every wrong request."""
+"""Stretch around a passage over gRPC: its neighbours, the spoiler limit, who sees what, and every wrong request."""
 
 import uuid
 from typing import Any
@@ -8,7 +8,7 @@ from gaji.search.v1 import search_service_pb2 as pb
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.search.domain.reading import within_limit
+from services.search.domain.around import within_limit
 from services.search.models import Passage
 from tests.search.conftest import Stub, as_user, ingested
 from tests.search.test_search_service import failure, find

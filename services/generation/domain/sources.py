@@ -26,8 +26,8 @@ def within(passages: Sequence[Passage], until_chapter: int | None) -> list[Passa
 
 def excerpt(content: str) -> str:
     """The beginning of a passage in one line: a model whose prompt has no room for all of it is given that too."""
-    text = plain_text.line(content.replace("\0", ""))
-    if len(text) <= EXCERPT:
+    text = plain_text.line(content[: 2 * EXCERPT].replace("\0", ""))
+    if len(text) <= EXCERPT and len(content) <= 2 * EXCERPT:
         return text
     head = text[: EXCERPT - len(_CUT)]
     word, space, _ = head.rpartition(" ")

@@ -1,4 +1,4 @@
-"""Reading around a passage: those before and after it, as they follow each other in the novel."""
+"""Stretch around a passage: those before and after it, as they follow each other in the novel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ _ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Stretch:
     """A passage and those around it.
 
     Attributes:
@@ -43,7 +43,7 @@ class Around:
 
     async def read(
         self, novel: Novel, passage_id: str, *, before: int, after: int, until_chapter: int | None
-    ) -> Reading:
+    ) -> Stretch:
         """A passage with its neighbours.
 
         Args:
@@ -58,9 +58,9 @@ class Around:
             Unavailable: the store does not answer.
         """
         for _ in range(_ATTEMPTS):
-            reading = await self._read(novel, passage_id, before, after, until_chapter)
-            if reading is not None:
-                return reading
+            stretch = await self._read(novel, passage_id, before, after, until_chapter)
+            if stretch is not None:
+                return stretch
             # Its generation may have been replaced between reading the novel's record and this.
             current = await self._store.novel(novel.id)
             if current is None or current.generation == novel.generation:
@@ -70,7 +70,7 @@ class Around:
 
     async def _read(
         self, novel: Novel, passage_id: str, before: int, after: int, until_chapter: int | None
-    ) -> Reading | None:
+    ) -> Stretch | None:
         found = await self._store.passages(novel, [passage_id], until_chapter)
         middle = found.get(passage_id)
         if middle is None:
@@ -82,7 +82,7 @@ class Around:
         return within_limit(around, middle, before, after, limit)
 
 
-def within_limit(around: Sequence[Passage], middle: Passage, before: int, after: int, limit: int) -> Reading | None:
+def within_limit(around: Sequence[Passage], middle: Passage, before: int, after: int, limit: int) -> Stretch | None:
     """What may be shown of a stretch of a novel; None: its passage in the middle is not there, or beyond the limit.
 
     Args:
@@ -102,7 +102,7 @@ def within_limit(around: Sequence[Passage], middle: Passage, before: int, after:
     if not more_after:
         # What comes next, if anything, is beyond the limit: nobody is led there.
         shown[-1] = replace(shown[-1], next_id="")
-    return Reading(shown, index, shown[0].position > 0, more_after, limit)
+    return Stretch(shown, index, shown[0].position > 0, more_after, limit)
 
 
 def passage_not_found(passage_id: str) -> NotFound:
