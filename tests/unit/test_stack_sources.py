@@ -1,10 +1,11 @@
 """The line that says what a reply is based on."""
 
+from stack.answers import Json
 from stack.commands.sources import told
 
 
 def test_chapters_are_named_once_in_the_novels_order() -> None:
-    citations = [
+    citations: list[Json] = [
         {"chapter": 12, "chapter_title": "XII. The\x1b[31m Ring\n", "passage_id": "a"},
         {"chapter": 0},
         {"chapter": 3, "chapter_title": ""},
