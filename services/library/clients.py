@@ -113,9 +113,9 @@ class GrpcSearch:
                 found = (await self._stub.SearchPassages(request)).passages
         return [_stored(passage) for passage in sorted(found, key=lambda passage: passage.position)]
 
-    async def character(self, character_id: UUID, timeout: float) -> Character | None:
-        """A character of a novel that the caller sees."""
-        request = search_pb.GetCharacterRequest(character_id=str(character_id))
+    async def character(self, character_id: UUID, timeout: float, until_chapter: int | None = None) -> Character | None:
+        """A character of a novel that the caller sees; as the chapters up to a limit show them, where there is one."""
+        request = search_pb.GetCharacterRequest(character_id=str(character_id), until_chapter=until_chapter)
         try:
             with translated("search"):
                 response = await self._stub.GetCharacter(request, timeout=timeout)

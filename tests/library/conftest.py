@@ -55,6 +55,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         tells_cast: whether it says so at the end of an ingestion, as earlier releases do not.
         stuck: while it is set, it does not say whom it knows.
         asked: how often it was asked for a character.
+        known_as: the name by which it knows everybody up to a chapter; later than any: as they are.
         stored: novels whose passages it holds.
         address: where it serves.
     """
@@ -70,6 +71,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
     tells_cast: bool = True
     stuck: bool = False
     asked: int = 0
+    known_as: dict[int, str] = field(default_factory=dict)
     stored: set[str] = field(default_factory=set)
     ingested: list[str] = field(default_factory=list)
     running: int = 0
@@ -147,7 +149,13 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         self._check()
         if request.character_id not in self.characters:
             raise NotFound("no such character")
-        return search_pb.GetCharacterResponse(character=self.characters[request.character_id])
+        character = search_pb.Character()
+        character.CopyFrom(self.characters[request.character_id])
+        if request.HasField("until_chapter"):
+            if request.until_chapter < character.first_chapter:
+                raise NotFound("later", reason="CHARACTER_BEYOND_LIMIT")
+            character.name = self.known_as.get(request.until_chapter, character.name)
+        return search_pb.GetCharacterResponse(character=character)
 
     async def ListCharacters(  # noqa: N802
         self, request: search_pb.ListCharactersRequest, context: Any

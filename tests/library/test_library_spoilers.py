@@ -100,6 +100,28 @@ async def test_under_a_limit_nobody_is_told_what_the_whole_novel_shows_of_a_char
     assert (context.character_name, context.character_description) == ("Ada", "")
 
 
+async def test_a_conversation_bears_the_name_that_its_reader_has_read(
+    library: LibraryClient, search: FakeSearch
+) -> None:
+    ada = await library.guest()
+    novel_id = await a_novel(library, ada, search)
+    character_id = search.add_character(novel_id, "Mr. Grey")
+    search.known_as = {0: "A voice", 1: "The Stranger"}
+
+    async def name(**limit: Any) -> str:
+        scenario = await library.scenario(ada, novel_id, **limit)
+        context = (await Talk(library, ada, scenario.scenario_id, character_id).open()).context
+        return context.character_name
+
+    assert await name() == "Mr. Grey"
+    assert await name(until_chapter=1) == "The Stranger"
+    assert await name(until_read=True) == "A voice"
+    await read(library, ada, novel_id, 1)
+    assert await name(until_read=True) == "The Stranger"
+    search.characters[character_id].first_chapter = 3
+    assert await name(until_chapter=1) == "Mr. Grey", "whom the reader has named before the book does"
+
+
 async def test_progress_is_a_readers_own(library: LibraryClient, search: FakeSearch) -> None:
     ada, bo = await library.guest(), await library.guest()
     novel_id = await a_novel(library, ada, search)

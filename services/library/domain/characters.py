@@ -1,5 +1,6 @@
 """Whom a conversation is with: asked of search, and while that is away, found among the characters that are kept."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from prometheus_client import Counter
@@ -56,6 +57,18 @@ class Characters:
             text = "is not a character of the scenario's novel"
             raise InvalidArgument(f"character_id {text}", reason="INVALID_FIELD", fields={"character_id": text})
         return found
+
+    async def named_within(self, character: Character, until_chapter: int) -> Character:
+        """A character under the name that the chapters up to a limit give them: a later one may tell who they are.
+
+        Who first appears later, or is looked for while search is away, has the name that the caller knows them by.
+        """
+        try:
+            known = await self._search.character(character.character_id, self._seconds, until_chapter)
+        except _AWAY as error:
+            log.info("a character is not looked for within a limit", extra={"reason": error.reason})
+            return character
+        return character if known is None else replace(character, name=known.name)
 
     async def _without_search(
         self, user_id: UUID, novel_id: UUID, character_id: UUID, error: MeshError

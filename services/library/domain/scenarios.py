@@ -99,8 +99,7 @@ class Scenarios:
         if visibility is Visibility.PUBLIC and novel.visibility is not Visibility.PUBLIC:
             text = "is public, but the novel is private; make the scenario private"
             raise InvalidArgument(f"visibility {text}", reason="INVALID_FIELD", fields={"visibility": text})
-        read = (await self._readings.get(user_id, novel_id)).chapter if until_read else None
-        limit = spoiler_limit(until_chapter, read, until_read=until_read)
+        limit = await self._limit(user_id, novel_id, until_chapter, until_read=until_read)
         given = [UUID(passage_id) for passage_id in dict.fromkeys(passage_ids)]
         passages = (
             await self._checked(novel, given, limit)
@@ -194,6 +193,14 @@ class Scenarios:
         await self._own(user_id, scenario_id)
         await self._scenarios.delete(scenario_id)
         await self._reads.scenario_changed(scenario_id)
+
+    async def limit_of(self, user_id: UUID, scenario: Scenario) -> int | None:
+        """The spoiler limit of a scenario for one of its readers; None: there is none."""
+        return await self._limit(user_id, scenario.novel_id, scenario.until_chapter, until_read=scenario.until_read)
+
+    async def _limit(self, user_id: UUID, novel_id: UUID, until_chapter: int | None, *, until_read: bool) -> int | None:
+        read = (await self._readings.get(user_id, novel_id)).chapter if until_read else None
+        return spoiler_limit(until_chapter, read, until_read=until_read)
 
     async def _own(self, user_id: UUID, scenario_id: UUID) -> None:
         scenario = await self.get(user_id, scenario_id)

@@ -39,8 +39,8 @@ class Search(Protocol):
     async def default_passages(self, novel_id: UUID, title: str, most: int) -> Sequence[StoredPassage]:
         """Passages of a novel that show its main characters, in the novel's order."""
 
-    async def character(self, character_id: UUID, timeout: float) -> Character | None:
-        """A character of a novel that the caller sees."""
+    async def character(self, character_id: UUID, timeout: float, until_chapter: int | None = None) -> Character | None:
+        """A character of a novel that the caller sees; as the chapters up to a limit show them, where there is one."""
 
     async def characters(self, novel_id: UUID, most: int) -> Sequence[Character]:
         """The characters of a novel, most important first."""
