@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
 import grpc
@@ -18,14 +19,16 @@ from services.search.domain import languages
 from services.search.domain.ingestion import Ingestions
 from services.search.domain.ranking import score
 from services.search.domain.searching import Searching, character_not_found, check_owner, search_key
+from services.search.edited import edited, edits_of, listed
 from services.search.metrics import INGESTIONS, PASSAGES_INGESTED, SEARCH_SECONDS
-from services.search.models import Character, Found, Ingested, Manuscript, Passage, Progress
+from services.search.models import Character, Edits, Found, Ingested, Manuscript, Passage, Progress
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 MAX_QUERY = 4_000
 DEFAULT_TOP_K = 10
 MAX_TOP_K = 50
 MAX_PASSAGE_IDS = 100
+MAX_EDITS = 1_000
 MAX_RANK_DIGITS = 6
 GENERATION_BYTES = 8
 
@@ -102,6 +105,12 @@ class SearchServicer(rpc.SearchServiceServicer):
         start = _start(check, request)
         check.raise_if_any()
         novel = await self._searching.novel(request.novel_id, _user_id())
+        edits = Edits() if request.as_found else await self._searching.edits(novel.id)
+        if edits.edits:
+            found, _ = await self._searching.characters(novel, 0, novel.characters)
+            shown = listed([_character(novel.id, one) for one in found], edits)
+            token = encode_token(novel.id, str(start + size)) if start + size < len(shown) else ""
+            return pb.ListCharactersResponse(characters=shown[start : start + size], next_page_token=token)
         characters, more = await self._searching.characters(novel, start, size)
         token = encode_token(novel.id, str(start + size)) if more else ""
         return pb.ListCharactersResponse(
@@ -125,6 +134,13 @@ class SearchServicer(rpc.SearchServiceServicer):
             raise character_not_found(request.character_id) from None
         if generation != novel.generation:  # read in anew while the cache could not be told
             _, answer = _unpacked(await compute())
+        edits = await self._searching.edits(novel.id)
+        if any(edit.merged_into == answer.character_id for edit in edits.edits):
+            found, _ = await self._searching.characters(novel, 0, novel.characters)
+            everybody = edited([_character(novel.id, one) for one in found], edits)
+            answer = next((one for one in everybody if one.character_id == answer.character_id), answer)
+        elif edits.edits:
+            (answer,) = edited([answer], edits)
         return pb.GetCharacterResponse(character=answer)
 
     async def DeleteNovel(self, request: pb.DeleteNovelRequest, context: _Context) -> pb.DeleteNovelResponse:
@@ -134,6 +150,18 @@ class SearchServicer(rpc.SearchServiceServicer):
         await self._searching.check_owner(request.novel_id, _user_id())
         await self._ingestions.delete(request.novel_id)
         return pb.DeleteNovelResponse()
+
+    async def SetCharacterEdits(
+        self, request: pb.SetCharacterEditsRequest, context: _Context
+    ) -> pb.SetCharacterEditsResponse:
+        check = Violations()
+        check.uuid("novel_id", request.novel_id)
+        if len(request.edits) > MAX_EDITS:
+            check.add("edits", f"has {len(request.edits):,} edits; give at most {MAX_EDITS:,}")
+        check.raise_if_any()
+        await self._searching.check_owner(request.novel_id, _user_id())
+        await self._searching.edit(request.novel_id, edits_of(request))
+        return pb.SetCharacterEditsResponse()
 
 
 def _manuscript(request: pb.IngestNovelRequest) -> Manuscript:
@@ -222,6 +250,10 @@ def _character(novel_id: str, character: Character) -> pb.Character:
         mentions=character.mentions,
         first_chapter=character.first_chapter,
         passage_ids=character.passage_ids,
+        importance=character.importance,
+        alias_chapters=character.alias_chapters,
+        relations=[pb.Relation(**asdict(relation)) for relation in character.relations],
+        speech_samples=[pb.SpeechSample(**asdict(sample)) for sample in character.samples],
     )
 
 
