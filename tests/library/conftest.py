@@ -54,6 +54,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         tells_cast: whether it says so at the end of an ingestion, as earlier releases do not.
         stuck: while it is set, it does not say whom it knows.
         asked: how often it was asked for a character.
+        edits: the last that it was told of each novel.
         stored: novels whose passages it holds.
         address: where it serves.
     """
@@ -69,6 +70,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
     tells_cast: bool = True
     stuck: bool = False
     asked: int = 0
+    edits: dict[str, search_pb.SetCharacterEditsRequest] = field(default_factory=dict)
     stored: set[str] = field(default_factory=set)
     ingested: list[str] = field(default_factory=list)
     running: int = 0
@@ -154,6 +156,13 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         self._check()
         found = [character for character in self.characters.values() if character.novel_id == request.novel_id]
         return search_pb.ListCharactersResponse(characters=found)
+
+    async def SetCharacterEdits(  # noqa: N802
+        self, request: search_pb.SetCharacterEditsRequest, context: Any
+    ) -> search_pb.SetCharacterEditsResponse:
+        self._check()
+        self.edits[request.novel_id] = request
+        return search_pb.SetCharacterEditsResponse()
 
     async def DeleteNovel(  # noqa: N802
         self, request: search_pb.DeleteNovelRequest, context: Any

@@ -2,6 +2,8 @@
 
 from services.library.models.books import (
     Character,
+    CharacterEdit,
+    CharacterEdits,
     Failure,
     IngestionJob,
     IngestionState,
@@ -35,6 +37,8 @@ from services.library.models.talks import (
 
 __all__ = [
     "Character",
+    "CharacterEdit",
+    "CharacterEdits",
     "Conversation",
     "ConversationStatus",
     "Failure",
