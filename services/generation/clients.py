@@ -243,6 +243,7 @@ def _context(context: library_pb.ReplyContext) -> ReplyContext:
         scenario_passage_ids=tuple(scenario.passage_ids),
         scenario_passages=tuple(map(_kept, context.scenario_passages)),
         novel_passages=tuple(map(_kept, context.novel_passages)),
+        speech_samples=tuple(map(_kept, context.speech_samples)),
         history=tuple(
             Message(message.message_id, _ROLES[message.role], message.content)
             for message in context.history

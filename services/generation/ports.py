@@ -160,6 +160,7 @@ class ReplyContext:
         scenario_passages: the same as library keeps them, for when search does not answer; at most 20.
         novel_passages: likewise, from all over the novel; at most 16.
         history: the last whole messages, oldest first, the reader's new one included.
+        speech_samples: lines of the character's own, in the novel's order; at most 8.
     """
 
     novel_id: str
@@ -176,6 +177,7 @@ class ReplyContext:
     scenario_passages: tuple[Passage, ...] = ()
     novel_passages: tuple[Passage, ...] = ()
     history: tuple[Message, ...] = ()
+    speech_samples: tuple[Passage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from services.search.models import Character, Found, Novel, Passage
+from services.search.models import Character, Edits, Found, Novel, Passage
 
 Vectors = npt.NDArray[np.float32]
 """Unit vectors, one a row."""
@@ -142,6 +142,14 @@ class NovelStore(Protocol):
 
     async def character(self, character_id: str) -> tuple[Novel, Character] | None:
         """A character of a novel's current generation."""
+        ...
+
+    async def edits(self, novel_id: str) -> Edits:
+        """What a novel's owner has changed about its characters, in whatever generation."""
+        ...
+
+    async def put_edits(self, novel_id: str, edits: Edits) -> None:
+        """Replaces that, unless what is there has as high a revision; goes with the novel's record."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
 import grpc
@@ -17,11 +18,12 @@ from services.search.clients import Answers, character_key
 from services.search.domain import languages
 from services.search.domain.around import MOST_AROUND, Around, Stretch
 from services.search.domain.ingestion import Ingestions
-from services.search.domain.limited import LimitedCharacters
+from services.search.domain.limited import LimitedCharacters, beyond_limit
 from services.search.domain.ranking import score
 from services.search.domain.searching import Searching, answer_key, character_not_found, check_owner, search_key
+from services.search.edited import edited, edits_of, listed
 from services.search.metrics import INGESTIONS, PASSAGES_INGESTED, SEARCH_SECONDS
-from services.search.models import Character, Found, Ingested, Manuscript, Novel, Passage, Progress
+from services.search.models import Character, Edits, Found, Ingested, Manuscript, Novel, Passage, Progress
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 MAX_QUERY = 4_000
@@ -29,6 +31,7 @@ DEFAULT_TOP_K = 10
 MAX_TOP_K = 50
 MAX_PASSAGE_IDS = 100
 DEFAULT_AROUND = 3
+MAX_EDITS = 1_000
 MAX_RANK_DIGITS = 6
 GENERATION_BYTES = 8
 
@@ -110,10 +113,16 @@ class SearchServicer(rpc.SearchServiceServicer):
         until_chapter = _until_chapter(check, request)
         check.raise_if_any()
         novel = await self._searching.novel(request.novel_id, _user_id())
+        edits = Edits() if request.as_found else await self._searching.edits(novel.id)
         if until_chapter is not None and until_chapter < novel.chapters:
-            known = await self._known_by(novel, until_chapter)
-            token = encode_token(novel.id, str(start + size)) if start + size < len(known) else ""
-            return pb.ListCharactersResponse(characters=known[start : start + size], next_page_token=token)
+            shown = listed(await self._known_by(novel, until_chapter), edits, limited=True)
+            token = encode_token(novel.id, str(start + size)) if start + size < len(shown) else ""
+            return pb.ListCharactersResponse(characters=shown[start : start + size], next_page_token=token)
+        if edits.edits:
+            found, _ = await self._searching.characters(novel, 0, novel.characters)
+            shown = listed([_character(novel.id, one) for one in found], edits)
+            token = encode_token(novel.id, str(start + size)) if start + size < len(shown) else ""
+            return pb.ListCharactersResponse(characters=shown[start : start + size], next_page_token=token)
         characters, more = await self._searching.characters(novel, start, size)
         token = encode_token(novel.id, str(start + size)) if more else ""
         return pb.ListCharactersResponse(
@@ -138,8 +147,16 @@ class SearchServicer(rpc.SearchServiceServicer):
             raise character_not_found(request.character_id) from None
         if generation != novel.generation:  # read in anew while the cache could not be told
             _, answer = _unpacked(await compute())
+        edits = await self._searching.edits(novel.id)
         if until_chapter is not None and until_chapter < novel.chapters:
-            answer = await self._known_as(novel, request.character_id, until_chapter)
+            answer = await self._known_as(novel, request.character_id, until_chapter, edits)
+            return pb.GetCharacterResponse(character=answer, until_chapter=until_chapter)
+        if any(edit.merged_into == answer.character_id for edit in edits.edits):
+            found, _ = await self._searching.characters(novel, 0, novel.characters)
+            everybody = edited([_character(novel.id, one) for one in found], edits)
+            answer = next((one for one in everybody if one.character_id == answer.character_id), answer)
+        elif edits.edits:
+            (answer,) = edited([answer], edits)
         return pb.GetCharacterResponse(character=answer, until_chapter=until_chapter)
 
     async def DeleteNovel(self, request: pb.DeleteNovelRequest, context: _Context) -> pb.DeleteNovelResponse:
@@ -183,14 +200,33 @@ class SearchServicer(rpc.SearchServiceServicer):
         answer = await self._answers.get(answer_key(novel, "characters", until_chapter), compute)
         return pb.ListCharactersResponse.FromString(answer).characters
 
-    async def _known_as(self, novel: Novel, character_id: str, until_chapter: int) -> pb.Character:
-        """One of them."""
+    async def _known_as(self, novel: Novel, character_id: str, until_chapter: int, edits: Edits) -> pb.Character:
+        """One of them, with what the novel's owner has changed."""
+        if any(edit.merged_into == character_id for edit in edits.edits):
+            everybody = edited(await self._known_by(novel, until_chapter), edits, limited=True)
+            joined = next((one for one in everybody if one.character_id == character_id), None)
+            if joined is None:
+                raise beyond_limit(character_id, until_chapter)
+            return joined
 
         async def compute() -> bytes:
             return _character(novel.id, await self._limited.one(novel, character_id, until_chapter)).SerializeToString()
 
         key = answer_key(novel, "character", character_id, until_chapter)
-        return pb.Character.FromString(await self._answers.get(key, compute))
+        answer = pb.Character.FromString(await self._answers.get(key, compute))
+        return edited([answer], edits, limited=True)[0]
+
+    async def SetCharacterEdits(
+        self, request: pb.SetCharacterEditsRequest, context: _Context
+    ) -> pb.SetCharacterEditsResponse:
+        check = Violations()
+        check.uuid("novel_id", request.novel_id)
+        if len(request.edits) > MAX_EDITS:
+            check.add("edits", f"has {len(request.edits):,} edits; give at most {MAX_EDITS:,}")
+        check.raise_if_any()
+        await self._searching.check_owner(request.novel_id, _user_id())
+        await self._searching.edit(request.novel_id, edits_of(request))
+        return pb.SetCharacterEditsResponse()
 
 
 def _manuscript(request: pb.IngestNovelRequest) -> Manuscript:
@@ -298,6 +334,10 @@ def _character(novel_id: str, character: Character) -> pb.Character:
         mentions=character.mentions,
         first_chapter=character.first_chapter,
         passage_ids=character.passage_ids,
+        importance=character.importance,
+        alias_chapters=character.alias_chapters,
+        relations=[pb.Relation(**asdict(relation)) for relation in character.relations],
+        speech_samples=[pb.SpeechSample(**asdict(sample)) for sample in character.samples],
     )
 
 

@@ -56,6 +56,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         stuck: while it is set, it does not say whom it knows.
         asked: how often it was asked for a character.
         known_as: the name by which it knows everybody up to a chapter; later than any: as they are.
+        edits: the last that it was told of each novel.
         stored: novels whose passages it holds.
         address: where it serves.
     """
@@ -72,6 +73,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
     stuck: bool = False
     asked: int = 0
     known_as: dict[int, str] = field(default_factory=dict)
+    edits: dict[str, search_pb.SetCharacterEditsRequest] = field(default_factory=dict)
     stored: set[str] = field(default_factory=set)
     ingested: list[str] = field(default_factory=list)
     running: int = 0
@@ -168,6 +170,13 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         self, request: search_pb.ReadAroundRequest, context: Any
     ) -> search_pb.ReadAroundResponse:
         raise NotFound("no such passage")  # library never asks
+
+    async def SetCharacterEdits(  # noqa: N802
+        self, request: search_pb.SetCharacterEditsRequest, context: Any
+    ) -> search_pb.SetCharacterEditsResponse:
+        self._check()
+        self.edits[request.novel_id] = request
+        return search_pb.SetCharacterEditsResponse()
 
     async def DeleteNovel(  # noqa: N802
         self, request: search_pb.DeleteNovelRequest, context: Any

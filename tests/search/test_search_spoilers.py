@@ -164,6 +164,10 @@ async def people_that_are_told_of(stub: Stub, book: Book, limit: int, draw: rand
         assert whole or all(name.replace(". ", " ") in spelled for name in (one.name, *one.aliases))
         assert {book.chapter_of[passage_id] <= limit for passage_id in one.passage_ids} <= {True}
         assert one.first_chapter <= limit
+        assert whole or not one.relations, "of which nobody says where they stand"
+        assert all(chapter <= limit for chapter in one.alias_chapters)
+        for sample in one.speech_samples:
+            assert sample.chapter == book.chapter_of[sample.passage_id] <= limit
         for part in one.description.split("\n\n"):
             assert " ".join(part.removesuffix("…").split()) in text
     for one in draw.sample(book.people, min(3, len(book.people))):

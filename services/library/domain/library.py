@@ -7,6 +7,7 @@ from services.library.domain.attempts import Attempts, Policy
 from services.library.domain.branches import Branches
 from services.library.domain.characters import Characters
 from services.library.domain.conversations import Conversations
+from services.library.domain.editing import Editing
 from services.library.domain.ingestion import Ingestions
 from services.library.domain.keeping import Keeping
 from services.library.domain.novels import Novels
@@ -84,7 +85,8 @@ class Library:
             look_after=self.keeping.look_after_characters,
         )
         self.readings = Readings(stores.readings, self.novels)
-        characters = Characters(search, stores.characters, self.reads, terms.character_seconds)
+        characters = Characters(search, stores.characters, stores.edits, self.reads, terms.character_seconds)
+        self.editing = Editing(self.novels, stores.characters, stores.edits, search, seconds=terms.character_seconds)
         self.conversations = Conversations(stores.conversations, self.scenarios, characters, writers)
         self.branches = Branches(stores.branches, self.conversations, self.reads, writers)
         self.replies = Replies(stores.replies, self.conversations, jobs, self.keeping.look_after)

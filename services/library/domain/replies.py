@@ -244,7 +244,7 @@ async def context_of(transaction: ReplyTransaction, conversation: Conversation, 
     history = await transaction.history(reply.parent_id, _HISTORY) if reply.parent_id else []
     kept = await transaction.passages(conversation)
     until = scenario.until_chapter
-    kept = StoredPassages(_within(kept.scenario, until), _within(kept.novel, until))
+    kept = StoredPassages(_within(kept.scenario, until), _within(kept.novel, until), _within(kept.samples, until))
     return Context(novel, scenario, conversation, list(history), kept)
 
 

@@ -2,6 +2,8 @@
 
 from services.library.models.books import (
     Character,
+    CharacterEdit,
+    CharacterEdits,
     Failure,
     IngestionJob,
     IngestionState,
@@ -38,6 +40,8 @@ from services.library.models.talks import (
 
 __all__ = [
     "Character",
+    "CharacterEdit",
+    "CharacterEdits",
     "Citation",
     "Conversation",
     "ConversationStatus",

@@ -187,10 +187,12 @@ class StoredPassages:
     Attributes:
         scenario: those that its scenario was built on, best first.
         novel: some from all over its novel, in the novel's order.
+        samples: lines of its character's own, in the novel's order.
     """
 
     scenario: Sequence[StoredPassage] | None = None
     novel: Sequence[StoredPassage] | None = None
+    samples: Sequence[StoredPassage] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,13 +298,55 @@ class NewScenario:
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """Somebody in a novel, as search knows them; first_chapter is where they are first named."""
+    """Somebody in a novel, as search knows them; first_chapter is where they are first named.
+
+    Attributes:
+        samples: lines of their own, each with the chapter and the passage that it stands in.
+    """
 
     character_id: UUID
     novel_id: UUID
     name: str
     description: str
     first_chapter: int = 0
+    samples: Sequence[StoredPassage] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterEdit:
+    """What a novel's owner has changed about a character; None: as in the book.
+
+    Attributes:
+        hidden: whether lists leave the character out.
+        merged_into: the character that this one is joined with.
+    """
+
+    character_id: UUID
+    novel_id: UUID
+    name: str | None = None
+    aliases: Sequence[str] | None = None
+    description: str | None = None
+    hidden: bool = False
+    merged_into: UUID | None = None
+
+    def applied(self, character: Character) -> Character:
+        """The character with what is changed."""
+        name = character.name if self.name is None else self.name
+        description = character.description if self.description is None else self.description
+        return replace(character, name=name, description=description)
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterEdits:
+    """All that is changed about a novel's characters.
+
+    Attributes:
+        revision: grows with every change.
+    """
+
+    novel_id: UUID
+    revision: int
+    edits: Sequence[CharacterEdit]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Protocol
 from services.library.ports.peers import Cache, Jobs, Search
 from services.library.ports.stores import (
     CharacterStore,
+    EditStore,
     IngestionStore,
     Key,
     NovelStore,
@@ -20,6 +21,7 @@ __all__ = [
     "Cache",
     "CharacterStore",
     "ConversationStore",
+    "EditStore",
     "IngestionStore",
     "Jobs",
     "Key",
@@ -65,6 +67,10 @@ class Stores(Protocol):
     @property
     def characters(self) -> CharacterStore:
         """Characters for when search does not answer."""
+
+    @property
+    def edits(self) -> EditStore:
+        """What is changed about characters."""
 
     @property
     def conversations(self) -> ConversationStore:

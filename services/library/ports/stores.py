@@ -1,12 +1,14 @@
 """Where users, novels and scenarios are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from services.library.models import (
     Character,
+    CharacterEdit,
+    CharacterEdits,
     Failure,
     IngestionJob,
     IngestionState,
@@ -229,3 +231,25 @@ class CharacterStore(Protocol):
 
     async def count(self, novel_id: UUID) -> int:
         """How many of a novel are kept."""
+
+
+class EditStore(Protocol):
+    """What novels' owners have changed about characters, and which of it search has been told."""
+
+    async def get(self, character_id: UUID) -> CharacterEdit | None:
+        """What is changed about a character."""
+
+    async def change(
+        self, novel_id: UUID, change: Callable[[Mapping[UUID, CharacterEdit]], CharacterEdit]
+    ) -> CharacterEdits | None:
+        """Stores what a function makes of all that is changed in a novel, while nobody else changes it.
+
+        Returns:
+            All that is changed then; None: the novel is gone.
+        """
+
+    async def told(self, novel_id: UUID, revision: int) -> None:
+        """Notes what search has been told."""
+
+    async def claim(self) -> CharacterEdits | None:
+        """Takes a novel whose changes search has not been told; nobody else gets it for a while."""

@@ -16,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mesh import identity
 from mesh.validation import Violations
 from services.library.domain.accounts import Session
+from services.library.domain.editing import Edited
 from services.library.domain.errors import unknown_user
 from services.library.domain.replies import Context
 from services.library.domain.watching import Gap
@@ -163,6 +164,21 @@ def novel(value: Novel) -> novels.Novel:
     )
 
 
+def edited_character(value: Edited) -> novels.EditedCharacter:
+    """A character as its novel's owner has changed it."""
+    edit = value.edit
+    return novels.EditedCharacter(
+        character_id=str(edit.character_id),
+        novel_id=str(edit.novel_id),
+        name=value.name,
+        aliases=None if edit.aliases is None else novels.CharacterAliases(names=edit.aliases),
+        description=edit.description,
+        hidden=edit.hidden,
+        merged_into_id=str(edit.merged_into or ""),
+        shown=value.shown,
+    )
+
+
 def scenario(value: Scenario) -> scenarios.Scenario:
     """A scenario."""
     return scenarios.Scenario(
@@ -284,6 +300,7 @@ def context(value: Context) -> conversations.ReplyContext:
         history=map(message, value.history),
         scenario_passages=map(_stored_passage, value.kept.scenario or ()),
         novel_passages=map(_stored_passage, value.kept.novel or ()),
+        speech_samples=map(_stored_passage, value.kept.samples or ()),
     )
 
 

@@ -11,6 +11,7 @@ from services.library.stores.branches import PostgresBranches
 from services.library.stores.characters import PostgresCharacters
 from services.library.stores.conversations import PostgresConversations
 from services.library.stores.database import open_database
+from services.library.stores.edits import PostgresEdits
 from services.library.stores.ingestion import PostgresIngestion
 from services.library.stores.migrate import migrate
 from services.library.stores.novels import PostgresNovels
@@ -31,6 +32,7 @@ class PostgresStores:
     scenarios: PostgresScenarios
     passages: PostgresPassages
     characters: PostgresCharacters
+    edits: PostgresEdits
     conversations: PostgresConversations
     branches: PostgresBranches
     replies: PostgresReplies
@@ -57,6 +59,7 @@ async def open_stores(settings: LibrarySettings) -> AsyncIterator[PostgresStores
             PostgresScenarios(database),
             PostgresPassages(database),
             PostgresCharacters(database),
+            PostgresEdits(database),
             PostgresConversations(database),
             PostgresBranches(database),
             PostgresReplies(database),

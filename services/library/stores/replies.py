@@ -213,13 +213,15 @@ class PostgresReplyTransaction:
             await self._connection.fetchrow(
                 """
                 SELECT (SELECT passages FROM scenario_passages WHERE scenario_id = $1) AS of_scenario,
-                       (SELECT passages FROM novel_passages WHERE novel_id = $2) AS of_novel
+                       (SELECT passages FROM novel_passages WHERE novel_id = $2) AS of_novel,
+                       (SELECT samples FROM novel_characters WHERE character_id = $3) AS of_character
                 """,
                 conversation.scenario_id,
                 conversation.novel_id,
+                conversation.character_id,
             )
         )
-        return StoredPassages(rows.passages(row["of_scenario"]), rows.passages(row["of_novel"]))
+        return StoredPassages(*(rows.passages(row[of]) for of in ("of_scenario", "of_novel", "of_character")))
 
     async def reader(self, conversation: Conversation) -> User:
         """Whose a conversation is."""

@@ -135,13 +135,17 @@ def _described(character: Character, seen: dict[str, Counter[int]], passages: Se
     forms = dict(counts)
     name = character.name if character.name in forms else counts[0][0]
     places: Counter[int] = sum(seen.values(), Counter())
+    aliases = tuple(form for form in forms if form != name)
+    last = passages[-1].chapter
     positions, description = shown(Name(name, forms, places), passages)
     return Character(
         id=character.id,
         name=name,
-        aliases=tuple(form for form in forms if form != name),
+        aliases=aliases,
         description=description,
         mentions=places.total(),
         first_chapter=passages[min(places)].chapter,
         passage_ids=tuple(passages[position].id for position in positions),
+        alias_chapters=tuple(passages[min(seen[alias])].chapter for alias in aliases),
+        samples=tuple(sample for sample in character.samples if sample.chapter <= last),
     )

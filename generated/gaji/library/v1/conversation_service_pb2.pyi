@@ -312,7 +312,7 @@ class TakeReplyResponse(_message.Message):
     def __init__(self, reply: _Optional[_Union[Message, _Mapping]] = ..., lease_id: _Optional[str] = ..., context: _Optional[_Union[ReplyContext, _Mapping]] = ..., epoch: _Optional[int] = ..., access_token: _Optional[str] = ...) -> None: ...
 
 class ReplyContext(_message.Message):
-    __slots__ = ("novel", "scenario", "character_id", "character_name", "character_description", "history", "scenario_passages", "novel_passages")
+    __slots__ = ("novel", "scenario", "character_id", "character_name", "character_description", "history", "scenario_passages", "novel_passages", "speech_samples")
     NOVEL_FIELD_NUMBER: _ClassVar[int]
     SCENARIO_FIELD_NUMBER: _ClassVar[int]
     CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -321,6 +321,7 @@ class ReplyContext(_message.Message):
     HISTORY_FIELD_NUMBER: _ClassVar[int]
     SCENARIO_PASSAGES_FIELD_NUMBER: _ClassVar[int]
     NOVEL_PASSAGES_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     novel: _novel_service_pb2.Novel
     scenario: _scenario_service_pb2.Scenario
     character_id: str
@@ -329,7 +330,8 @@ class ReplyContext(_message.Message):
     history: _containers.RepeatedCompositeFieldContainer[Message]
     scenario_passages: _containers.RepeatedCompositeFieldContainer[StoredPassage]
     novel_passages: _containers.RepeatedCompositeFieldContainer[StoredPassage]
-    def __init__(self, novel: _Optional[_Union[_novel_service_pb2.Novel, _Mapping]] = ..., scenario: _Optional[_Union[_scenario_service_pb2.Scenario, _Mapping]] = ..., character_id: _Optional[str] = ..., character_name: _Optional[str] = ..., character_description: _Optional[str] = ..., history: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., scenario_passages: _Optional[_Iterable[_Union[StoredPassage, _Mapping]]] = ..., novel_passages: _Optional[_Iterable[_Union[StoredPassage, _Mapping]]] = ...) -> None: ...
+    speech_samples: _containers.RepeatedCompositeFieldContainer[StoredPassage]
+    def __init__(self, novel: _Optional[_Union[_novel_service_pb2.Novel, _Mapping]] = ..., scenario: _Optional[_Union[_scenario_service_pb2.Scenario, _Mapping]] = ..., character_id: _Optional[str] = ..., character_name: _Optional[str] = ..., character_description: _Optional[str] = ..., history: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., scenario_passages: _Optional[_Iterable[_Union[StoredPassage, _Mapping]]] = ..., novel_passages: _Optional[_Iterable[_Union[StoredPassage, _Mapping]]] = ..., speech_samples: _Optional[_Iterable[_Union[StoredPassage, _Mapping]]] = ...) -> None: ...
 
 class StoredPassage(_message.Message):
     __slots__ = ("passage_id", "content", "chapter", "chapter_title", "position")

@@ -51,6 +51,10 @@ class SearchServiceStub:
     """A passage with those around it, as they follow each other in the novel. Unless a later limit is given, nothing
     beyond the passage's own chapter is shown.
     """
+    SetCharacterEdits: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.SetCharacterEditsRequest, _search_service_pb2.SetCharacterEditsResponse]
+    """Takes over all that a novel's owner has changed about its characters, in the place of what was there. What is older
+    than that does nothing.
+    """
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -74,6 +78,10 @@ class SearchServiceAsyncStub(SearchServiceStub):
     ReadAround: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ReadAroundRequest, _search_service_pb2.ReadAroundResponse]  # type: ignore[assignment]
     """A passage with those around it, as they follow each other in the novel. Unless a later limit is given, nothing
     beyond the passage's own chapter is shown.
+    """
+    SetCharacterEdits: _aio.UnaryUnaryMultiCallable[_search_service_pb2.SetCharacterEditsRequest, _search_service_pb2.SetCharacterEditsResponse]  # type: ignore[assignment]
+    """Takes over all that a novel's owner has changed about its characters, in the place of what was there. What is older
+    than that does nothing.
     """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -137,6 +145,16 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_search_service_pb2.ReadAroundResponse, _abc.Awaitable[_search_service_pb2.ReadAroundResponse]]:
         """A passage with those around it, as they follow each other in the novel. Unless a later limit is given, nothing
         beyond the passage's own chapter is shown.
+        """
+
+    @_abc_1.abstractmethod
+    def SetCharacterEdits(
+        self,
+        request: _search_service_pb2.SetCharacterEditsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.SetCharacterEditsResponse, _abc.Awaitable[_search_service_pb2.SetCharacterEditsResponse]]:
+        """Takes over all that a novel's owner has changed about its characters, in the place of what was there. What is older
+        than that does nothing.
         """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
