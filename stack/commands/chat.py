@@ -15,8 +15,8 @@ from rich.text import Text
 from stack.answers import ApiError, Json
 from stack.api import Event, Gateway
 from stack.commands.choice import ask, choose
+from stack.commands.cited import told
 from stack.commands.shown import Shown
-from stack.commands.sources import told
 from stack.commands.text import command, one_line, printable
 from stack.errors import StackError
 from stack.sessions import GuestSession

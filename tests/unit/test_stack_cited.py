@@ -1,7 +1,7 @@
 """The line that says what a reply is based on."""
 
 from stack.answers import Json
-from stack.commands.sources import told
+from stack.commands.cited import told
 
 
 def test_chapters_are_named_once_in_the_novels_order() -> None:
