@@ -26,7 +26,7 @@ from services.generation.ports import (
     Role,
     Work,
 )
-from services.generation.wire import failure, failure_pb
+from services.generation.wire import citations, citations_pb, failure, failure_pb
 
 LIBRARY = library_pb.DESCRIPTOR.services_by_name["ConversationService"]
 SEARCH = search_pb.DESCRIPTOR.services_by_name["SearchService"]
@@ -134,6 +134,14 @@ class SearchClient:
             response = await self._stub.GetPassages(request)
         return [_passage(passage) for passage in response.passages]
 
+    async def describe_character(self, character_id: str, *, until_chapter: int) -> str:
+        """See `services.generation.ports.Search`."""
+        request = search_pb.GetCharacterRequest(character_id=character_id, until_chapter=until_chapter)
+        with errors.translated("search"):
+            response = await self._stub.GetCharacter(request)
+        # A search of a release that knows no limit answers with the whole novel's: that is not for this reader.
+        return response.character.description if response.HasField("until_chapter") else ""
+
 
 @contextmanager
 def _ending() -> Iterator[None]:
@@ -148,11 +156,24 @@ def _ending() -> Iterator[None]:
 
 
 def _passage(passage: search_pb.Passage) -> Passage:
-    return Passage(passage_id=passage.id, content=passage.content, chapter=passage.chapter)
+    return Passage(
+        passage_id=passage.id,
+        content=passage.content,
+        chapter=passage.chapter,
+        chapter_title=passage.chapter_title,
+        position=passage.position,
+        score=passage.score,
+    )
 
 
 def _kept(passage: library_pb.StoredPassage) -> Passage:
-    return Passage(passage_id=passage.passage_id, content=passage.content, chapter=passage.chapter)
+    return Passage(
+        passage_id=passage.passage_id,
+        content=passage.content,
+        chapter=passage.chapter,
+        chapter_title=passage.chapter_title,
+        position=passage.position if passage.HasField("position") else None,
+    )
 
 
 def _record(record: library_pb.ReplyRecord) -> Record:
@@ -166,6 +187,7 @@ def _record(record: library_pb.ReplyRecord) -> Record:
         passage_ids=tuple(record.passage_ids),
         last_sequence=record.last_sequence,
         degraded=tuple(record.degraded),
+        citations=citations(record.citations),
     )
 
 
@@ -180,6 +202,7 @@ def _record_pb(record: Record) -> library_pb.ReplyRecord:
         passage_ids=record.passage_ids,
         last_sequence=record.last_sequence,
         degraded=record.degraded,
+        citations=citations_pb(record.citations),
     )
 
 
@@ -215,10 +238,12 @@ def _context(context: library_pb.ReplyContext) -> ReplyContext:
         scenario_description=scenario.description,
         character_name=context.character_name,
         character_description=context.character_description,
+        character_id=context.character_id,
         until_chapter=scenario.until_chapter if scenario.HasField("until_chapter") else None,
         scenario_passage_ids=tuple(scenario.passage_ids),
         scenario_passages=tuple(map(_kept, context.scenario_passages)),
         novel_passages=tuple(map(_kept, context.novel_passages)),
+        speech_samples=tuple(map(_kept, context.speech_samples)),
         history=tuple(
             Message(message.message_id, _ROLES[message.role], message.content)
             for message in context.history

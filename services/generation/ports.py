@@ -115,11 +115,37 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A passage of the novel."""
+    """A passage of the novel.
+
+    Attributes:
+        chapter: from 1; 0: before the first heading.
+        chapter_title: its heading; empty: it has none, or it is not known.
+        position: its place in the novel, from 0; None: not known.
+        score: how well it fits the query, as search scored it; 0: it was not searched for.
+    """
 
     passage_id: str
     content: str
     chapter: int
+    chapter_title: str = ""
+    position: int | None = None
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A passage that a model was given, as its reader is told; see `Passage`.
+
+    Attributes:
+        excerpt: its beginning in one line.
+    """
+
+    passage_id: str
+    chapter: int
+    chapter_title: str = ""
+    position: int | None = None
+    excerpt: str = ""
+    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +153,14 @@ class ReplyContext:
     """What a prompt is made of.
 
     Attributes:
+        character_description: what the whole novel shows of the character.
         until_chapter: the last chapter that the reader has read; None: all.
+        limited_description: what the chapters up to there show of the character; empty: nothing, or not looked for.
         scenario_passage_ids: the passages that the scenario was built on, best first.
         scenario_passages: the same as library keeps them, for when search does not answer; at most 20.
         novel_passages: likewise, from all over the novel; at most 16.
         history: the last whole messages, oldest first, the reader's new one included.
+        speech_samples: lines of the character's own, in the novel's order; at most 8.
     """
 
     novel_id: str
@@ -142,10 +171,13 @@ class ReplyContext:
     character_name: str
     character_description: str
     until_chapter: int | None = None
+    character_id: str = ""
+    limited_description: str = ""
     scenario_passage_ids: tuple[str, ...] = ()
     scenario_passages: tuple[Passage, ...] = ()
     novel_passages: tuple[Passage, ...] = ()
     history: tuple[Message, ...] = ()
+    speech_samples: tuple[Passage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +187,7 @@ class Record:
     Attributes:
         last_sequence: the sequence of the last event of its log; 0: not known.
         degraded: in which ways it is less than it could be (`Degraded`).
+        citations: the passages of `passage_ids`, in the same order.
     """
 
     provider: str = ""
@@ -166,6 +199,7 @@ class Record:
     passage_ids: tuple[str, ...] = ()
     last_sequence: int = 0
     degraded: tuple[str, ...] = ()
+    citations: tuple[Citation, ...] = ()
 
 
 class Degraded(StrEnum):
@@ -318,3 +352,6 @@ class Search(Protocol):
 
     async def get_passages(self, novel_id: str, ids: Sequence[str], *, until_chapter: int | None) -> list[Passage]:
         """Passages by id, in that order, none beyond the chapter."""
+
+    async def describe_character(self, character_id: str, *, until_chapter: int) -> str:
+        """What the chapters up to one show of a character."""

@@ -1,17 +1,18 @@
 """Events as messages of the contract, and back: what logs hold and what readers get is the same message."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import grpc
 from gaji.gateway.v1 import stream_events_pb2 as events_pb
 from gaji.generation.v1 import generation_service_pb2 as pb
+from gaji.library.v1 import citation_pb2
 
 from mesh.errors import BY_CODE, MeshError, Unknown
 from mesh.streams import Shared
 from services.generation.domain.events import Complete, Event, Failed, Gap, Progress, Seam, Stopped, Text
 from services.generation.domain.hearing import Heard
-from services.generation.ports import Record
+from services.generation.ports import Citation, Record
 
 
 class EventCodec:
@@ -74,6 +75,36 @@ def failure(message: events_pb.Failure) -> MeshError:
     return error(message.message, reason=message.reason, retry_after=retry_after)
 
 
+def citations_pb(citations: Iterable[Citation]) -> list[citation_pb2.Citation]:
+    """Citations as the contract's."""
+    return [
+        citation_pb2.Citation(
+            passage_id=one.passage_id,
+            chapter=one.chapter,
+            chapter_title=one.chapter_title,
+            position=one.position,
+            excerpt=one.excerpt,
+            score=one.score,
+        )
+        for one in citations
+    ]
+
+
+def citations(messages: Iterable[citation_pb2.Citation]) -> tuple[Citation, ...]:
+    """The citations that the contract's tell of."""
+    return tuple(
+        Citation(
+            passage_id=one.passage_id,
+            chapter=one.chapter,
+            chapter_title=one.chapter_title,
+            position=one.position if one.HasField("position") else None,
+            excerpt=one.excerpt,
+            score=one.score,
+        )
+        for one in messages
+    )
+
+
 def _arm(event: Event) -> dict[str, Any]:
     name, of = _ARMS[type(event)]
     return {name: of(event)}
@@ -95,6 +126,7 @@ def _summary(event: Complete | Stopped) -> pb.ReplySummary:
         model=record.model,
         passage_ids=record.passage_ids,
         degraded=record.degraded,
+        citations=citations_pb(record.citations),
     )
 
 
@@ -109,6 +141,7 @@ def _summarized(summary: pb.ReplySummary) -> tuple[str, str, str, Record]:
         total_ms=usage.total_ms,
         passage_ids=tuple(summary.passage_ids),
         degraded=tuple(summary.degraded),
+        citations=citations(summary.citations),
     )
     return summary.conversation_id, summary.message_id, summary.content, record
 

@@ -20,6 +20,7 @@ from services.library.domain.library import Library
 from services.library.domain.passwords import Passwords
 from services.library.domain.progress import ProgressCodec
 from services.library.domain.removals import removing
+from services.library.domain.telling import telling
 from services.library.domain.tokens import TokenIssuer, parse_private_key
 from services.library.servicer import services
 from services.library.stores import open_stores
@@ -77,6 +78,7 @@ async def open_library(settings: LibrarySettings) -> AsyncIterator[MeshServer]:
             terms=settings.terms(),
         )
         await stack.enter_async_context(removing(stores.ingestion, search, settings.ingestion_poll_seconds))
+        await stack.enter_async_context(telling(stores.edits, search, settings.ingestion_poll_seconds))
         server = await stack.enter_async_context(
             open_server(settings, services(library), name="library", breakers=breakers, tickets=_TICKETS)
         )

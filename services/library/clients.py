@@ -18,7 +18,16 @@ from mesh.errors import MeshError, NotFound, translated
 from mesh.read_through import CacheContended, CacheHit, CacheLease, ReadThrough
 from mesh.streams import opened
 from mesh.telemetry.logs import get_logger
-from services.library.models import Character, IngestionSummary, Novel, Progress, StoredPassage, Visibility
+from services.library.models import (
+    Character,
+    CharacterEdit,
+    CharacterEdits,
+    IngestionSummary,
+    Novel,
+    Progress,
+    StoredPassage,
+    Visibility,
+)
 
 log = get_logger(__name__)
 
@@ -113,9 +122,9 @@ class GrpcSearch:
                 found = (await self._stub.SearchPassages(request)).passages
         return [_stored(passage) for passage in sorted(found, key=lambda passage: passage.position)]
 
-    async def character(self, character_id: UUID, timeout: float) -> Character | None:
-        """A character of a novel that the caller sees."""
-        request = search_pb.GetCharacterRequest(character_id=str(character_id))
+    async def character(self, character_id: UUID, timeout: float, until_chapter: int | None = None) -> Character | None:
+        """A character of a novel that the caller sees; as the chapters up to a limit show them, where there is one."""
+        request = search_pb.GetCharacterRequest(character_id=str(character_id), until_chapter=until_chapter)
         try:
             with translated("search"):
                 response = await self._stub.GetCharacter(request, timeout=timeout)
@@ -124,11 +133,19 @@ class GrpcSearch:
         return _character(response.character)
 
     async def characters(self, novel_id: UUID, most: int) -> Sequence[Character]:
-        """The characters of a novel, most important first."""
-        request = search_pb.ListCharactersRequest(novel_id=str(novel_id), page_size=most)
+        """The characters of a novel as the book has them, most important first."""
+        request = search_pb.ListCharactersRequest(novel_id=str(novel_id), page_size=most, as_found=True)
         with translated("search"):
             response = await self._stub.ListCharacters(request)
         return [_character(found) for found in response.characters]
+
+    async def set_character_edits(self, edits: CharacterEdits, timeout: float) -> None:
+        """Takes over all that is changed about a novel's characters; idempotent."""
+        request = search_pb.SetCharacterEditsRequest(
+            novel_id=str(edits.novel_id), revision=edits.revision, edits=map(_edit, edits.edits)
+        )
+        with translated("search"):
+            await self._stub.SetCharacterEdits(request, timeout=timeout)
 
     async def delete_novel(self, novel_id: UUID) -> None:
         """Removes a novel's passages and characters; idempotent."""
@@ -140,11 +157,27 @@ def _character(found: search_pb.Character) -> Character:
     # Both are cut out of somebody's novel and go into prompts; search makes them shorter than this.
     name = plain_text.line(found.name.replace("\0", ""))[:_NAME]
     description = plain_text.text(found.description.replace("\0", ""))[:_DESCRIPTION]
-    return Character(UUID(found.character_id), UUID(found.novel_id), name, description, found.first_chapter)
+    samples = [
+        StoredPassage(UUID(sample.passage_id), plain_text.line(sample.content.replace("\0", "")), sample.chapter)
+        for sample in found.speech_samples
+    ]
+    return Character(UUID(found.character_id), UUID(found.novel_id), name, description, found.first_chapter, samples)
+
+
+def _edit(edit: CharacterEdit) -> search_pb.CharacterEdit:
+    return search_pb.CharacterEdit(
+        character_id=str(edit.character_id),
+        name=edit.name,
+        aliases=None if edit.aliases is None else search_pb.Aliases(names=edit.aliases),
+        description=edit.description,
+        hidden=edit.hidden,
+        merged_into_id=str(edit.merged_into or ""),
+    )
 
 
 def _stored(passage: search_pb.Passage) -> StoredPassage:
-    return StoredPassage(UUID(passage.id), passage.content.replace("\0", ""), passage.chapter)
+    title = plain_text.line(passage.chapter_title.replace("\0", ""))[:_NAME]
+    return StoredPassage(UUID(passage.id), passage.content.replace("\0", ""), passage.chapter, title, passage.position)
 
 
 class GrpcCache:

@@ -13,7 +13,9 @@ from mesh.process import run, until_signal
 from mesh.server import MeshServer, Service, open_server
 from services.search.clients import Answers, CacheClient
 from services.search.config import SearchSettings
+from services.search.domain.around import Around
 from services.search.domain.ingestion import Ingestions
+from services.search.domain.limited import LimitedCharacters
 from services.search.domain.searching import Searching
 from services.search.providers import PROVIDERS
 from services.search.providers.pool import open_embedder
@@ -37,7 +39,9 @@ async def serving(settings: SearchSettings) -> AsyncIterator[MeshServer]:
         answers = Answers(CacheClient(channel), settings.cache_patience)
         ingestions = Ingestions(store, embedder, answers)
         stack.push_async_callback(ingestions.close)
-        servicer = SearchServicer(Searching(store, embedder), ingestions, answers)
+        servicer = SearchServicer(
+            Searching(store, embedder), ingestions, answers, Around(store), LimitedCharacters(store)
+        )
         service = Service(SEARCH, servicer, rpc.add_SearchServiceServicer_to_server)
         yield await stack.enter_async_context(open_server(settings, [service], name="search", breakers=breakers))
 

@@ -56,6 +56,45 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Relation:
+    """What somebody is to a character.
+
+    Attributes:
+        character_id: the other one's id.
+        name: the other one's name.
+        kind: what the other one is, e.g. ``"sister"``; empty: the text does not say it plainly.
+        strength: how much they are named together, 0 to 1: of the passages that name one, and those that name the
+            other, the geometric mean of the shares that name both (the cosine of Salton and McGill, 1983).
+        together: passages that name both.
+        first_chapter: the chapter of the first of them.
+        kind_chapter: the chapter in which the text first says the kind.
+    """
+
+    character_id: str
+    name: str
+    kind: str
+    strength: float
+    together: int
+    first_chapter: int
+    kind_chapter: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A line that a character says.
+
+    Attributes:
+        content: the words without their quotation marks.
+        chapter: the chapter that it stands in, for a spoiler limit.
+        passage_id: the passage.
+    """
+
+    content: str
+    chapter: int
+    passage_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Character:
     """Somebody in a novel.
 
@@ -67,6 +106,10 @@ class Character:
         mentions: how often the character is named.
         first_chapter: the chapter of the first mention.
         passage_ids: the passages that the description is made of.
+        importance: 0 to 1, see `services.search.domain.importance`.
+        alias_chapters: the chapter in which each alias first stands; empty: not known.
+        relations: with whom the character is named most, strongest first.
+        samples: lines of theirs, in the order of the text.
     """
 
     id: str
@@ -76,6 +119,38 @@ class Character:
     mentions: int
     first_chapter: int
     passage_ids: tuple[str, ...]
+    importance: float = 0.0
+    alias_chapters: tuple[int, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    samples: tuple[Sample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterEdit:
+    """What a novel's owner has changed about a character; None: as in the book.
+
+    Attributes:
+        merged_into: the id of the character that this one is joined with; empty: none.
+    """
+
+    character_id: str
+    name: str | None = None
+    aliases: tuple[str, ...] | None = None
+    description: str | None = None
+    hidden: bool = False
+    merged_into: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """All that is changed about a novel's characters.
+
+    Attributes:
+        revision: grows with every change; 0: nothing was ever changed.
+    """
+
+    revision: int = 0
+    edits: tuple[CharacterEdit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +250,15 @@ class Name:
         name: the form most used.
         forms: every form with how often it stands in the text, most used first.
         places: where it is named: passage position -> how often.
+        firsts: form -> the first passage that has it.
+        sex: more than 0 for a man, less for a woman, 0: not known.
     """
 
     name: str
     forms: Mapping[str, int]
     places: Mapping[int, int]
+    firsts: Mapping[str, int] = field(default_factory=dict)
+    sex: int = 0
 
     @property
     def mentions(self) -> int:

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from services.search.models import Character, Found, Novel, Passage
+from services.search.models import Character, Edits, Found, Novel, Passage
 
 Vectors = npt.NDArray[np.float32]
 """Unit vectors, one a row."""
@@ -128,12 +128,28 @@ class NovelStore(Protocol):
         """Passages by id, among the chapters up to a limit; unknown ids are left out."""
         ...
 
+    async def stretch(self, novel: Novel, first: int, last: int) -> list[Passage]:
+        """The passages from one position to another, both included, in the novel's order."""
+        ...
+
+    async def passages_up_to(self, novel: Novel, until_chapter: int) -> list[Passage]:
+        """All passages of the chapters up to a limit, in the novel's order."""
+        ...
+
     async def characters(self, novel: Novel, start: int, count: int) -> list[Character]:
         """Characters from a rank on (0: the most important), most important first."""
         ...
 
     async def character(self, character_id: str) -> tuple[Novel, Character] | None:
         """A character of a novel's current generation."""
+        ...
+
+    async def edits(self, novel_id: str) -> Edits:
+        """What a novel's owner has changed about its characters, in whatever generation."""
+        ...
+
+    async def put_edits(self, novel_id: str, edits: Edits) -> None:
+        """Replaces that, unless what is there has as high a revision; goes with the novel's record."""
         ...
 
 

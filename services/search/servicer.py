@@ -1,7 +1,8 @@
 """SearchService: proto to domain and back."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
 import grpc
@@ -15,17 +16,22 @@ from mesh.pages import decode_token, encode_token, page_size
 from mesh.validation import Violations
 from services.search.clients import Answers, character_key
 from services.search.domain import languages
+from services.search.domain.around import MOST_AROUND, Around, Stretch
 from services.search.domain.ingestion import Ingestions
+from services.search.domain.limited import LimitedCharacters, beyond_limit
 from services.search.domain.ranking import score
-from services.search.domain.searching import Searching, character_not_found, check_owner, search_key
+from services.search.domain.searching import Searching, answer_key, character_not_found, check_owner, search_key
+from services.search.edited import edited, edits_of, listed
 from services.search.metrics import INGESTIONS, PASSAGES_INGESTED, SEARCH_SECONDS
-from services.search.models import Character, Found, Ingested, Manuscript, Passage, Progress
+from services.search.models import Character, Edits, Found, Ingested, Manuscript, Novel, Passage, Progress
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 MAX_QUERY = 4_000
 DEFAULT_TOP_K = 10
 MAX_TOP_K = 50
 MAX_PASSAGE_IDS = 100
+DEFAULT_AROUND = 3
+MAX_EDITS = 1_000
 MAX_RANK_DIGITS = 6
 GENERATION_BYTES = 8
 
@@ -33,12 +39,16 @@ _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class SearchServicer(rpc.SearchServiceServicer):
-    """Serves `Searching` and `Ingestions`, answers through the cache."""
+    """Serves `Searching`, `Ingestions`, `Around` and `LimitedCharacters`, answers through the cache."""
 
-    def __init__(self, searching: Searching, ingestions: Ingestions, answers: Answers) -> None:
+    def __init__(
+        self, searching: Searching, ingestions: Ingestions, answers: Answers, around: Around, limited: LimitedCharacters
+    ) -> None:
         self._searching = searching
         self._ingestions = ingestions
         self._answers = answers
+        self._around = around
+        self._limited = limited
 
     async def IngestNovel(
         self, request: pb.IngestNovelRequest, context: _Context
@@ -100,8 +110,19 @@ class SearchServicer(rpc.SearchServiceServicer):
         check.uuid("novel_id", request.novel_id)
         size = page_size(check, request.page_size)
         start = _start(check, request)
+        until_chapter = _until_chapter(check, request)
         check.raise_if_any()
         novel = await self._searching.novel(request.novel_id, _user_id())
+        edits = Edits() if request.as_found else await self._searching.edits(novel.id)
+        if until_chapter is not None and until_chapter < novel.chapters:
+            shown = listed(await self._known_by(novel, until_chapter), edits, limited=True)
+            token = encode_token(novel.id, str(start + size)) if start + size < len(shown) else ""
+            return pb.ListCharactersResponse(characters=shown[start : start + size], next_page_token=token)
+        if edits.edits:
+            found, _ = await self._searching.characters(novel, 0, novel.characters)
+            shown = listed([_character(novel.id, one) for one in found], edits)
+            token = encode_token(novel.id, str(start + size)) if start + size < len(shown) else ""
+            return pb.ListCharactersResponse(characters=shown[start : start + size], next_page_token=token)
         characters, more = await self._searching.characters(novel, start, size)
         token = encode_token(novel.id, str(start + size)) if more else ""
         return pb.ListCharactersResponse(
@@ -111,6 +132,7 @@ class SearchServicer(rpc.SearchServiceServicer):
     async def GetCharacter(self, request: pb.GetCharacterRequest, context: _Context) -> pb.GetCharacterResponse:
         check = Violations()
         check.uuid("character_id", request.character_id)
+        until_chapter = _until_chapter(check, request)
         check.raise_if_any()
 
         async def compute() -> bytes:
@@ -125,7 +147,17 @@ class SearchServicer(rpc.SearchServiceServicer):
             raise character_not_found(request.character_id) from None
         if generation != novel.generation:  # read in anew while the cache could not be told
             _, answer = _unpacked(await compute())
-        return pb.GetCharacterResponse(character=answer)
+        edits = await self._searching.edits(novel.id)
+        if until_chapter is not None and until_chapter < novel.chapters:
+            answer = await self._known_as(novel, request.character_id, until_chapter, edits)
+            return pb.GetCharacterResponse(character=answer, until_chapter=until_chapter)
+        if any(edit.merged_into == answer.character_id for edit in edits.edits):
+            found, _ = await self._searching.characters(novel, 0, novel.characters)
+            everybody = edited([_character(novel.id, one) for one in found], edits)
+            answer = next((one for one in everybody if one.character_id == answer.character_id), answer)
+        elif edits.edits:
+            (answer,) = edited([answer], edits)
+        return pb.GetCharacterResponse(character=answer, until_chapter=until_chapter)
 
     async def DeleteNovel(self, request: pb.DeleteNovelRequest, context: _Context) -> pb.DeleteNovelResponse:
         check = Violations()
@@ -134,6 +166,67 @@ class SearchServicer(rpc.SearchServiceServicer):
         await self._searching.check_owner(request.novel_id, _user_id())
         await self._ingestions.delete(request.novel_id)
         return pb.DeleteNovelResponse()
+
+    async def ReadAround(self, request: pb.ReadAroundRequest, context: _Context) -> pb.ReadAroundResponse:
+        check = Violations()
+        check.uuid("novel_id", request.novel_id)
+        check.uuid("passage_id", request.passage_id)
+        before = request.before if request.HasField("before") else DEFAULT_AROUND
+        after = request.after if request.HasField("after") else DEFAULT_AROUND
+        check.range("before", before, 0, MOST_AROUND)
+        check.range("after", after, 0, MOST_AROUND)
+        until_chapter = _until_chapter(check, request)
+        check.raise_if_any()
+        novel = await self._searching.novel(request.novel_id, _user_id())
+
+        async def compute() -> bytes:
+            stretch = await self._around.read(
+                novel, request.passage_id, before=before, after=after, until_chapter=until_chapter
+            )
+            return _stretch(novel.id, stretch).SerializeToString()
+
+        key = answer_key(novel, "around", request.passage_id, before, after, until_chapter)
+        return pb.ReadAroundResponse.FromString(await self._answers.get(key, compute))
+
+    async def _known_by(self, novel: Novel, until_chapter: int) -> Sequence[pb.Character]:
+        """The characters as the chapters up to a limit show them."""
+
+        async def compute() -> bytes:
+            known = await self._limited.of(novel, until_chapter)
+            return pb.ListCharactersResponse(
+                characters=[_character(novel.id, one) for one in known]
+            ).SerializeToString()
+
+        answer = await self._answers.get(answer_key(novel, "characters", until_chapter), compute)
+        return pb.ListCharactersResponse.FromString(answer).characters
+
+    async def _known_as(self, novel: Novel, character_id: str, until_chapter: int, edits: Edits) -> pb.Character:
+        """One of them, with what the novel's owner has changed."""
+        if any(edit.merged_into == character_id for edit in edits.edits):
+            everybody = edited(await self._known_by(novel, until_chapter), edits, limited=True)
+            joined = next((one for one in everybody if one.character_id == character_id), None)
+            if joined is None:
+                raise beyond_limit(character_id, until_chapter)
+            return joined
+
+        async def compute() -> bytes:
+            return _character(novel.id, await self._limited.one(novel, character_id, until_chapter)).SerializeToString()
+
+        key = answer_key(novel, "character", character_id, until_chapter)
+        answer = pb.Character.FromString(await self._answers.get(key, compute))
+        return edited([answer], edits, limited=True)[0]
+
+    async def SetCharacterEdits(
+        self, request: pb.SetCharacterEditsRequest, context: _Context
+    ) -> pb.SetCharacterEditsResponse:
+        check = Violations()
+        check.uuid("novel_id", request.novel_id)
+        if len(request.edits) > MAX_EDITS:
+            check.add("edits", f"has {len(request.edits):,} edits; give at most {MAX_EDITS:,}")
+        check.raise_if_any()
+        await self._searching.check_owner(request.novel_id, _user_id())
+        await self._searching.edit(request.novel_id, edits_of(request))
+        return pb.SetCharacterEditsResponse()
 
 
 def _manuscript(request: pb.IngestNovelRequest) -> Manuscript:
@@ -154,7 +247,16 @@ def _user_id() -> str | None:
     return None if caller is None else caller.user_id
 
 
-def _until_chapter(check: Violations, request: pb.SearchPassagesRequest | pb.GetPassagesRequest) -> int | None:
+_Limited: TypeAlias = (
+    pb.SearchPassagesRequest
+    | pb.GetPassagesRequest
+    | pb.ListCharactersRequest
+    | pb.GetCharacterRequest
+    | pb.ReadAroundRequest
+)
+
+
+def _until_chapter(check: Violations, request: _Limited) -> int | None:
     if not request.HasField("until_chapter"):
         return None
     if request.until_chapter < 0:
@@ -205,6 +307,16 @@ def _passage(novel_id: str, passage: Passage) -> pb.Passage:
     )
 
 
+def _stretch(novel_id: str, stretch: Stretch) -> pb.ReadAroundResponse:
+    return pb.ReadAroundResponse(
+        passages=[_passage(novel_id, passage) for passage in stretch.passages],
+        index=stretch.index,
+        more_before=stretch.more_before,
+        more_after=stretch.more_after,
+        until_chapter=stretch.until_chapter,
+    )
+
+
 def _found(novel_id: str, found: Found) -> pb.Passage:
     message = _passage(novel_id, found.passage)
     message.distance = found.distance
@@ -222,6 +334,10 @@ def _character(novel_id: str, character: Character) -> pb.Character:
         mentions=character.mentions,
         first_chapter=character.first_chapter,
         passage_ids=character.passage_ids,
+        importance=character.importance,
+        alias_chapters=character.alias_chapters,
+        relations=[pb.Relation(**asdict(relation)) for relation in character.relations],
+        speech_samples=[pb.SpeechSample(**asdict(sample)) for sample in character.samples],
     )
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from stack.answers import ApiError, Json
 from stack.api import Event, Gateway
 from stack.commands.choice import ask, choose
+from stack.commands.cited import told
 from stack.commands.shown import Shown
 from stack.commands.text import command, one_line, printable
 from stack.errors import StackError
@@ -186,6 +187,7 @@ def _show_reply(
                         bar.stop()
                         shown.end(str(event.data.get("content", "")), "[stopped]" if event.name == "stopped" else "")
                         _tell_degraded(event.data)
+                        _tell_sources(event.data)
                         return event.data
         except KeyboardInterrupt:
             bar.stop()
@@ -205,6 +207,13 @@ def _tell_degraded(summary: Json) -> None:
     ways = [_DEGRADED.get(str(way), one_line(str(way))) for way in summary.get("degraded", [])]
     if ways:
         _err.print(Text(f"({'; '.join(ways)})", "dim"), soft_wrap=True)
+
+
+def _tell_sources(summary: Json) -> None:
+    """On a terminal, which chapters a reply is based on."""
+    sources = told(summary.get("citations", []))
+    if sources and _err.is_terminal:
+        _err.print(Text(f"(from {sources})", "dim"), soft_wrap=True)
 
 
 def _stop(gateway: Gateway, conversation_id: str | None, cursor: str) -> Json | None:

@@ -214,9 +214,16 @@ class LibraryFake(library_rpc.ConversationServiceServicer):
 
 
 class SearchFake(search_rpc.SearchServiceServicer):
-    """Finds the same passages for every query. `error` is raised when set; with `gate` it waits."""
+    """Finds the same passages for every query, whatever the limit. `error` is raised when set; with `gate` it waits.
+
+    Of a character it tells the description of the last chapter within the limit; without `knows_limits` it is of a
+    release that knows none, and tells all.
+    """
 
     def __init__(self) -> None:
+        self.descriptions: dict[int, str] = {}
+        self.asked: list[search_pb.GetCharacterRequest] = []
+        self.knows_limits = True
         self.error: MeshError | None = None
         self.gate: asyncio.Event | None = None
         self.searches: list[search_pb.SearchPassagesRequest] = []
@@ -230,15 +237,40 @@ class SearchFake(search_rpc.SearchServiceServicer):
             await self.gate.wait()
         if self.error is not None:
             raise self.error
-        found = [search_pb.Passage(id=f"p{n}", content=f"Found passage {n}.", chapter=n) for n in range(request.top_k)]
+        found = [
+            search_pb.Passage(
+                id=f"p{n}",
+                content=f"Found passage {n}.",
+                chapter=n,
+                chapter_title=f"CHAPTER {n}",
+                position=10 * n,
+                score=0.9 - n / 10,
+            )
+            for n in range(request.top_k)
+        ]
         return search_pb.SearchPassagesResponse(passages=found)
 
     async def GetPassages(  # noqa: N802 - the contract's name
         self, request: search_pb.GetPassagesRequest, context: Any
     ) -> search_pb.GetPassagesResponse:
         self.gets.append(request)
-        passages = [search_pb.Passage(id=id_, content=f"The text of {id_}.", chapter=1) for id_ in request.passage_ids]
+        passages = [search_pb.Passage(id=id_, content=f"The text of {id_}.", chapter=0) for id_ in request.passage_ids]
         return search_pb.GetPassagesResponse(passages=passages)
+
+    async def GetCharacter(  # noqa: N802 - the contract's name
+        self, request: search_pb.GetCharacterRequest, context: Any
+    ) -> search_pb.GetCharacterResponse:
+        self.asked.append(request)
+        if self.error is not None:
+            raise self.error
+        if not self.knows_limits:
+            character = search_pb.Character(character_id=request.character_id, description="Everything of her.")
+            return search_pb.GetCharacterResponse(character=character)
+        known = [text for chapter, text in sorted(self.descriptions.items()) if chapter <= request.until_chapter]
+        if not known:
+            raise NotFound("she does not appear yet", reason="CHARACTER_BEYOND_LIMIT")
+        character = search_pb.Character(character_id=request.character_id, description=known[-1])
+        return search_pb.GetCharacterResponse(character=character, until_chapter=request.until_chapter)
 
 
 @dataclass

@@ -23,6 +23,8 @@ from tests.hostile.conftest import ROUTES, every_route
 SAMPLES: dict[str, Any] = {
     "after": None,
     "author": "Nobody",
+    "before": None,
+    "chapter": 1,
     "content": "And then?",
     "description": "What if the bell had never rung?",
     "display_name": "Somebody else",
@@ -39,6 +41,7 @@ SAMPLES: dict[str, Any] = {
     "title": "Another title",
     "top_k": 3,
     "until_chapter": None,
+    "until_read": None,
     "visibility": None,
 }
 REFUSED = {403, 404}

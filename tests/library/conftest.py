@@ -20,6 +20,7 @@ from gaji.library.v1 import auth_service_pb2_grpc as auth_rpc
 from gaji.library.v1 import conversation_service_pb2_grpc as conversations_rpc
 from gaji.library.v1 import novel_service_pb2 as novels_pb
 from gaji.library.v1 import novel_service_pb2_grpc as novels_rpc
+from gaji.library.v1 import reading_service_pb2_grpc as readings_rpc
 from gaji.library.v1 import scenario_service_pb2 as scenarios_pb
 from gaji.library.v1 import scenario_service_pb2_grpc as scenarios_rpc
 from gaji.library.v1 import user_service_pb2_grpc as users_rpc
@@ -54,6 +55,8 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         tells_cast: whether it says so at the end of an ingestion, as earlier releases do not.
         stuck: while it is set, it does not say whom it knows.
         asked: how often it was asked for a character.
+        known_as: the name by which it knows everybody up to a chapter; later than any: as they are.
+        edits: the last that it was told of each novel.
         stored: novels whose passages it holds.
         address: where it serves.
     """
@@ -69,6 +72,8 @@ class FakeSearch(search_rpc.SearchServiceServicer):
     tells_cast: bool = True
     stuck: bool = False
     asked: int = 0
+    known_as: dict[int, str] = field(default_factory=dict)
+    edits: dict[str, search_pb.SetCharacterEditsRequest] = field(default_factory=dict)
     stored: set[str] = field(default_factory=set)
     ingested: list[str] = field(default_factory=list)
     running: int = 0
@@ -146,7 +151,13 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         self._check()
         if request.character_id not in self.characters:
             raise NotFound("no such character")
-        return search_pb.GetCharacterResponse(character=self.characters[request.character_id])
+        character = search_pb.Character()
+        character.CopyFrom(self.characters[request.character_id])
+        if request.HasField("until_chapter"):
+            if request.until_chapter < character.first_chapter:
+                raise NotFound("later", reason="CHARACTER_BEYOND_LIMIT")
+            character.name = self.known_as.get(request.until_chapter, character.name)
+        return search_pb.GetCharacterResponse(character=character)
 
     async def ListCharacters(  # noqa: N802
         self, request: search_pb.ListCharactersRequest, context: Any
@@ -154,6 +165,18 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         self._check()
         found = [character for character in self.characters.values() if character.novel_id == request.novel_id]
         return search_pb.ListCharactersResponse(characters=found)
+
+    async def ReadAround(  # noqa: N802
+        self, request: search_pb.ReadAroundRequest, context: Any
+    ) -> search_pb.ReadAroundResponse:
+        raise NotFound("no such passage")  # library never asks
+
+    async def SetCharacterEdits(  # noqa: N802
+        self, request: search_pb.SetCharacterEditsRequest, context: Any
+    ) -> search_pb.SetCharacterEditsResponse:
+        self._check()
+        self.edits[request.novel_id] = request
+        return search_pb.SetCharacterEditsResponse()
 
     async def DeleteNovel(  # noqa: N802
         self, request: search_pb.DeleteNovelRequest, context: Any
@@ -264,6 +287,7 @@ class LibraryClient:
         self.users = users_rpc.UserServiceStub(channel)
         self.novels = novels_rpc.NovelServiceStub(channel)
         self.scenarios = scenarios_rpc.ScenarioServiceStub(channel)
+        self.readings = readings_rpc.ReadingServiceStub(channel)
         self.conversations = conversations_rpc.ConversationServiceStub(channel)
         self.nobody = Reader()
 

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from services.generation.domain.sources import within
 from services.generation.ports import Passage, ReplyContext
 
 _WORD = re.compile(r"\w+")
@@ -25,12 +26,10 @@ def stand_ins(context: ReplyContext, query: str, most: int) -> list[Passage]:
         query: what the reader says, or the scenario where nothing was said.
         most: how many at most.
     """
-    limit = context.until_chapter
     wanted = _words(query[:_LONGEST_QUERY])
     chosen: dict[str, Passage] = {}
     for group in (context.scenario_passages, context.novel_passages):
-        allowed = [passage for passage in group if limit is None or passage.chapter <= limit]
-        for passage in _ranked(allowed, wanted):
+        for passage in _ranked(within(group, context.until_chapter), wanted):
             chosen.setdefault(passage.passage_id, passage)
     return list(chosen.values())[:most]
 

@@ -20,6 +20,7 @@ from services.generation.domain.lineup import Lineup
 from services.generation.domain.passages import PassageFinder
 from services.generation.domain.pieces import Pieces, reading
 from services.generation.domain.prompt import build, cost
+from services.generation.domain.sources import Sources, citations
 from services.generation.domain.tokens import estimate
 from services.generation.ports import (
     Chunk,
@@ -69,6 +70,7 @@ class _Attempt:
         told: the highest progress that readers have heard of.
         provider: the model that writes it, or is asked to.
         fell_back: whether a part of what stands is by another model than the first.
+        description: what the model may be told of the character under a spoiler limit.
         seamed: whether its readers know that the text goes on in another way.
         storing: whether its end is being stored: then nothing stops it any more.
     """
@@ -82,6 +84,7 @@ class _Attempt:
     record: Record
     provider: ModelProvider
     fell_back: bool
+    description: str = ""
     began: float = field(default_factory=time.monotonic)
     pieces: Pieces = field(default_factory=Pieces)
     estimated_prompt: int = 0
@@ -170,13 +173,15 @@ class Writer:
         told = max((entry.event.percent for entry in entries if isinstance(entry.event, Progress)), default=0)
         noted = producer.notes.get(Notes.NAME)
         notes = Notes.loads(noted) if noted else Notes(started=time.time())
+        sources = Sources.loads(producer.notes[Sources.NAME]) if Sources.NAME in producer.notes else Sources()
+        notes = replace(notes, passages=sources.told(notes.passages))
         provider = self._lineup.first
         how = How.loads(producer.notes[How.NAME]) if How.NAME in producer.notes else How(provider.name, provider.model)
         record = Record(
             provider=how.provider, model=how.model, first_token_ms=notes.first_token_ms, degraded=how.degraded
         )
         fell_back = bool(text) and Degraded.PROVIDER in how.degraded
-        return _Attempt(reply, producer, notes, text, text, told, record, provider, fell_back)
+        return _Attempt(reply, producer, notes, text, text, told, record, provider, fell_back, sources.description)
 
     async def _work(self, attempt: _Attempt) -> None:
         try:
@@ -198,10 +203,12 @@ class Writer:
         passages = list(attempt.notes.passages)
         if not attempt.producer.notes:
             found = await self._in_time(attempt, self._finder.find(context))
-            passages = list(found.passages)
+            passages, attempt.description = list(found.passages), found.description
             attempt.degrade(Degraded.SEARCH, holds=not found.searched)
             attempt.note(replace(attempt.notes, passages=passages))
+            attempt.producer.note(Sources.NAME, Sources.of(passages, found.description).dumps())
             attempt.note_how()
+        context = replace(context, limited_description=attempt.description)
         count = len(passages)
         told = f"Found {count} passage{'s' * (count != 1)}" if count else "No passages found"
         if count and Degraded.SEARCH in attempt.record.degraded:
@@ -290,12 +297,14 @@ class Writer:
         """Puts counts and times into the record; the passages, where another writer had them, from the notes."""
         notes = attempt.notes if attempt.notes.text_is_whole else self._counted(attempt)
         prompt, completion = notes.counts
+        ids = attempt.record.passage_ids or tuple(passage.passage_id for passage in notes.passages)
         attempt.record = replace(
             attempt.record,
             prompt_tokens=prompt,
             completion_tokens=completion,
             total_ms=attempt.ms(),
-            passage_ids=attempt.record.passage_ids or tuple(passage.passage_id for passage in notes.passages),
+            passage_ids=ids,
+            citations=citations(notes.passages, ids),
             last_sequence=len(attempt.producer.stream.entries) + 1,
         )
         metrics.TOKENS.labels(attempt.record.provider, "prompt").inc(prompt)

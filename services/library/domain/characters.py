@@ -1,5 +1,6 @@
 """Whom a conversation is with: asked of search, and while that is away, found among the characters that are kept."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from prometheus_client import Counter
@@ -10,7 +11,7 @@ from mesh.telemetry.metrics import REGISTRY
 from services.library.domain.errors import not_found
 from services.library.domain.reads import Reads
 from services.library.models import Character, IngestionStatus
-from services.library.ports import CharacterStore, Search
+from services.library.ports import CharacterStore, EditStore, Search
 
 log = get_logger(__name__)
 
@@ -28,13 +29,15 @@ class Characters:
     Args:
         search: who knows them.
         kept: those that are kept here.
+        edits: what their novels' owners have changed about them.
         reads: who sees a novel.
         seconds: how long search is waited for.
     """
 
-    def __init__(self, search: Search, kept: CharacterStore, reads: Reads, seconds: float) -> None:
+    def __init__(self, search: Search, kept: CharacterStore, edits: EditStore, reads: Reads, seconds: float) -> None:
         self._search = search
         self._kept = kept
+        self._edits = edits
         self._reads = reads
         self._seconds = seconds
 
@@ -55,7 +58,20 @@ class Characters:
         if found.novel_id != novel_id:
             text = "is not a character of the scenario's novel"
             raise InvalidArgument(f"character_id {text}", reason="INVALID_FIELD", fields={"character_id": text})
-        return found
+        edit = await self._edits.get(character_id)  # search may not have been told yet, what is kept never is
+        return edit.applied(found) if edit is not None else found
+
+    async def named_within(self, character: Character, until_chapter: int) -> Character:
+        """A character under the name that the chapters up to a limit give them: a later one may tell who they are.
+
+        Who first appears later, or is looked for while search is away, has the name that the caller knows them by.
+        """
+        try:
+            known = await self._search.character(character.character_id, self._seconds, until_chapter)
+        except _AWAY as error:
+            log.info("a character is not looked for within a limit", extra={"reason": error.reason})
+            return character
+        return character if known is None else replace(character, name=known.name)
 
     async def _without_search(
         self, user_id: UUID, novel_id: UUID, character_id: UUID, error: MeshError

@@ -44,6 +44,9 @@ class Conversations:
         """
         scenario = await self._scenarios.get(user_id, scenario_id)
         character = await self._characters.of_novel(user_id, scenario.novel_id, character_id)
+        limit = await self._scenarios.limit_of(user_id, scenario)
+        if limit is not None:
+            character = await self._characters.named_within(character, limit)
         return NewConversation(uuid4(), user_id, scenario, character, request_id or None)
 
     async def get(self, user_id: UUID, conversation_id: UUID) -> Conversation:

@@ -11,6 +11,8 @@ CHARACTERS = 1_200
 """How long each is at most; search cuts them at some 700."""
 PEOPLE, NAME, DESCRIPTION = 100, 200, 2_000
 """How many characters of a novel are kept at most, and how much of each; search finds no more, and shorter ones."""
+SAMPLES, SAMPLE = 8, 300
+"""How many lines of a character's own are kept at most, and how long each may be."""
 
 
 def bounded(passages: Sequence[StoredPassage], most: int) -> list[StoredPassage]:
@@ -22,6 +24,11 @@ def bounded(passages: Sequence[StoredPassage], most: int) -> list[StoredPassage]
 def people(characters: Sequence[Character]) -> list[Character]:
     """Characters of a novel as they are kept: not too many, none too long."""
     return [
-        replace(character, name=character.name[:NAME], description=character.description[:DESCRIPTION])
+        replace(
+            character,
+            name=character.name[:NAME],
+            description=character.description[:DESCRIPTION],
+            samples=[sample for sample in character.samples if len(sample.content) <= SAMPLE][:SAMPLES],
+        )
         for character in characters[:PEOPLE]
     ]

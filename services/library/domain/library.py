@@ -7,11 +7,13 @@ from services.library.domain.attempts import Attempts, Policy
 from services.library.domain.branches import Branches
 from services.library.domain.characters import Characters
 from services.library.domain.conversations import Conversations
+from services.library.domain.editing import Editing
 from services.library.domain.ingestion import Ingestions
 from services.library.domain.keeping import Keeping
 from services.library.domain.novels import Novels
 from services.library.domain.passwords import Passwords
 from services.library.domain.progress import ProgressHub
+from services.library.domain.readings import Readings
 from services.library.domain.reads import Reads
 from services.library.domain.replies import Replies
 from services.library.domain.scenarios import Scenarios
@@ -75,9 +77,16 @@ class Library:
         self.watching = Watching(self.novels, stores.novels, stores.ingestion, hub)
         self.keeping = Keeping(stores.passages, stores.characters, search)
         self.scenarios = Scenarios(
-            stores.scenarios, self.novels, self.reads, search, self.keeping.look_after_characters
+            stores.scenarios,
+            self.novels,
+            self.reads,
+            search,
+            stores.readings,
+            look_after=self.keeping.look_after_characters,
         )
-        characters = Characters(search, stores.characters, self.reads, terms.character_seconds)
+        self.readings = Readings(stores.readings, self.novels)
+        characters = Characters(search, stores.characters, stores.edits, self.reads, terms.character_seconds)
+        self.editing = Editing(self.novels, stores.characters, stores.edits, search, seconds=terms.character_seconds)
         self.conversations = Conversations(stores.conversations, self.scenarios, characters, writers)
         self.branches = Branches(stores.branches, self.conversations, self.reads, writers)
         self.replies = Replies(stores.replies, self.conversations, jobs, self.keeping.look_after)

@@ -1,7 +1,7 @@
 """Replies as readers ask for them: reserved once per request, to be written by whoever gets the lease."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
 from mesh import plain_text
@@ -21,6 +21,7 @@ from services.library.models import (
     Scenario,
     StoredPassage,
     StoredPassages,
+    spoiler_limit,
 )
 from services.library.ports import Jobs, ReplyStore, ReplyTransaction
 
@@ -33,6 +34,7 @@ class Context:
     """What a prompt needs.
 
     Attributes:
+        scenario: with the spoiler limit that holds for the conversation's reader now as its until_chapter.
         history: the last whole messages of the reply's branch, oldest first, the reader's new one included.
         kept: passages for when search does not answer, none beyond the scenario's spoiler limit.
     """
@@ -236,10 +238,13 @@ class Replies:
 async def context_of(transaction: ReplyTransaction, conversation: Conversation, reply: Message) -> Context:
     """What the prompt of a reply needs."""
     novel, scenario = await transaction.context(conversation)
+    if scenario.until_read:
+        read = await transaction.read_chapter(conversation)
+        scenario = replace(scenario, until_chapter=spoiler_limit(scenario.until_chapter, read, until_read=True))
     history = await transaction.history(reply.parent_id, _HISTORY) if reply.parent_id else []
     kept = await transaction.passages(conversation)
     until = scenario.until_chapter
-    kept = StoredPassages(_within(kept.scenario, until), _within(kept.novel, until))
+    kept = StoredPassages(_within(kept.scenario, until), _within(kept.novel, until), _within(kept.samples, until))
     return Context(novel, scenario, conversation, list(history), kept)
 
 

@@ -13,8 +13,8 @@ from services.library.domain.errors import not_found, not_owner
 from services.library.domain.novels import Novels
 from services.library.domain.paging import page, read_key
 from services.library.domain.reads import Reads
-from services.library.models import NewScenario, Novel, Page, Scenario, StoredPassage, Visibility
-from services.library.ports import ScenarioStore, Search
+from services.library.models import NewScenario, Novel, Page, Scenario, StoredPassage, Visibility, spoiler_limit
+from services.library.ports import ReadingStore, ScenarioStore, Search
 
 log = get_logger(__name__)
 
@@ -34,6 +34,7 @@ class Scenarios:
         novels: what they are made of.
         reads: reads through the cache.
         search: finds their passages.
+        readings: how far their readers have come.
         look_after: told of the novel of each that is made, so that what it lacks can be fetched.
     """
 
@@ -43,12 +44,15 @@ class Scenarios:
         novels: Novels,
         reads: Reads,
         search: Search,
+        readings: ReadingStore,
+        *,
         look_after: Callable[[Novel], None] = lambda _: None,
     ) -> None:
         self._scenarios = scenarios
         self._novels = novels
         self._reads = reads
         self._search = search
+        self._readings = readings
         self._look_after = look_after
 
     async def create(
@@ -61,6 +65,7 @@ class Scenarios:
         passage_ids: Sequence[str],
         visibility: Visibility | None,
         until_chapter: int | None,
+        until_read: bool = False,
     ) -> Scenario:
         """Makes a scenario of a novel that the user sees.
 
@@ -72,6 +77,7 @@ class Scenarios:
             passage_ids: at most 20 UUIDs of passages; none: those that title and description find, if search answers.
             visibility: None: private.
             until_chapter: the spoiler limit, which holds for the passages too.
+            until_read: whether each reader's progress is a spoiler limit as well; for the passages it is the owner's.
 
         Raises:
             InvalidArgument: a field breaks the contract, or names a passage that the novel does not have.
@@ -93,11 +99,12 @@ class Scenarios:
         if visibility is Visibility.PUBLIC and novel.visibility is not Visibility.PUBLIC:
             text = "is public, but the novel is private; make the scenario private"
             raise InvalidArgument(f"visibility {text}", reason="INVALID_FIELD", fields={"visibility": text})
+        limit = await self._limit(user_id, novel_id, until_chapter, until_read=until_read)
         given = [UUID(passage_id) for passage_id in dict.fromkeys(passage_ids)]
         passages = (
-            await self._checked(novel, given, until_chapter)
+            await self._checked(novel, given, limit)
             if given
-            else await self._found(novel, f"{title}\n{description}", until_chapter)
+            else await self._found(novel, f"{title}\n{description}", limit)
         )
         scenario = NewScenario(
             scenario_id=uuid4(),
@@ -109,6 +116,7 @@ class Scenarios:
             visibility=visibility or Visibility.PRIVATE,
             until_chapter=until_chapter,
             passages=None if passages is None else kept.bounded(passages, kept.OF_SCENARIO),
+            until_read=until_read,
         )
         made = await self._scenarios.create(scenario)
         self._look_after(novel)
@@ -141,9 +149,16 @@ class Scenarios:
         return page(found, size, lambda scenario: (scenario.created_at, scenario.scenario_id))
 
     async def update(
-        self, user_id: UUID, scenario_id: UUID, title: str | None, description: str | None, until_chapter: int | None
+        self,
+        user_id: UUID,
+        scenario_id: UUID,
+        *,
+        title: str | None,
+        description: str | None,
+        until_chapter: int | None,
+        until_read: bool | None,
     ) -> Scenario:
-        """Changes what is not None. The passages stay those that the scenario was built on.
+        """Changes what is not None. The passages stay those that the scenario was built on, within a lower limit.
 
         Raises:
             InvalidArgument: a field breaks the contract.
@@ -160,7 +175,9 @@ class Scenarios:
         _check_chapter(check, until_chapter)
         check.raise_if_any()
         await self._own(user_id, scenario_id)
-        scenario = await self._scenarios.update(scenario_id, title, description, until_chapter)
+        scenario = await self._scenarios.update(
+            scenario_id, title=title, description=description, until_chapter=until_chapter, until_read=until_read
+        )
         if scenario is None:
             raise not_found("scenario_id", scenario_id, "scenario")
         await self._reads.scenario_changed(scenario_id)
@@ -176,6 +193,14 @@ class Scenarios:
         await self._own(user_id, scenario_id)
         await self._scenarios.delete(scenario_id)
         await self._reads.scenario_changed(scenario_id)
+
+    async def limit_of(self, user_id: UUID, scenario: Scenario) -> int | None:
+        """The spoiler limit of a scenario for one of its readers; None: there is none."""
+        return await self._limit(user_id, scenario.novel_id, scenario.until_chapter, until_read=scenario.until_read)
+
+    async def _limit(self, user_id: UUID, novel_id: UUID, until_chapter: int | None, *, until_read: bool) -> int | None:
+        read = (await self._readings.get(user_id, novel_id)).chapter if until_read else None
+        return spoiler_limit(until_chapter, read, until_read=until_read)
 
     async def _own(self, user_id: UUID, scenario_id: UUID) -> None:
         scenario = await self.get(user_id, scenario_id)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from services.library.models import Failure, Progress, ReplyRecord
+from services.library.models import Citation, Failure, Progress, ReplyRecord
 
 
 def text(value: str) -> str:
@@ -29,4 +29,14 @@ def record(value: ReplyRecord) -> ReplyRecord:
         passage_ids=[text(passage_id) for passage_id in value.passage_ids],
         failure=failure(value.failure) if value.failure else None,
         degraded=[text(reason) for reason in value.degraded],
+        citations=[_citation(one) for one in value.citations],
+    )
+
+
+def _citation(value: Citation) -> Citation:
+    return replace(
+        value,
+        passage_id=text(value.passage_id),
+        chapter_title=text(value.chapter_title),
+        excerpt=text(value.excerpt),
     )

@@ -2,6 +2,8 @@
 
 from services.library.models.books import (
     Character,
+    CharacterEdit,
+    CharacterEdits,
     Failure,
     IngestionJob,
     IngestionState,
@@ -12,6 +14,7 @@ from services.library.models.books import (
     Novel,
     Page,
     Progress,
+    ReadingProgress,
     Revocation,
     Rotation,
     Scenario,
@@ -19,8 +22,10 @@ from services.library.models.books import (
     StoredPassages,
     User,
     Visibility,
+    spoiler_limit,
 )
 from services.library.models.talks import (
+    Citation,
     Conversation,
     ConversationStatus,
     Message,
@@ -35,6 +40,9 @@ from services.library.models.talks import (
 
 __all__ = [
     "Character",
+    "CharacterEdit",
+    "CharacterEdits",
+    "Citation",
     "Conversation",
     "ConversationStatus",
     "Failure",
@@ -52,6 +60,7 @@ __all__ = [
     "Page",
     "PendingReply",
     "Progress",
+    "ReadingProgress",
     "Reply",
     "ReplyRecord",
     "Revocation",
@@ -62,4 +71,5 @@ __all__ = [
     "StoredPassages",
     "User",
     "Visibility",
+    "spoiler_limit",
 ]

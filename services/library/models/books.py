@@ -167,11 +167,17 @@ class IngestionState:
 
 @dataclass(frozen=True, slots=True)
 class StoredPassage:
-    """A passage of a novel that is kept here, for when search does not answer."""
+    """A passage of a novel that is kept here, for when search does not answer.
+
+    Attributes:
+        chapter_title, position: the chapter's heading and the place in the novel, as far as they are known.
+    """
 
     passage_id: UUID
     content: str
     chapter: int
+    chapter_title: str = ""
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +187,12 @@ class StoredPassages:
     Attributes:
         scenario: those that its scenario was built on, best first.
         novel: some from all over its novel, in the novel's order.
+        samples: lines of its character's own, in the novel's order.
     """
 
     scenario: Sequence[StoredPassage] | None = None
     novel: Sequence[StoredPassage] | None = None
+    samples: Sequence[StoredPassage] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +233,7 @@ class Scenario:
     Attributes:
         passage_ids: what it was built on, best first.
         until_chapter: the spoiler limit; None: no limit.
+        until_read: whether each reader's progress is a spoiler limit as well.
     """
 
     scenario_id: UUID
@@ -237,10 +246,38 @@ class Scenario:
     until_chapter: int | None
     created_at: datetime
     updated_at: datetime
+    until_read: bool = False
 
     def visible_to(self, user_id: UUID) -> bool:
         """Whether the user may see it."""
         return self.visibility is Visibility.PUBLIC or self.owner_id == user_id
+
+
+def spoiler_limit(until_chapter: int | None, read: int | None, *, until_read: bool) -> int | None:
+    """The last chapter that a reader may be told of; None: there is no limit.
+
+    Args:
+        until_chapter: the scenario's own limit; None: it has none.
+        read: the last chapter that the reader has read; None: not said, which counts as none read.
+        until_read: whether that is a limit as well.
+    """
+    if not until_read:
+        return until_chapter
+    return read or 0 if until_chapter is None else min(read or 0, until_chapter)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingProgress:
+    """How far a reader has come in a novel.
+
+    Attributes:
+        chapter: the last one that was read; None: the reader has said nothing.
+        updated_at: when that was said.
+    """
+
+    novel_id: UUID
+    chapter: int | None = None
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,17 +293,60 @@ class NewScenario:
     visibility: Visibility
     until_chapter: int | None
     passages: Sequence[StoredPassage] | None = None
+    until_read: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """Somebody in a novel, as search knows them; first_chapter is where they are first named."""
+    """Somebody in a novel, as search knows them; first_chapter is where they are first named.
+
+    Attributes:
+        samples: lines of their own, each with the chapter and the passage that it stands in.
+    """
 
     character_id: UUID
     novel_id: UUID
     name: str
     description: str
     first_chapter: int = 0
+    samples: Sequence[StoredPassage] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterEdit:
+    """What a novel's owner has changed about a character; None: as in the book.
+
+    Attributes:
+        hidden: whether lists leave the character out.
+        merged_into: the character that this one is joined with.
+    """
+
+    character_id: UUID
+    novel_id: UUID
+    name: str | None = None
+    aliases: Sequence[str] | None = None
+    description: str | None = None
+    hidden: bool = False
+    merged_into: UUID | None = None
+
+    def applied(self, character: Character) -> Character:
+        """The character with what is changed."""
+        name = character.name if self.name is None else self.name
+        description = character.description if self.description is None else self.description
+        return replace(character, name=name, description=description)
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterEdits:
+    """All that is changed about a novel's characters.
+
+    Attributes:
+        revision: grows with every change.
+    """
+
+    novel_id: UUID
+    revision: int
+    edits: Sequence[CharacterEdit]
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,11 +88,30 @@ class NewFork:
 
 
 @dataclass(frozen=True, slots=True)
+class Citation:
+    """A passage that a model was given for a reply, with what is needed to show it as a source.
+
+    Attributes:
+        chapter_title, position: the chapter's heading and the place in the novel, as far as they are known.
+        excerpt: its beginning.
+        score: how well it fits what the reader said; 0: it was not searched for.
+    """
+
+    passage_id: str
+    chapter: int
+    chapter_title: str = ""
+    position: int | None = None
+    excerpt: str = ""
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyRecord:
     """How a reply was made; last_sequence is that of the last event of its log, 0 where it is not known.
 
     Attributes:
         degraded: in which ways it is less than it could be, as words for programs.
+        citations: the passages of `passage_ids`, in the same order.
     """
 
     provider: str = ""
@@ -105,6 +124,7 @@ class ReplyRecord:
     failure: Failure | None = None
     last_sequence: int = 0
     degraded: Sequence[str] = ()
+    citations: Sequence[Citation] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,12 @@ from typing import Protocol
 from services.library.ports.peers import Cache, Jobs, Search
 from services.library.ports.stores import (
     CharacterStore,
+    EditStore,
     IngestionStore,
     Key,
     NovelStore,
     PassageStore,
+    ReadingStore,
     ScenarioStore,
     UserStore,
 )
@@ -19,11 +21,13 @@ __all__ = [
     "Cache",
     "CharacterStore",
     "ConversationStore",
+    "EditStore",
     "IngestionStore",
     "Jobs",
     "Key",
     "NovelStore",
     "PassageStore",
+    "ReadingStore",
     "ReplyStore",
     "ReplyTransaction",
     "ScenarioStore",
@@ -53,12 +57,20 @@ class Stores(Protocol):
         """Scenarios."""
 
     @property
+    def readings(self) -> ReadingStore:
+        """How far readers have come."""
+
+    @property
     def passages(self) -> PassageStore:
         """Passages for when search does not answer."""
 
     @property
     def characters(self) -> CharacterStore:
         """Characters for when search does not answer."""
+
+    @property
+    def edits(self) -> EditStore:
+        """What is changed about characters."""
 
     @property
     def conversations(self) -> ConversationStore:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from services.library.models import Character, IngestionSummary, Novel, Progress, StoredPassage
+from services.library.models import Character, CharacterEdits, IngestionSummary, Novel, Progress, StoredPassage
 
 
 class Jobs(Protocol):
@@ -39,11 +39,18 @@ class Search(Protocol):
     async def default_passages(self, novel_id: UUID, title: str, most: int) -> Sequence[StoredPassage]:
         """Passages of a novel that show its main characters, in the novel's order."""
 
-    async def character(self, character_id: UUID, timeout: float) -> Character | None:
-        """A character of a novel that the caller sees."""
+    async def character(self, character_id: UUID, timeout: float, until_chapter: int | None = None) -> Character | None:
+        """A character of a novel that the caller sees; as the chapters up to a limit show them, where there is one."""
 
     async def characters(self, novel_id: UUID, most: int) -> Sequence[Character]:
-        """The characters of a novel, most important first."""
+        """The characters of a novel as the book has them, most important first."""
+
+    async def set_character_edits(self, edits: CharacterEdits, timeout: float) -> None:
+        """Takes over all that is changed about a novel's characters; idempotent.
+
+        Raises:
+            NotFound: search has no such novel.
+        """
 
     async def delete_novel(self, novel_id: UUID) -> None:
         """Removes a novel's passages and characters; idempotent."""

@@ -1,12 +1,14 @@
 """Where users, novels and scenarios are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from services.library.models import (
     Character,
+    CharacterEdit,
+    CharacterEdits,
     Failure,
     IngestionJob,
     IngestionState,
@@ -15,6 +17,7 @@ from services.library.models import (
     NewScenario,
     Novel,
     Progress,
+    ReadingProgress,
     Revocation,
     Rotation,
     Scenario,
@@ -178,12 +181,33 @@ class ScenarioStore(Protocol):
         """The user's and the public scenarios of a novel, newest first."""
 
     async def update(
-        self, scenario_id: UUID, title: str | None, description: str | None, until_chapter: int | None
+        self,
+        scenario_id: UUID,
+        *,
+        title: str | None,
+        description: str | None,
+        until_chapter: int | None,
+        until_read: bool | None,
     ) -> Scenario | None:
-        """Changes what is not None."""
+        """Changes what is not None; a lower limit takes the passages beyond it from the scenario."""
 
     async def delete(self, scenario_id: UUID) -> None:
         """Deletes a scenario with its conversations."""
+
+
+class ReadingStore(Protocol):
+    """How far readers have come in novels."""
+
+    async def get(self, user_id: UUID, novel_id: UUID) -> ReadingProgress:
+        """A reader's progress in a novel, said or not."""
+
+    async def set(self, user_id: UUID, novel_id: UUID, chapter: int) -> ReadingProgress:
+        """Notes the last chapter that a reader has read.
+
+        Raises:
+            NotFound: the novel is gone.
+            Unauthenticated: there is no such user.
+        """
 
 
 class PassageStore(Protocol):
@@ -207,3 +231,25 @@ class CharacterStore(Protocol):
 
     async def count(self, novel_id: UUID) -> int:
         """How many of a novel are kept."""
+
+
+class EditStore(Protocol):
+    """What novels' owners have changed about characters, and which of it search has been told."""
+
+    async def get(self, character_id: UUID) -> CharacterEdit | None:
+        """What is changed about a character."""
+
+    async def change(
+        self, novel_id: UUID, change: Callable[[Mapping[UUID, CharacterEdit]], CharacterEdit]
+    ) -> CharacterEdits | None:
+        """Stores what a function makes of all that is changed in a novel, while nobody else changes it.
+
+        Returns:
+            All that is changed then; None: the novel is gone.
+        """
+
+    async def told(self, novel_id: UUID, revision: int) -> None:
+        """Notes what search has been told."""
+
+    async def claim(self) -> CharacterEdits | None:
+        """Takes a novel whose changes search has not been told; nobody else gets it for a while."""

@@ -127,6 +127,9 @@ class ReplyTransaction(Protocol):
     async def context(self, conversation: Conversation) -> tuple[Novel, Scenario]:
         """The novel and the scenario that a conversation plays in."""
 
+    async def read_chapter(self, conversation: Conversation) -> int | None:
+        """How far a conversation's reader has read its novel; None: the reader has not said."""
+
     async def passages(self, conversation: Conversation) -> StoredPassages:
         """What is kept of passages for a conversation."""
 

@@ -8,6 +8,8 @@ from gaji.library.v1 import conversation_service_pb2 as conversations
 from gaji.library.v1 import conversation_service_pb2_grpc as conversations_rpc
 from gaji.library.v1 import novel_service_pb2 as novels
 from gaji.library.v1 import novel_service_pb2_grpc as novels_rpc
+from gaji.library.v1 import reading_service_pb2 as readings
+from gaji.library.v1 import reading_service_pb2_grpc as readings_rpc
 from gaji.library.v1 import scenario_service_pb2 as scenarios
 from gaji.library.v1 import scenario_service_pb2_grpc as scenarios_rpc
 from gaji.library.v1 import user_service_pb2 as users
@@ -18,6 +20,7 @@ from services.library.domain.library import Library
 from services.library.servicer.accounts_servicer import AuthServicer, UserServicer
 from services.library.servicer.conversations_servicer import ConversationServicer
 from services.library.servicer.novels_servicer import NovelServicer
+from services.library.servicer.readings_servicer import ReadingServicer
 from services.library.servicer.scenarios_servicer import ScenarioServicer
 
 
@@ -36,13 +39,18 @@ def services(library: Library) -> Sequence[Service]:
         ),
         Service(
             novels.DESCRIPTOR.services_by_name["NovelService"],
-            NovelServicer(library.novels, library.ingestions, library.watching),
+            NovelServicer(library.novels, library.ingestions, library.watching, library.editing),
             novels_rpc.add_NovelServiceServicer_to_server,
         ),
         Service(
             scenarios.DESCRIPTOR.services_by_name["ScenarioService"],
             ScenarioServicer(library.scenarios),
             scenarios_rpc.add_ScenarioServiceServicer_to_server,
+        ),
+        Service(
+            readings.DESCRIPTOR.services_by_name["ReadingService"],
+            ReadingServicer(library.readings),
+            readings_rpc.add_ReadingServiceServicer_to_server,
         ),
         Service(
             conversations.DESCRIPTOR.services_by_name["ConversationService"],

@@ -8,6 +8,7 @@ from gaji.library.v1 import novel_service_pb2_grpc as rpc
 
 from mesh.interceptors.pipeline import Context
 from mesh.limiter import waits
+from services.library.domain.editing import CharacterChange, Editing
 from services.library.domain.ingestion import Ingestions
 from services.library.domain.novels import Novels
 from services.library.domain.watching import Gap, Watching
@@ -18,7 +19,8 @@ from services.library.servicer import wire
 class NovelServicer(rpc.NovelServiceServicer):
     """`gaji.library.v1.NovelService`."""
 
-    def __init__(self, novels: Novels, ingestions: Ingestions, watching: Watching) -> None:
+    def __init__(self, novels: Novels, ingestions: Ingestions, watching: Watching, editing: Editing) -> None:
+        self._editing = editing
         self._novels = novels
         self._ingestions = ingestions
         self._watching = watching
@@ -54,6 +56,23 @@ class NovelServicer(rpc.NovelServiceServicer):
             author=request.author if request.HasField("author") else None,
         )
         return pb.UpdateNovelResponse(novel=wire.novel(novel))
+
+    async def UpdateCharacter(self, request: pb.UpdateCharacterRequest, context: Context) -> pb.UpdateCharacterResponse:
+        user_id = wire.caller()
+        (character_id,) = wire.uuids(character_id=request.character_id)
+        edited = await self._editing.change(
+            user_id,
+            character_id,
+            CharacterChange(
+                name=request.name if request.HasField("name") else None,
+                aliases=list(request.aliases.names) if request.HasField("aliases") else None,
+                description=request.description if request.HasField("description") else None,
+                hidden=request.hidden if request.HasField("hidden") else None,
+                merged_into_id=request.merged_into_id if request.HasField("merged_into_id") else None,
+                reset=request.reset,
+            ),
+        )
+        return pb.UpdateCharacterResponse(character=wire.edited_character(edited))
 
     async def DeleteNovel(self, request: pb.DeleteNovelRequest, context: Context) -> pb.DeleteNovelResponse:
         user_id = wire.caller()

@@ -25,6 +25,7 @@ class ScenarioServicer(rpc.ScenarioServiceServicer):
             passage_ids=request.passage_ids,
             visibility=wire.read_visibility(request.visibility),
             until_chapter=request.until_chapter if request.HasField("until_chapter") else None,
+            until_read=request.until_read,
         )
         return pb.CreateScenarioResponse(scenario=wire.scenario(scenario))
 
@@ -48,6 +49,7 @@ class ScenarioServicer(rpc.ScenarioServiceServicer):
             title=request.title if request.HasField("title") else None,
             description=request.description if request.HasField("description") else None,
             until_chapter=request.until_chapter if request.HasField("until_chapter") else None,
+            until_read=request.until_read if request.HasField("until_read") else None,
         )
         return pb.UpdateScenarioResponse(scenario=wire.scenario(scenario))
 

@@ -5,8 +5,10 @@ from uuid import UUID
 
 from gaji.gateway.v1 import stream_events_pb2 as events
 from gaji.library.v1 import auth_service_pb2 as auth
+from gaji.library.v1 import citation_pb2
 from gaji.library.v1 import conversation_service_pb2 as conversations
 from gaji.library.v1 import novel_service_pb2 as novels
+from gaji.library.v1 import reading_service_pb2 as readings
 from gaji.library.v1 import scenario_service_pb2 as scenarios
 from gaji.library.v1 import user_service_pb2 as users
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -14,10 +16,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mesh import identity
 from mesh.validation import Violations
 from services.library.domain.accounts import Session
+from services.library.domain.editing import Edited
 from services.library.domain.errors import unknown_user
 from services.library.domain.replies import Context
 from services.library.domain.watching import Gap
 from services.library.models import (
+    Citation,
     Conversation,
     ConversationStatus,
     Failure,
@@ -26,6 +30,7 @@ from services.library.models import (
     MessageStatus,
     Novel,
     Progress,
+    ReadingProgress,
     ReplyRecord,
     Revocation,
     Role,
@@ -159,6 +164,21 @@ def novel(value: Novel) -> novels.Novel:
     )
 
 
+def edited_character(value: Edited) -> novels.EditedCharacter:
+    """A character as its novel's owner has changed it."""
+    edit = value.edit
+    return novels.EditedCharacter(
+        character_id=str(edit.character_id),
+        novel_id=str(edit.novel_id),
+        name=value.name,
+        aliases=None if edit.aliases is None else novels.CharacterAliases(names=edit.aliases),
+        description=edit.description,
+        hidden=edit.hidden,
+        merged_into_id=str(edit.merged_into or ""),
+        shown=value.shown,
+    )
+
+
 def scenario(value: Scenario) -> scenarios.Scenario:
     """A scenario."""
     return scenarios.Scenario(
@@ -172,6 +192,16 @@ def scenario(value: Scenario) -> scenarios.Scenario:
         until_chapter=value.until_chapter,
         created_at=timestamp(value.created_at),
         updated_at=timestamp(value.updated_at),
+        until_read=value.until_read,
+    )
+
+
+def reading_progress(value: ReadingProgress) -> readings.ReadingProgress:
+    """How far a reader has come."""
+    return readings.ReadingProgress(
+        novel_id=str(value.novel_id),
+        chapter=value.chapter,
+        updated_at=timestamp(value.updated_at) if value.updated_at else None,
     )
 
 
@@ -238,6 +268,17 @@ def read_record(value: conversations.ReplyRecord) -> ReplyRecord:
         failure=read_failure(value.failure) if value.HasField("failure") else None,
         last_sequence=value.last_sequence,
         degraded=list(value.degraded),
+        citations=[
+            Citation(
+                passage_id=one.passage_id,
+                chapter=one.chapter,
+                chapter_title=one.chapter_title,
+                position=one.position if one.HasField("position") else None,
+                excerpt=one.excerpt,
+                score=one.score,
+            )
+            for one in value.citations
+        ],
     )
 
 
@@ -248,20 +289,29 @@ def read_failure(value: events.Failure) -> Failure:
 
 def context(value: Context) -> conversations.ReplyContext:
     """What a prompt needs."""
+    limited = value.scenario.until_chapter is not None
     return conversations.ReplyContext(
         novel=novel(value.novel),
         scenario=scenario(value.scenario),
         character_id=str(value.conversation.character_id),
         character_name=value.conversation.character_name,
-        character_description=value.conversation.character_description,
+        # It tells of the whole novel: under a limit nobody gets it.
+        character_description="" if limited else value.conversation.character_description,
         history=map(message, value.history),
         scenario_passages=map(_stored_passage, value.kept.scenario or ()),
         novel_passages=map(_stored_passage, value.kept.novel or ()),
+        speech_samples=map(_stored_passage, value.kept.samples or ()),
     )
 
 
 def _stored_passage(value: StoredPassage) -> conversations.StoredPassage:
-    return conversations.StoredPassage(passage_id=str(value.passage_id), content=value.content, chapter=value.chapter)
+    return conversations.StoredPassage(
+        passage_id=str(value.passage_id),
+        content=value.content,
+        chapter=value.chapter,
+        chapter_title=value.chapter_title,
+        position=value.position,
+    )
 
 
 def _record(value: ReplyRecord) -> conversations.ReplyRecord:
@@ -276,6 +326,17 @@ def _record(value: ReplyRecord) -> conversations.ReplyRecord:
         failure=failure(value.failure) if value.failure else None,
         last_sequence=value.last_sequence,
         degraded=value.degraded,
+        citations=[
+            citation_pb2.Citation(
+                passage_id=one.passage_id,
+                chapter=one.chapter,
+                chapter_title=one.chapter_title,
+                position=one.position,
+                excerpt=one.excerpt,
+                score=one.score,
+            )
+            for one in value.citations
+        ],
     )
 
 

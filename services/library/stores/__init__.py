@@ -11,10 +11,12 @@ from services.library.stores.branches import PostgresBranches
 from services.library.stores.characters import PostgresCharacters
 from services.library.stores.conversations import PostgresConversations
 from services.library.stores.database import open_database
+from services.library.stores.edits import PostgresEdits
 from services.library.stores.ingestion import PostgresIngestion
 from services.library.stores.migrate import migrate
 from services.library.stores.novels import PostgresNovels
 from services.library.stores.passages import PostgresPassages
+from services.library.stores.readings import PostgresReadings
 from services.library.stores.replies import PostgresReplies
 from services.library.stores.scenarios import PostgresScenarios
 from services.library.stores.users import PostgresUsers
@@ -30,9 +32,11 @@ class PostgresStores:
     scenarios: PostgresScenarios
     passages: PostgresPassages
     characters: PostgresCharacters
+    edits: PostgresEdits
     conversations: PostgresConversations
     branches: PostgresBranches
     replies: PostgresReplies
+    readings: PostgresReadings
 
 
 @asynccontextmanager
@@ -55,7 +59,9 @@ async def open_stores(settings: LibrarySettings) -> AsyncIterator[PostgresStores
             PostgresScenarios(database),
             PostgresPassages(database),
             PostgresCharacters(database),
+            PostgresEdits(database),
             PostgresConversations(database),
             PostgresBranches(database),
             PostgresReplies(database),
+            PostgresReadings(database),
         )

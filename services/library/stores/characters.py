@@ -45,10 +45,10 @@ async def keep(connection: Connection, novel_id: UUID, people: Sequence[Characte
     # Ids are made from novel and name; should search break that, neither this novel nor the other one is to pay.
     await connection.execute(
         """
-        INSERT INTO novel_characters (character_id, novel_id, name, description, first_chapter)
-        SELECT character_id, $1, name, description, first_chapter
-        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::int[])
-          AS people (character_id, name, description, first_chapter)
+        INSERT INTO novel_characters (character_id, novel_id, name, description, first_chapter, samples)
+        SELECT character_id, $1, name, description, first_chapter, samples
+        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::int[], $6::jsonb[])
+          AS people (character_id, name, description, first_chapter, samples)
         ON CONFLICT (character_id) DO NOTHING
         """,
         novel_id,
@@ -56,4 +56,5 @@ async def keep(connection: Connection, novel_id: UUID, people: Sequence[Characte
         [one.name for one in people],
         [one.description for one in people],
         [one.first_chapter for one in people],
+        [rows.passages_json(one.samples) for one in people],
     )

@@ -10,7 +10,7 @@ from services.library.models import (
     IngestionSummary,
     Progress,
 )
-from services.library.stores import characters, passages, rows
+from services.library.stores import characters, edits, passages, rows
 from services.library.stores.database import Database
 
 # How long a removal that was taken and never ended stays with its taker.
@@ -92,6 +92,8 @@ class PostgresIngestion:
                 await passages.keep(connection, passages.OF_NOVEL, job.novel.novel_id, summary.defaults)
             if row is not None and summary.people:
                 await characters.keep(connection, job.novel.novel_id, summary.people)
+            if row is not None:  # search may have lost what it was told, or its store
+                await edits.tell_again(connection, job.novel.novel_id)
         return row is not None
 
     async def fail(self, job: IngestionJob, failure: Failure, last_sequence: int) -> bool:

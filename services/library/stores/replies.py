@@ -23,6 +23,7 @@ from services.library.models import (
 from services.library.stores import rows, tree
 from services.library.stores.conversations import insert
 from services.library.stores.database import Connection, Database
+from services.library.stores.readings import chapter_of
 from services.library.stores.tree import PLACED
 
 _OPENING = " WHERE message.conversation_id = $1 AND message.parent_id IS NULL AND message.role = 'character'"
@@ -202,19 +203,25 @@ class PostgresReplyTransaction:
         )
         return rows.novel(rows.given(novel)), rows.scenario(rows.given(scenario))
 
+    async def read_chapter(self, conversation: Conversation) -> int | None:
+        """How far a conversation's reader has read its novel; None: the reader has not said."""
+        return await chapter_of(self._connection, conversation.user_id, conversation.novel_id)
+
     async def passages(self, conversation: Conversation) -> StoredPassages:
         """What is kept of passages for a conversation."""
         row = rows.given(
             await self._connection.fetchrow(
                 """
                 SELECT (SELECT passages FROM scenario_passages WHERE scenario_id = $1) AS of_scenario,
-                       (SELECT passages FROM novel_passages WHERE novel_id = $2) AS of_novel
+                       (SELECT passages FROM novel_passages WHERE novel_id = $2) AS of_novel,
+                       (SELECT samples FROM novel_characters WHERE character_id = $3) AS of_character
                 """,
                 conversation.scenario_id,
                 conversation.novel_id,
+                conversation.character_id,
             )
         )
-        return StoredPassages(rows.passages(row["of_scenario"]), rows.passages(row["of_novel"]))
+        return StoredPassages(*(rows.passages(row[of]) for of in ("of_scenario", "of_novel", "of_character")))
 
     async def reader(self, conversation: Conversation) -> User:
         """Whose a conversation is."""

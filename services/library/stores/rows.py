@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from mesh.errors import MeshError
 from services.library.models import (
     Character,
+    CharacterEdit,
     Conversation,
     ConversationStatus,
     Failure,
@@ -20,6 +21,7 @@ from services.library.models import (
     MessageStatus,
     Novel,
     Progress,
+    ReadingProgress,
     Reply,
     ReplyRecord,
     Role,
@@ -60,7 +62,14 @@ def ingestion(row: asyncpg.Record) -> IngestionState:
 
 def character(row: asyncpg.Record) -> Character:
     """A row of characters."""
-    return Character(**_values(row, Character))
+    values = _values(row, Character)
+    values["samples"] = _PASSAGES.validate_json(row["samples"])
+    return Character(**values)
+
+
+def character_edit(row: asyncpg.Record) -> CharacterEdit:
+    """A row of character_edits."""
+    return CharacterEdit(**_values(row, CharacterEdit))
 
 
 def scenario(row: asyncpg.Record) -> Scenario:
@@ -68,6 +77,11 @@ def scenario(row: asyncpg.Record) -> Scenario:
     values = _values(row, Scenario)
     values["visibility"] = Visibility(row["visibility"])
     return Scenario(**values)
+
+
+def reading(row: asyncpg.Record) -> ReadingProgress:
+    """A row of reading progress."""
+    return ReadingProgress(**_values(row, ReadingProgress))
 
 
 def conversation(row: asyncpg.Record) -> Conversation:

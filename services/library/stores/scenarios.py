@@ -24,8 +24,9 @@ class PostgresScenarios:
                 row = await connection.fetchrow(
                     """
                     INSERT INTO scenarios
-                        (scenario_id, owner_id, novel_id, title, description, passage_ids, visibility, until_chapter)
-                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *
+                        (scenario_id, owner_id, novel_id, title, description, passage_ids, visibility, until_chapter,
+                         until_read)
+                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *
                     """,
                     scenario.scenario_id,
                     scenario.owner_id,
@@ -35,6 +36,7 @@ class PostgresScenarios:
                     scenario.passage_ids,
                     scenario.visibility,
                     scenario.until_chapter,
+                    scenario.until_read,
                 )
                 if scenario.passages is not None:
                     await passages.keep(connection, passages.OF_SCENARIO, scenario.scenario_id, scenario.passages)
@@ -64,21 +66,40 @@ class PostgresScenarios:
         return [rows.scenario(row) for row in found]
 
     async def update(
-        self, scenario_id: UUID, title: str | None, description: str | None, until_chapter: int | None
+        self,
+        scenario_id: UUID,
+        *,
+        title: str | None,
+        description: str | None,
+        until_chapter: int | None,
+        until_read: bool | None,
     ) -> Scenario | None:
-        """Changes what is not None."""
+        """Changes what is not None; a lower limit takes the passages beyond it from the scenario.
+
+        Of which chapter a passage is, is known of those that are kept; one that is not goes too.
+        """
         async with self._database.connection("scenarios.update") as connection:
             row = await connection.fetchrow(
                 """
                 UPDATE scenarios
                 SET title = coalesce($2, title), description = coalesce($3, description),
-                    until_chapter = coalesce($4, until_chapter), updated_at = now()
+                    until_chapter = coalesce($4, until_chapter), until_read = coalesce($5, until_read),
+                    passage_ids = CASE WHEN $4::int IS NULL OR $4 >= until_chapter THEN passage_ids ELSE ARRAY(
+                        SELECT given.id
+                        FROM unnest(passage_ids) WITH ORDINALITY AS given (id, place)
+                        JOIN scenario_passages AS kept ON kept.scenario_id = scenarios.scenario_id
+                        JOIN jsonb_to_recordset(kept.passages) AS passage (passage_id uuid, chapter int)
+                          ON passage.passage_id = given.id AND passage.chapter <= $4
+                        ORDER BY given.place
+                    ) END,
+                    updated_at = now()
                 WHERE scenario_id = $1 RETURNING *
                 """,
                 scenario_id,
                 title,
                 description,
                 until_chapter,
+                until_read,
             )
         return rows.scenario(row) if row else None
 

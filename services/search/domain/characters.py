@@ -1,11 +1,19 @@
 """A novel's characters: the people that it names, each shown by the passages that show it best."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from uuid import UUID, uuid5
 
 from services.search.domain import english_names, korean_names
+from services.search.domain.importance import importance
+from services.search.domain.kinship import kinships
 from services.search.domain.languages import primary
+from services.search.domain.relations import relations
+from services.search.domain.samples import chosen
 from services.search.domain.sentences import sentences
+from services.search.domain.speech import Speech, speeches
+from services.search.domain.spotting import Spotter
 from services.search.models import Character, Name, Passage
 
 MAX_CHARACTERS = 100
@@ -29,21 +37,63 @@ def find_characters(novel_id: str, language: str, passages: Sequence[Passage]) -
     finder = _FINDERS.get(primary(language))
     if finder is None:
         return []
-    names = finder([passage.content for passage in passages])
-    return [_character(UUID(novel_id), name, passages) for name in names[:MAX_CHARACTERS]]
+    korean = primary(language) == "ko"
+    texts = [passage.content for passage in passages]
+    names = finder(texts)[:MAX_CHARACTERS]
+    ids = [str(uuid5(UUID(novel_id), f"character:{name.name}")) for name in names]
+    spotter = Spotter(names, korean=korean)
+    said = speeches(texts, spotter, korean=korean)
+    of_person: dict[int, list[Speech]] = defaultdict(list)
+    for speech in said:
+        of_person[speech.person].append(speech)
+    related = relations(names, ids, passages, kinships(texts, names, spotter, said))
+    weights = _importances(names, of_person, passages)
+    found = [
+        replace(
+            _character(ids[person], name, passages),
+            importance=weights[person],
+            relations=related[person],
+            samples=chosen(of_person[person], passages),
+        )
+        for person, name in enumerate(names)
+    ]
+    return sorted(found, key=lambda one: (-one.importance, -one.mentions, one.name))
 
 
-def _character(novel: UUID, name: Name, passages: Sequence[Passage]) -> Character:
-    shown = sorted(_showing(name, passages))
-    excerpts = [_excerpt(passages[position].content, name) for position in shown]
+def _importances(names: Sequence[Name], of_person: dict[int, list[Speech]], passages: Sequence[Passage]) -> list[float]:
+    words = [sum(speech.words for speech in of_person[person]) for person in range(len(names))]
+    most_named = max((name.mentions for name in names), default=0)
+    most_said = max(words, default=0)
+    chapters = len({passage.chapter for passage in passages})
+    return [
+        importance(
+            name.mentions / most_named,
+            len({passages[position].chapter for position in name.places}) / chapters,
+            words[person] / most_said if most_said else None,
+        )
+        for person, name in enumerate(names)
+    ]
+
+
+def shown(name: Name, passages: Sequence[Passage]) -> tuple[list[int], str]:
+    """Where somebody is shown best, as places in `passages`, and excerpts from there."""
+    positions = sorted(_showing(name, passages))
+    return positions, "\n\n".join(_excerpt(passages[position].content, name) for position in positions)
+
+
+def _character(character_id: str, name: Name, passages: Sequence[Passage]) -> Character:
+    positions, description = shown(name, passages)
+    first = min(name.places)
+    aliases = tuple(form for form in name.forms if form != name.name)[:MAX_ALIASES]
     return Character(
-        id=str(uuid5(novel, f"character:{name.name}")),
+        id=character_id,
         name=name.name,
-        aliases=tuple(form for form in name.forms if form != name.name)[:MAX_ALIASES],
-        description="\n\n".join(excerpts),
+        aliases=aliases,
+        description=description,
         mentions=name.mentions,
-        first_chapter=passages[min(name.places)].chapter,
-        passage_ids=tuple(passages[position].id for position in shown),
+        first_chapter=passages[first].chapter,
+        passage_ids=tuple(passages[position].id for position in positions),
+        alias_chapters=tuple(passages[name.firsts.get(alias, first)].chapter for alias in aliases),
     )
 
 

@@ -13,14 +13,17 @@ MALE_TITLES = words(
     Monseigneur
     """
 )
+MILITARY_TITLES = words("Captain Capt Colonel Col Major General Lieutenant Sergeant")
 WIFE_TITLES = words("Mrs Madame Mme Madam Signora Frau Aunt")
 MAIDEN_TITLES = words("Miss Mademoiselle Mlle Signorina Sister")
 LADY_TITLES = words("Lady Queen Princess Countess Duchess Baroness Dame")
 TITLES = MALE_TITLES | WIFE_TITLES | MAIDEN_TITLES | LADY_TITLES
 DOTTED_TITLES = words("Mr Mrs Ms Dr Capt Col Prof Rev Mme Mlle M")
 FEMALE_TITLES = WIFE_TITLES | MAIDEN_TITLES | LADY_TITLES
-FORENAME_TITLES = words("Sir Lady Lord Dame Father Brother Sister Master Uncle Aunt")
+FORENAME_TITLES = words("Sir Lady Lord Dame Father Brother Sister Master Uncle Aunt Madam Mademoiselle")
 """Titles that stand before a forename."""
+BY_TITLE = words("Sir Lady Lord Dame")
+"""Of them, those whose bearers nobody calls by the bare forename."""
 # These also stand alone for a person: "the Count", "the Professor".
 OFFICES = words(
     """
@@ -54,7 +57,7 @@ NOT_NAMES = words(
     Also Too Tell Give Take Look See Hear Listen Stop Wait Keep Stay Said Says Till Until While Though Although
     Because Since Whether Which Whose Whom Let's Don't Can't Won't It's I'm I'll I've I'd You're He's She's They're
     We're That's There's What's Who's Didn't Isn't Wasn't Couldn't Wouldn't Shan't Haven't Hadn't Ain't 'Tis 'Twas
-    Messrs Esq M.D
+    Messrs Esq M.D Bring Call Ask Send Show Leave I\u2019ll I\u2019ve I\u2019d I\u2019m
     """
 )
 # What speaking is told with, before or after a name.
@@ -86,12 +89,10 @@ PLACE_NOUNS = words(
 )
 ARTICLES = words("the a an every each any no some")
 JOINERS = words("de van von der du la le di da")
-# Short forms of forenames, where the long form has one bearer in the text.
+# Short forms that novels use and the `nicknames` dataset lacks, or gives to other names first.
 SHORT_FORMS = {
     "Lizzy": "Elizabeth",
-    "Lizzie": "Elizabeth",
     "Eliza": "Elizabeth",
-    "Betsy": "Elizabeth",
     "Kitty": "Catherine",
     "Kate": "Catherine",
     "Tom": "Thomas",
@@ -116,4 +117,5 @@ SHORT_FORMS = {
     "Jenny": "Jane",
     "Molly": "Mary",
     "Georgy": "Georgiana",
+    "Adela": "Adele",
 }

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mesh.errors import FailedPrecondition, NotFound, PermissionDenied
 from services.search.domain.ranking import ranked
-from services.search.models import Character, Found, Novel, Passage
+from services.search.models import Character, Edits, Found, Novel, Passage
 from services.search.ports import Embedder, NovelStore
 
 NOT_READY_SECONDS = 5.0
@@ -105,6 +105,20 @@ class Searching:
             raise character_not_found(character_id)
         return found
 
+    async def edits(self, novel_id: str) -> Edits:
+        """What a novel's owner has changed about its characters."""
+        return await self._store.edits(novel_id)
+
+    async def edit(self, novel_id: str, edits: Edits) -> None:
+        """Takes over what a novel's owner has changed, unless something newer was taken over before.
+
+        Raises:
+            NotFound: reason NOVEL_NOT_FOUND.
+        """
+        if await self._store.novel(novel_id) is None:
+            raise novel_not_found(novel_id)
+        await self._store.put_edits(novel_id, edits)
+
 
 def check_owner(owner_id: str, user_id: str | None) -> None:
     """Whether the caller may act for an owner; services of the mesh that act for nobody (None) may.
@@ -139,3 +153,9 @@ def search_key(novel: Novel, query: str, top_k: int, until_chapter: int | None) 
     parts = (novel.embedder, str(novel.generation), "" if until_chapter is None else str(until_chapter), query)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return f"passages:{novel.id}:{digest[:32]}:{top_k}"
+
+
+def answer_key(novel: Novel, name: str, *parts: object) -> str:
+    """The cache key of another answer about a novel, by all that changes it; it goes when the novel changes."""
+    digest = hashlib.sha256("\0".join(map(str, (novel.generation, name, *parts))).encode()).hexdigest()
+    return f"passages:{novel.id}:{name}-{digest[:32]}:1"

@@ -1,8 +1,9 @@
 """Novels in ChromaDB: the only module that imports it.
 
-Three collections: ``novel_passages`` and ``characters`` hold rows with vectors, ``novels`` one record a novel. All
-novels share them. A collection per novel would answer faster (1.6 ms against 10 ms without a spoiler limit, 8 ms
-against 10 to 23 ms with one, 30,000 passages stored), but costs files and memory for each novel.
+Four collections: ``novel_passages`` and ``characters`` hold rows with vectors, ``novels`` one record a novel, and
+``character_edits`` what a novel's owner has changed, whatever its generation. All novels share them. A collection per
+novel would answer faster (1.6 ms against 10 ms without a spoiler limit, 8 ms against 10 to 23 ms with one, 30,000
+passages stored), but costs files and memory for each novel.
 Within the shared collection one condition on one key is twice as fast as two joined by ``$and``; so rows carry their
 novel, generation and chapter together in ``place``, and a spoiler limit is a list of places.
 """
@@ -25,11 +26,11 @@ from mesh.errors import Unavailable
 from mesh.telemetry.logs import get_logger
 from services.search.config import SearchSettings
 from services.search.metrics import STORE_SECONDS
-from services.search.models import Character, Found, Novel, Passage
+from services.search.models import Character, Edits, Found, Novel, Passage
 from services.search.ports import Vectors
 from services.search.stores import rows
 
-PASSAGES, CHARACTERS, NOVELS = "novel_passages", "characters", "novels"
+PASSAGES, CHARACTERS, NOVELS, EDITS = "novel_passages", "characters", "novels", "character_edits"
 READERS = 4
 MAX_BATCH = 5_000
 """Rows in one call; Chroma takes 5,461."""
@@ -56,6 +57,7 @@ class ChromaStore:
         self._passages = _collection(client, PASSAGES)
         self._characters = _collection(client, CHARACTERS)
         self._novels = _collection(client, NOVELS)
+        self._edits = _collection(client, EDITS)
         self._readers = ThreadPoolExecutor(READERS, "chroma-read")
         self._writer = ThreadPoolExecutor(1, "chroma-write")
 
@@ -80,7 +82,12 @@ class ChromaStore:
 
     async def remove_novel(self, novel_id: str) -> None:
         """Removes a novel's record."""
-        await self._write("remove_novel", lambda: _delete(self._novels, [novel_id]))
+
+        def remove() -> None:
+            _delete(self._novels, [novel_id])
+            _delete(self._edits, [novel_id])
+
+        await self._write("remove_novel", remove)
 
     async def add_passages(self, novel_id: str, generation: int, passages: Sequence[Passage], vectors: Vectors) -> None:
         """Adds passages to a generation, at most `MAX_BATCH` at once."""
@@ -155,6 +162,15 @@ class ChromaStore:
 
         return await self._read("passages", get)
 
+    async def stretch(self, novel: Novel, first: int, last: int) -> list[Passage]:
+        """The passages from one position to another, both included, in the novel's order."""
+        here = {"index": rows.index_of(novel.id, novel.generation)}
+        return await self._in_order({"$and": [here, {"position": {"$gte": first}}, {"position": {"$lte": last}}]})
+
+    async def passages_up_to(self, novel: Novel, until_chapter: int) -> list[Passage]:
+        """All passages of the chapters up to a limit, in the novel's order."""
+        return await self._in_order(_up_to(novel, until_chapter))
+
     async def characters(self, novel: Novel, start: int, count: int) -> list[Character]:
         """Characters from a rank on, most important first."""
 
@@ -180,6 +196,30 @@ class ChromaStore:
 
         return await self._read("character", get)
 
+    async def edits(self, novel_id: str) -> Edits:
+        """What a novel's owner has changed about its characters."""
+
+        def get() -> Edits:
+            found = self._edits.get(ids=[novel_id], include=["documents", "metadatas"])
+            return rows.edits_of(found["documents"][0], found["metadatas"][0]) if found["ids"] else Edits()
+
+        return await self._read("edits", get)
+
+    async def put_edits(self, novel_id: str, edits: Edits) -> None:
+        """Replaces that, unless what is there is as new."""
+
+        def put() -> None:
+            found = self._edits.get(ids=[novel_id], include=["metadatas"])["metadatas"]
+            if not found or found[0]["revision"] < edits.revision:
+                self._edits.upsert(
+                    ids=[novel_id],
+                    embeddings=[_NO_VECTOR],
+                    documents=[rows.edits_document(edits)],
+                    metadatas=[{"revision": edits.revision}],
+                )
+
+        await self._write("put_edits", put)
+
     async def count(self, novel_id: str) -> int:
         """Rows of a novel in all generations: more than its record says is what a killed process left behind."""
 
@@ -188,6 +228,14 @@ class ChromaStore:
             return sum(len(kept.get(where=where, include=[])["ids"]) for kept in (self._passages, self._characters))
 
         return await self._read("count", get)
+
+    async def _in_order(self, where: Where) -> list[Passage]:
+        def get() -> list[Passage]:
+            result = self._passages.get(where=where, include=["documents", "metadatas"])
+            found = map(rows.passage_of, result["documents"], result["metadatas"])
+            return sorted(found, key=lambda passage: passage.position)
+
+        return await self._read("passages", get)
 
     def _novel(self, novel_id: str) -> Novel | None:
         found = self._novels.get(ids=[novel_id], include=["metadatas"])["metadatas"]

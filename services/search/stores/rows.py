@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from services.search.models import Character, Novel, Passage
+from services.search.models import Character, CharacterEdit, Edits, Novel, Passage, Relation, Sample
 
 Metadata = Mapping[str, Any]
 
@@ -87,11 +88,15 @@ def character_row(novel_id: str, generation: int, rank: int, character: Characte
         "mentions": character.mentions,
         "first_chapter": character.first_chapter,
         "passage_ids": json.dumps(character.passage_ids),
+        "importance": character.importance,
+        "alias_chapters": json.dumps(character.alias_chapters),
+        "relations": json.dumps([asdict(relation) for relation in character.relations], ensure_ascii=False),
+        "samples": json.dumps([asdict(sample) for sample in character.samples], ensure_ascii=False),
     }
 
 
 def character_of(document: str, row: Metadata) -> Character:
-    """A character."""
+    """A character; rows of earlier releases lack what was not found then."""
     return Character(
         id=row["character_id"],
         name=row["name"],
@@ -100,4 +105,22 @@ def character_of(document: str, row: Metadata) -> Character:
         mentions=row["mentions"],
         first_chapter=row["first_chapter"],
         passage_ids=tuple(json.loads(row["passage_ids"])),
+        importance=row.get("importance", 0.0),
+        alias_chapters=tuple(json.loads(row.get("alias_chapters", "[]"))),
+        relations=tuple(Relation(**relation) for relation in json.loads(row.get("relations", "[]"))),
+        samples=tuple(Sample(**sample) for sample in json.loads(row.get("samples", "[]"))),
     )
+
+
+def edits_document(edits: Edits) -> str:
+    """What a novel's owner has changed, as a document."""
+    return json.dumps([asdict(edit) for edit in edits.edits], ensure_ascii=False)
+
+
+def edits_of(document: str, row: Metadata) -> Edits:
+    """What a novel's owner has changed."""
+    made = [
+        CharacterEdit(**(edit | {"aliases": None if edit["aliases"] is None else tuple(edit["aliases"])}))
+        for edit in json.loads(document)
+    ]
+    return Edits(row["revision"], tuple(made))

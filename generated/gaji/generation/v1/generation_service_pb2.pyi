@@ -1,5 +1,6 @@
 from gaji.gateway.v1 import edge_pb2 as _edge_pb2
 from gaji.gateway.v1 import stream_events_pb2 as _stream_events_pb2
+from gaji.library.v1 import citation_pb2 as _citation_pb2
 from gaji.mesh.v1 import peers_pb2 as _peers_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf.internal import containers as _containers
@@ -229,7 +230,7 @@ class Token(_message.Message):
     def __init__(self, content: _Optional[str] = ...) -> None: ...
 
 class ReplySummary(_message.Message):
-    __slots__ = ("conversation_id", "message_id", "content", "usage", "provider", "model", "passage_ids", "degraded")
+    __slots__ = ("conversation_id", "message_id", "content", "usage", "provider", "model", "passage_ids", "degraded", "citations")
     CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
@@ -238,6 +239,7 @@ class ReplySummary(_message.Message):
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PASSAGE_IDS_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    CITATIONS_FIELD_NUMBER: _ClassVar[int]
     conversation_id: str
     message_id: str
     content: str
@@ -246,7 +248,8 @@ class ReplySummary(_message.Message):
     model: str
     passage_ids: _containers.RepeatedScalarFieldContainer[str]
     degraded: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, conversation_id: _Optional[str] = ..., message_id: _Optional[str] = ..., content: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., provider: _Optional[str] = ..., model: _Optional[str] = ..., passage_ids: _Optional[_Iterable[str]] = ..., degraded: _Optional[_Iterable[str]] = ...) -> None: ...
+    citations: _containers.RepeatedCompositeFieldContainer[_citation_pb2.Citation]
+    def __init__(self, conversation_id: _Optional[str] = ..., message_id: _Optional[str] = ..., content: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., provider: _Optional[str] = ..., model: _Optional[str] = ..., passage_ids: _Optional[_Iterable[str]] = ..., degraded: _Optional[_Iterable[str]] = ..., citations: _Optional[_Iterable[_Union[_citation_pb2.Citation, _Mapping]]] = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("prompt_tokens", "completion_tokens", "first_token_ms", "total_ms")

@@ -2,6 +2,7 @@ import datetime
 
 from gaji.gateway.v1 import edge_pb2 as _edge_pb2
 from gaji.gateway.v1 import stream_events_pb2 as _stream_events_pb2
+from gaji.library.v1 import citation_pb2 as _citation_pb2
 from gaji.library.v1 import novel_service_pb2 as _novel_service_pb2
 from gaji.library.v1 import scenario_service_pb2 as _scenario_service_pb2
 from gaji.mesh.v1 import peers_pb2 as _peers_pb2
@@ -103,7 +104,7 @@ class Message(_message.Message):
     def __init__(self, message_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., role: _Optional[_Union[MessageRole, str]] = ..., content: _Optional[str] = ..., status: _Optional[_Union[MessageStatus, str]] = ..., record: _Optional[_Union[ReplyRecord, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parent_id: _Optional[str] = ..., alternatives: _Optional[int] = ..., alternative: _Optional[int] = ...) -> None: ...
 
 class ReplyRecord(_message.Message):
-    __slots__ = ("provider", "model", "prompt_tokens", "completion_tokens", "first_token_ms", "total_ms", "passage_ids", "failure", "last_sequence", "degraded")
+    __slots__ = ("provider", "model", "prompt_tokens", "completion_tokens", "first_token_ms", "total_ms", "passage_ids", "failure", "last_sequence", "degraded", "citations")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +115,7 @@ class ReplyRecord(_message.Message):
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    CITATIONS_FIELD_NUMBER: _ClassVar[int]
     provider: str
     model: str
     prompt_tokens: int
@@ -124,7 +126,8 @@ class ReplyRecord(_message.Message):
     failure: _stream_events_pb2.Failure
     last_sequence: int
     degraded: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, provider: _Optional[str] = ..., model: _Optional[str] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., first_token_ms: _Optional[int] = ..., total_ms: _Optional[int] = ..., passage_ids: _Optional[_Iterable[str]] = ..., failure: _Optional[_Union[_stream_events_pb2.Failure, _Mapping]] = ..., last_sequence: _Optional[int] = ..., degraded: _Optional[_Iterable[str]] = ...) -> None: ...
+    citations: _containers.RepeatedCompositeFieldContainer[_citation_pb2.Citation]
+    def __init__(self, provider: _Optional[str] = ..., model: _Optional[str] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., first_token_ms: _Optional[int] = ..., total_ms: _Optional[int] = ..., passage_ids: _Optional[_Iterable[str]] = ..., failure: _Optional[_Union[_stream_events_pb2.Failure, _Mapping]] = ..., last_sequence: _Optional[int] = ..., degraded: _Optional[_Iterable[str]] = ..., citations: _Optional[_Iterable[_Union[_citation_pb2.Citation, _Mapping]]] = ...) -> None: ...
 
 class CreateConversationRequest(_message.Message):
     __slots__ = ("scenario_id", "character_id", "request_id")
@@ -309,7 +312,7 @@ class TakeReplyResponse(_message.Message):
     def __init__(self, reply: _Optional[_Union[Message, _Mapping]] = ..., lease_id: _Optional[str] = ..., context: _Optional[_Union[ReplyContext, _Mapping]] = ..., epoch: _Optional[int] = ..., access_token: _Optional[str] = ...) -> None: ...
 
 class ReplyContext(_message.Message):
-    __slots__ = ("novel", "scenario", "character_id", "character_name", "character_description", "history", "scenario_passages", "novel_passages")
+    __slots__ = ("novel", "scenario", "character_id", "character_name", "character_description", "history", "scenario_passages", "novel_passages", "speech_samples")
     NOVEL_FIELD_NUMBER: _ClassVar[int]
     SCENARIO_FIELD_NUMBER: _ClassVar[int]
     CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -318,6 +321,7 @@ class ReplyContext(_message.Message):
     HISTORY_FIELD_NUMBER: _ClassVar[int]
     SCENARIO_PASSAGES_FIELD_NUMBER: _ClassVar[int]
     NOVEL_PASSAGES_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     novel: _novel_service_pb2.Novel
     scenario: _scenario_service_pb2.Scenario
     character_id: str
@@ -326,17 +330,22 @@ class ReplyContext(_message.Message):
     history: _containers.RepeatedCompositeFieldContainer[Message]
     scenario_passages: _containers.RepeatedCompositeFieldContainer[StoredPassage]
     novel_passages: _containers.RepeatedCompositeFieldContainer[StoredPassage]
-    def __init__(self, novel: _Optional[_Union[_novel_service_pb2.Novel, _Mapping]] = ..., scenario: _Optional[_Union[_scenario_service_pb2.Scenario, _Mapping]] = ..., character_id: _Optional[str] = ..., character_name: _Optional[str] = ..., character_description: _Optional[str] = ..., history: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., scenario_passages: _Optional[_Iterable[_Union[StoredPassage, _Mapping]]] = ..., novel_passages: _Optional[_Iterable[_Union[StoredPassage, _Mapping]]] = ...) -> None: ...
+    speech_samples: _containers.RepeatedCompositeFieldContainer[StoredPassage]
+    def __init__(self, novel: _Optional[_Union[_novel_service_pb2.Novel, _Mapping]] = ..., scenario: _Optional[_Union[_scenario_service_pb2.Scenario, _Mapping]] = ..., character_id: _Optional[str] = ..., character_name: _Optional[str] = ..., character_description: _Optional[str] = ..., history: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., scenario_passages: _Optional[_Iterable[_Union[StoredPassage, _Mapping]]] = ..., novel_passages: _Optional[_Iterable[_Union[StoredPassage, _Mapping]]] = ..., speech_samples: _Optional[_Iterable[_Union[StoredPassage, _Mapping]]] = ...) -> None: ...
 
 class StoredPassage(_message.Message):
-    __slots__ = ("passage_id", "content", "chapter")
+    __slots__ = ("passage_id", "content", "chapter", "chapter_title", "position")
     PASSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
     CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    CHAPTER_TITLE_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
     passage_id: str
     content: str
     chapter: int
-    def __init__(self, passage_id: _Optional[str] = ..., content: _Optional[str] = ..., chapter: _Optional[int] = ...) -> None: ...
+    chapter_title: str
+    position: int
+    def __init__(self, passage_id: _Optional[str] = ..., content: _Optional[str] = ..., chapter: _Optional[int] = ..., chapter_title: _Optional[str] = ..., position: _Optional[int] = ...) -> None: ...
 
 class CompleteReplyRequest(_message.Message):
     __slots__ = ("message_id", "lease_id", "content", "record")

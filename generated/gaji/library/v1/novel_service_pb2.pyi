@@ -205,3 +205,53 @@ class AbandonIngestionRequest(_message.Message):
 class AbandonIngestionResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class UpdateCharacterRequest(_message.Message):
+    __slots__ = ("character_id", "name", "aliases", "description", "hidden", "merged_into_id", "reset")
+    CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    HIDDEN_FIELD_NUMBER: _ClassVar[int]
+    MERGED_INTO_ID_FIELD_NUMBER: _ClassVar[int]
+    RESET_FIELD_NUMBER: _ClassVar[int]
+    character_id: str
+    name: str
+    aliases: CharacterAliases
+    description: str
+    hidden: bool
+    merged_into_id: str
+    reset: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, character_id: _Optional[str] = ..., name: _Optional[str] = ..., aliases: _Optional[_Union[CharacterAliases, _Mapping]] = ..., description: _Optional[str] = ..., hidden: _Optional[bool] = ..., merged_into_id: _Optional[str] = ..., reset: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CharacterAliases(_message.Message):
+    __slots__ = ("names",)
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class UpdateCharacterResponse(_message.Message):
+    __slots__ = ("character",)
+    CHARACTER_FIELD_NUMBER: _ClassVar[int]
+    character: EditedCharacter
+    def __init__(self, character: _Optional[_Union[EditedCharacter, _Mapping]] = ...) -> None: ...
+
+class EditedCharacter(_message.Message):
+    __slots__ = ("character_id", "novel_id", "name", "aliases", "description", "hidden", "merged_into_id", "shown")
+    CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    HIDDEN_FIELD_NUMBER: _ClassVar[int]
+    MERGED_INTO_ID_FIELD_NUMBER: _ClassVar[int]
+    SHOWN_FIELD_NUMBER: _ClassVar[int]
+    character_id: str
+    novel_id: str
+    name: str
+    aliases: CharacterAliases
+    description: str
+    hidden: bool
+    merged_into_id: str
+    shown: bool
+    def __init__(self, character_id: _Optional[str] = ..., novel_id: _Optional[str] = ..., name: _Optional[str] = ..., aliases: _Optional[_Union[CharacterAliases, _Mapping]] = ..., description: _Optional[str] = ..., hidden: _Optional[bool] = ..., merged_into_id: _Optional[str] = ..., shown: _Optional[bool] = ...) -> None: ...

@@ -47,6 +47,10 @@ class NovelServiceStub:
     """Tells how the ingestion goes until it ends; of one that has ended it tells the end. From the start, or after a
     cursor; nothing comes after a cursor at its end.
     """
+    UpdateCharacter: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.UpdateCharacterRequest, _novel_service_pb2.UpdateCharacterResponse]
+    """Changes the fields of a character that are present, for everybody; only the novel's owner may. What is changed outlives
+    a new ingestion of the novel. Conversations that have begun keep the name and the description of their beginning.
+    """
     RunIngestion: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.RunIngestionRequest, _novel_service_pb2.RunIngestionResponse]
     """For jobs: sees to it that a novel is ingested, by whichever replica, and returns when that has ended."""
     ListWaitingNovels: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.ListWaitingNovelsRequest, _novel_service_pb2.ListWaitingNovelsResponse]
@@ -72,6 +76,10 @@ class NovelServiceAsyncStub(NovelServiceStub):
     WatchIngestion: _aio.UnaryStreamMultiCallable[_novel_service_pb2.WatchIngestionRequest, _novel_service_pb2.WatchIngestionResponse]  # type: ignore[assignment]
     """Tells how the ingestion goes until it ends; of one that has ended it tells the end. From the start, or after a
     cursor; nothing comes after a cursor at its end.
+    """
+    UpdateCharacter: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.UpdateCharacterRequest, _novel_service_pb2.UpdateCharacterResponse]  # type: ignore[assignment]
+    """Changes the fields of a character that are present, for everybody; only the novel's owner may. What is changed outlives
+    a new ingestion of the novel. Conversations that have begun keep the name and the description of their beginning.
     """
     RunIngestion: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.RunIngestionRequest, _novel_service_pb2.RunIngestionResponse]  # type: ignore[assignment]
     """For jobs: sees to it that a novel is ingested, by whichever replica, and returns when that has ended."""
@@ -131,6 +139,16 @@ class NovelServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_novel_service_pb2.WatchIngestionResponse], _abc.AsyncIterator[_novel_service_pb2.WatchIngestionResponse]]:
         """Tells how the ingestion goes until it ends; of one that has ended it tells the end. From the start, or after a
         cursor; nothing comes after a cursor at its end.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateCharacter(
+        self,
+        request: _novel_service_pb2.UpdateCharacterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_novel_service_pb2.UpdateCharacterResponse, _abc.Awaitable[_novel_service_pb2.UpdateCharacterResponse]]:
+        """Changes the fields of a character that are present, for everybody; only the novel's owner may. What is changed outlives
+        a new ingestion of the novel. Conversations that have begun keep the name and the description of their beginning.
         """
 
     @_abc_1.abstractmethod

@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&gaji/library/v1/scenario_service.proto\x12\x0fgaji.library.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a#gaji/library/v1/novel_service.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\x02\n\x08Scenario\x12\x13\n\x0bscenario_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\x10\n\x08novel_id\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x13\n\x0bpassage_ids\x18\x06 \x03(\t\x12/\n\nvisibility\x18\x07 \x01(\x0e\x32\x1b.gaji.library.v1.Visibility\x12\x1a\n\runtil_chapter\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x10\n\x0e_until_chapter\"\xc1\x01\n\x15\x43reateScenarioRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x13\n\x0bpassage_ids\x18\x04 \x03(\t\x12/\n\nvisibility\x18\x05 \x01(\x0e\x32\x1b.gaji.library.v1.Visibility\x12\x1a\n\runtil_chapter\x18\x06 \x01(\x05H\x00\x88\x01\x01\x42\x10\n\x0e_until_chapter\"E\n\x16\x43reateScenarioResponse\x12+\n\x08scenario\x18\x01 \x01(\x0b\x32\x19.gaji.library.v1.Scenario\")\n\x12GetScenarioRequest\x12\x13\n\x0bscenario_id\x18\x01 \x01(\t\"B\n\x13GetScenarioResponse\x12+\n\x08scenario\x18\x01 \x01(\x0b\x32\x19.gaji.library.v1.Scenario\"O\n\x14ListScenariosRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x15ListScenariosResponse\x12,\n\tscenarios\x18\x01 \x03(\x0b\x32\x19.gaji.library.v1.Scenario\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa2\x01\n\x15UpdateScenarioRequest\x12\x13\n\x0bscenario_id\x18\x01 \x01(\t\x12\x12\n\x05title\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x1a\n\runtil_chapter\x18\x04 \x01(\x05H\x02\x88\x01\x01\x42\x08\n\x06_titleB\x0e\n\x0c_descriptionB\x10\n\x0e_until_chapter\"E\n\x16UpdateScenarioResponse\x12+\n\x08scenario\x18\x01 \x01(\x0b\x32\x19.gaji.library.v1.Scenario\",\n\x15\x44\x65leteScenarioRequest\x12\x13\n\x0bscenario_id\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteScenarioResponse2\x91\x06\n\x0fScenarioService\x12\x91\x01\n\x0e\x43reateScenario\x12&.gaji.library.v1.CreateScenarioRequest\x1a\'.gaji.library.v1.CreateScenarioResponse\".\xb2\xe1\x18\x07\x08\x02 \x0f(\xc9\x01\x82\xd3\xe4\x93\x02\x1d\"\x0e/api/scenarios:\x01*b\x08scenario\x12\x96\x01\n\x0bGetScenario\x12#.gaji.library.v1.GetScenarioRequest\x1a$.gaji.library.v1.GetScenarioResponse\"<\x90\x02\x01\xb2\xe1\x18\x07\x08\x02 \nH\x84\x07\x82\xd3\xe4\x93\x02(\x12\x1c/api/scenarios/{scenario_id}b\x08scenario\x12\x96\x01\n\rListScenarios\x12%.gaji.library.v1.ListScenariosRequest\x1a&.gaji.library.v1.ListScenariosResponse\"6\x90\x02\x01\xb2\xe1\x18\x07\x08\x02 \nH\x84\x07\x82\xd3\xe4\x93\x02\"\x12 /api/novels/{novel_id}/scenarios\x12\x9f\x01\n\x0eUpdateScenario\x12&.gaji.library.v1.UpdateScenarioRequest\x1a\'.gaji.library.v1.UpdateScenarioResponse\"<\x90\x02\x02\xb2\xe1\x18\x04\x08\x02 \x0f\x82\xd3\xe4\x93\x02+2\x1c/api/scenarios/{scenario_id}:\x01*b\x08scenario\x12\x95\x01\n\x0e\x44\x65leteScenario\x12&.gaji.library.v1.DeleteScenarioRequest\x1a\'.gaji.library.v1.DeleteScenarioResponse\"2\x90\x02\x02\xb2\xe1\x18\x07\x08\x02 \n(\xcc\x01\x82\xd3\xe4\x93\x02\x1e*\x1c/api/scenarios/{scenario_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&gaji/library/v1/scenario_service.proto\x12\x0fgaji.library.v1\x1a\x1agaji/gateway/v1/edge.proto\x1a#gaji/library/v1/novel_service.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x02\n\x08Scenario\x12\x13\n\x0bscenario_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\x10\n\x08novel_id\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x13\n\x0bpassage_ids\x18\x06 \x03(\t\x12/\n\nvisibility\x18\x07 \x01(\x0e\x32\x1b.gaji.library.v1.Visibility\x12\x1a\n\runtil_chapter\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nuntil_read\x18\x0b \x01(\x08\x42\x10\n\x0e_until_chapter\"\xd5\x01\n\x15\x43reateScenarioRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x13\n\x0bpassage_ids\x18\x04 \x03(\t\x12/\n\nvisibility\x18\x05 \x01(\x0e\x32\x1b.gaji.library.v1.Visibility\x12\x1a\n\runtil_chapter\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nuntil_read\x18\x07 \x01(\x08\x42\x10\n\x0e_until_chapter\"E\n\x16\x43reateScenarioResponse\x12+\n\x08scenario\x18\x01 \x01(\x0b\x32\x19.gaji.library.v1.Scenario\")\n\x12GetScenarioRequest\x12\x13\n\x0bscenario_id\x18\x01 \x01(\t\"B\n\x13GetScenarioResponse\x12+\n\x08scenario\x18\x01 \x01(\x0b\x32\x19.gaji.library.v1.Scenario\"O\n\x14ListScenariosRequest\x12\x10\n\x08novel_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x15ListScenariosResponse\x12,\n\tscenarios\x18\x01 \x03(\x0b\x32\x19.gaji.library.v1.Scenario\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xca\x01\n\x15UpdateScenarioRequest\x12\x13\n\x0bscenario_id\x18\x01 \x01(\t\x12\x12\n\x05title\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x1a\n\runtil_chapter\x18\x04 \x01(\x05H\x02\x88\x01\x01\x12\x17\n\nuntil_read\x18\x05 \x01(\x08H\x03\x88\x01\x01\x42\x08\n\x06_titleB\x0e\n\x0c_descriptionB\x10\n\x0e_until_chapterB\r\n\x0b_until_read\"E\n\x16UpdateScenarioResponse\x12+\n\x08scenario\x18\x01 \x01(\x0b\x32\x19.gaji.library.v1.Scenario\",\n\x15\x44\x65leteScenarioRequest\x12\x13\n\x0bscenario_id\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteScenarioResponse2\x91\x06\n\x0fScenarioService\x12\x91\x01\n\x0e\x43reateScenario\x12&.gaji.library.v1.CreateScenarioRequest\x1a\'.gaji.library.v1.CreateScenarioResponse\".\xb2\xe1\x18\x07\x08\x02 \x0f(\xc9\x01\x82\xd3\xe4\x93\x02\x1d\"\x0e/api/scenarios:\x01*b\x08scenario\x12\x96\x01\n\x0bGetScenario\x12#.gaji.library.v1.GetScenarioRequest\x1a$.gaji.library.v1.GetScenarioResponse\"<\x90\x02\x01\xb2\xe1\x18\x07\x08\x02 \nH\x84\x07\x82\xd3\xe4\x93\x02(\x12\x1c/api/scenarios/{scenario_id}b\x08scenario\x12\x96\x01\n\rListScenarios\x12%.gaji.library.v1.ListScenariosRequest\x1a&.gaji.library.v1.ListScenariosResponse\"6\x90\x02\x01\xb2\xe1\x18\x07\x08\x02 \nH\x84\x07\x82\xd3\xe4\x93\x02\"\x12 /api/novels/{novel_id}/scenarios\x12\x9f\x01\n\x0eUpdateScenario\x12&.gaji.library.v1.UpdateScenarioRequest\x1a\'.gaji.library.v1.UpdateScenarioResponse\"<\x90\x02\x02\xb2\xe1\x18\x04\x08\x02 \x0f\x82\xd3\xe4\x93\x02+2\x1c/api/scenarios/{scenario_id}:\x01*b\x08scenario\x12\x95\x01\n\x0e\x44\x65leteScenario\x12&.gaji.library.v1.DeleteScenarioRequest\x1a\'.gaji.library.v1.DeleteScenarioResponse\"2\x90\x02\x02\xb2\xe1\x18\x07\x08\x02 \n(\xcc\x01\x82\xd3\xe4\x93\x02\x1e*\x1c/api/scenarios/{scenario_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,27 +46,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCENARIOSERVICE'].methods_by_name['DeleteScenario']._loaded_options = None
   _globals['_SCENARIOSERVICE'].methods_by_name['DeleteScenario']._serialized_options = b'\220\002\002\262\341\030\007\010\002 \n(\314\001\202\323\344\223\002\036*\034/api/scenarios/{scenario_id}'
   _globals['_SCENARIO']._serialized_start=188
-  _globals['_SCENARIO']._serialized_end=503
-  _globals['_CREATESCENARIOREQUEST']._serialized_start=506
-  _globals['_CREATESCENARIOREQUEST']._serialized_end=699
-  _globals['_CREATESCENARIORESPONSE']._serialized_start=701
-  _globals['_CREATESCENARIORESPONSE']._serialized_end=770
-  _globals['_GETSCENARIOREQUEST']._serialized_start=772
-  _globals['_GETSCENARIOREQUEST']._serialized_end=813
-  _globals['_GETSCENARIORESPONSE']._serialized_start=815
-  _globals['_GETSCENARIORESPONSE']._serialized_end=881
-  _globals['_LISTSCENARIOSREQUEST']._serialized_start=883
-  _globals['_LISTSCENARIOSREQUEST']._serialized_end=962
-  _globals['_LISTSCENARIOSRESPONSE']._serialized_start=964
-  _globals['_LISTSCENARIOSRESPONSE']._serialized_end=1058
-  _globals['_UPDATESCENARIOREQUEST']._serialized_start=1061
-  _globals['_UPDATESCENARIOREQUEST']._serialized_end=1223
-  _globals['_UPDATESCENARIORESPONSE']._serialized_start=1225
-  _globals['_UPDATESCENARIORESPONSE']._serialized_end=1294
-  _globals['_DELETESCENARIOREQUEST']._serialized_start=1296
-  _globals['_DELETESCENARIOREQUEST']._serialized_end=1340
-  _globals['_DELETESCENARIORESPONSE']._serialized_start=1342
-  _globals['_DELETESCENARIORESPONSE']._serialized_end=1366
-  _globals['_SCENARIOSERVICE']._serialized_start=1369
-  _globals['_SCENARIOSERVICE']._serialized_end=2154
+  _globals['_SCENARIO']._serialized_end=523
+  _globals['_CREATESCENARIOREQUEST']._serialized_start=526
+  _globals['_CREATESCENARIOREQUEST']._serialized_end=739
+  _globals['_CREATESCENARIORESPONSE']._serialized_start=741
+  _globals['_CREATESCENARIORESPONSE']._serialized_end=810
+  _globals['_GETSCENARIOREQUEST']._serialized_start=812
+  _globals['_GETSCENARIOREQUEST']._serialized_end=853
+  _globals['_GETSCENARIORESPONSE']._serialized_start=855
+  _globals['_GETSCENARIORESPONSE']._serialized_end=921
+  _globals['_LISTSCENARIOSREQUEST']._serialized_start=923
+  _globals['_LISTSCENARIOSREQUEST']._serialized_end=1002
+  _globals['_LISTSCENARIOSRESPONSE']._serialized_start=1004
+  _globals['_LISTSCENARIOSRESPONSE']._serialized_end=1098
+  _globals['_UPDATESCENARIOREQUEST']._serialized_start=1101
+  _globals['_UPDATESCENARIOREQUEST']._serialized_end=1303
+  _globals['_UPDATESCENARIORESPONSE']._serialized_start=1305
+  _globals['_UPDATESCENARIORESPONSE']._serialized_end=1374
+  _globals['_DELETESCENARIOREQUEST']._serialized_start=1376
+  _globals['_DELETESCENARIOREQUEST']._serialized_end=1420
+  _globals['_DELETESCENARIORESPONSE']._serialized_start=1422
+  _globals['_DELETESCENARIORESPONSE']._serialized_end=1446
+  _globals['_SCENARIOSERVICE']._serialized_start=1449
+  _globals['_SCENARIOSERVICE']._serialized_end=2234
 # @@protoc_insertion_point(module_scope)

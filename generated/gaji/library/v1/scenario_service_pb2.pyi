@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Scenario(_message.Message):
-    __slots__ = ("scenario_id", "owner_id", "novel_id", "title", "description", "passage_ids", "visibility", "until_chapter", "created_at", "updated_at")
+    __slots__ = ("scenario_id", "owner_id", "novel_id", "title", "description", "passage_ids", "visibility", "until_chapter", "created_at", "updated_at", "until_read")
     SCENARIO_ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_ID_FIELD_NUMBER: _ClassVar[int]
     NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,7 @@ class Scenario(_message.Message):
     UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_READ_FIELD_NUMBER: _ClassVar[int]
     scenario_id: str
     owner_id: str
     novel_id: str
@@ -34,23 +35,26 @@ class Scenario(_message.Message):
     until_chapter: int
     created_at: _timestamp_pb2.Timestamp
     updated_at: _timestamp_pb2.Timestamp
-    def __init__(self, scenario_id: _Optional[str] = ..., owner_id: _Optional[str] = ..., novel_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., passage_ids: _Optional[_Iterable[str]] = ..., visibility: _Optional[_Union[_novel_service_pb2.Visibility, str]] = ..., until_chapter: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    until_read: bool
+    def __init__(self, scenario_id: _Optional[str] = ..., owner_id: _Optional[str] = ..., novel_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., passage_ids: _Optional[_Iterable[str]] = ..., visibility: _Optional[_Union[_novel_service_pb2.Visibility, str]] = ..., until_chapter: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until_read: _Optional[bool] = ...) -> None: ...
 
 class CreateScenarioRequest(_message.Message):
-    __slots__ = ("novel_id", "title", "description", "passage_ids", "visibility", "until_chapter")
+    __slots__ = ("novel_id", "title", "description", "passage_ids", "visibility", "until_chapter", "until_read")
     NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     PASSAGE_IDS_FIELD_NUMBER: _ClassVar[int]
     VISIBILITY_FIELD_NUMBER: _ClassVar[int]
     UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_READ_FIELD_NUMBER: _ClassVar[int]
     novel_id: str
     title: str
     description: str
     passage_ids: _containers.RepeatedScalarFieldContainer[str]
     visibility: _novel_service_pb2.Visibility
     until_chapter: int
-    def __init__(self, novel_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., passage_ids: _Optional[_Iterable[str]] = ..., visibility: _Optional[_Union[_novel_service_pb2.Visibility, str]] = ..., until_chapter: _Optional[int] = ...) -> None: ...
+    until_read: bool
+    def __init__(self, novel_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., passage_ids: _Optional[_Iterable[str]] = ..., visibility: _Optional[_Union[_novel_service_pb2.Visibility, str]] = ..., until_chapter: _Optional[int] = ..., until_read: _Optional[bool] = ...) -> None: ...
 
 class CreateScenarioResponse(_message.Message):
     __slots__ = ("scenario",)
@@ -89,16 +93,18 @@ class ListScenariosResponse(_message.Message):
     def __init__(self, scenarios: _Optional[_Iterable[_Union[Scenario, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateScenarioRequest(_message.Message):
-    __slots__ = ("scenario_id", "title", "description", "until_chapter")
+    __slots__ = ("scenario_id", "title", "description", "until_chapter", "until_read")
     SCENARIO_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_READ_FIELD_NUMBER: _ClassVar[int]
     scenario_id: str
     title: str
     description: str
     until_chapter: int
-    def __init__(self, scenario_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., until_chapter: _Optional[int] = ...) -> None: ...
+    until_read: bool
+    def __init__(self, scenario_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., until_chapter: _Optional[int] = ..., until_read: _Optional[bool] = ...) -> None: ...
 
 class UpdateScenarioResponse(_message.Message):
     __slots__ = ("scenario",)

@@ -117,7 +117,7 @@ class GetPassagesResponse(_message.Message):
     def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ...) -> None: ...
 
 class Character(_message.Message):
-    __slots__ = ("character_id", "novel_id", "name", "aliases", "description", "mentions", "first_chapter", "passage_ids")
+    __slots__ = ("character_id", "novel_id", "name", "aliases", "description", "mentions", "first_chapter", "passage_ids", "importance", "relations", "speech_samples", "alias_chapters", "edited", "hidden", "merged_into_id")
     CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
     NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -126,6 +126,13 @@ class Character(_message.Message):
     MENTIONS_FIELD_NUMBER: _ClassVar[int]
     FIRST_CHAPTER_FIELD_NUMBER: _ClassVar[int]
     PASSAGE_IDS_FIELD_NUMBER: _ClassVar[int]
+    IMPORTANCE_FIELD_NUMBER: _ClassVar[int]
+    RELATIONS_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_CHAPTERS_FIELD_NUMBER: _ClassVar[int]
+    EDITED_FIELD_NUMBER: _ClassVar[int]
+    HIDDEN_FIELD_NUMBER: _ClassVar[int]
+    MERGED_INTO_ID_FIELD_NUMBER: _ClassVar[int]
     character_id: str
     novel_id: str
     name: str
@@ -134,17 +141,92 @@ class Character(_message.Message):
     mentions: int
     first_chapter: int
     passage_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, character_id: _Optional[str] = ..., novel_id: _Optional[str] = ..., name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., mentions: _Optional[int] = ..., first_chapter: _Optional[int] = ..., passage_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    importance: float
+    relations: _containers.RepeatedCompositeFieldContainer[Relation]
+    speech_samples: _containers.RepeatedCompositeFieldContainer[SpeechSample]
+    alias_chapters: _containers.RepeatedScalarFieldContainer[int]
+    edited: bool
+    hidden: bool
+    merged_into_id: str
+    def __init__(self, character_id: _Optional[str] = ..., novel_id: _Optional[str] = ..., name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., mentions: _Optional[int] = ..., first_chapter: _Optional[int] = ..., passage_ids: _Optional[_Iterable[str]] = ..., importance: _Optional[float] = ..., relations: _Optional[_Iterable[_Union[Relation, _Mapping]]] = ..., speech_samples: _Optional[_Iterable[_Union[SpeechSample, _Mapping]]] = ..., alias_chapters: _Optional[_Iterable[int]] = ..., edited: _Optional[bool] = ..., hidden: _Optional[bool] = ..., merged_into_id: _Optional[str] = ...) -> None: ...
+
+class Relation(_message.Message):
+    __slots__ = ("character_id", "name", "kind", "strength", "together", "first_chapter", "kind_chapter")
+    CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    TOGETHER_FIELD_NUMBER: _ClassVar[int]
+    FIRST_CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    KIND_CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    character_id: str
+    name: str
+    kind: str
+    strength: float
+    together: int
+    first_chapter: int
+    kind_chapter: int
+    def __init__(self, character_id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[str] = ..., strength: _Optional[float] = ..., together: _Optional[int] = ..., first_chapter: _Optional[int] = ..., kind_chapter: _Optional[int] = ...) -> None: ...
+
+class SpeechSample(_message.Message):
+    __slots__ = ("content", "chapter", "passage_id")
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    PASSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    content: str
+    chapter: int
+    passage_id: str
+    def __init__(self, content: _Optional[str] = ..., chapter: _Optional[int] = ..., passage_id: _Optional[str] = ...) -> None: ...
+
+class CharacterEdit(_message.Message):
+    __slots__ = ("character_id", "name", "aliases", "description", "hidden", "merged_into_id")
+    CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    HIDDEN_FIELD_NUMBER: _ClassVar[int]
+    MERGED_INTO_ID_FIELD_NUMBER: _ClassVar[int]
+    character_id: str
+    name: str
+    aliases: Aliases
+    description: str
+    hidden: bool
+    merged_into_id: str
+    def __init__(self, character_id: _Optional[str] = ..., name: _Optional[str] = ..., aliases: _Optional[_Union[Aliases, _Mapping]] = ..., description: _Optional[str] = ..., hidden: _Optional[bool] = ..., merged_into_id: _Optional[str] = ...) -> None: ...
+
+class Aliases(_message.Message):
+    __slots__ = ("names",)
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SetCharacterEditsRequest(_message.Message):
+    __slots__ = ("novel_id", "revision", "edits")
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    EDITS_FIELD_NUMBER: _ClassVar[int]
+    novel_id: str
+    revision: int
+    edits: _containers.RepeatedCompositeFieldContainer[CharacterEdit]
+    def __init__(self, novel_id: _Optional[str] = ..., revision: _Optional[int] = ..., edits: _Optional[_Iterable[_Union[CharacterEdit, _Mapping]]] = ...) -> None: ...
+
+class SetCharacterEditsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class ListCharactersRequest(_message.Message):
-    __slots__ = ("novel_id", "page_size", "page_token")
+    __slots__ = ("novel_id", "page_size", "page_token", "until_chapter", "as_found")
     NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    AS_FOUND_FIELD_NUMBER: _ClassVar[int]
     novel_id: str
     page_size: int
     page_token: str
-    def __init__(self, novel_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    until_chapter: int
+    as_found: bool
+    def __init__(self, novel_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., until_chapter: _Optional[int] = ..., as_found: _Optional[bool] = ...) -> None: ...
 
 class ListCharactersResponse(_message.Message):
     __slots__ = ("characters", "next_page_token")
@@ -155,16 +237,20 @@ class ListCharactersResponse(_message.Message):
     def __init__(self, characters: _Optional[_Iterable[_Union[Character, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetCharacterRequest(_message.Message):
-    __slots__ = ("character_id",)
+    __slots__ = ("character_id", "until_chapter")
     CHARACTER_ID_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
     character_id: str
-    def __init__(self, character_id: _Optional[str] = ...) -> None: ...
+    until_chapter: int
+    def __init__(self, character_id: _Optional[str] = ..., until_chapter: _Optional[int] = ...) -> None: ...
 
 class GetCharacterResponse(_message.Message):
-    __slots__ = ("character",)
+    __slots__ = ("character", "until_chapter")
     CHARACTER_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
     character: Character
-    def __init__(self, character: _Optional[_Union[Character, _Mapping]] = ...) -> None: ...
+    until_chapter: int
+    def __init__(self, character: _Optional[_Union[Character, _Mapping]] = ..., until_chapter: _Optional[int] = ...) -> None: ...
 
 class DeleteNovelRequest(_message.Message):
     __slots__ = ("novel_id",)
@@ -175,3 +261,31 @@ class DeleteNovelRequest(_message.Message):
 class DeleteNovelResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class ReadAroundRequest(_message.Message):
+    __slots__ = ("novel_id", "passage_id", "before", "after", "until_chapter")
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    PASSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    novel_id: str
+    passage_id: str
+    before: int
+    after: int
+    until_chapter: int
+    def __init__(self, novel_id: _Optional[str] = ..., passage_id: _Optional[str] = ..., before: _Optional[int] = ..., after: _Optional[int] = ..., until_chapter: _Optional[int] = ...) -> None: ...
+
+class ReadAroundResponse(_message.Message):
+    __slots__ = ("passages", "index", "more_before", "more_after", "until_chapter")
+    PASSAGES_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    MORE_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    MORE_AFTER_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    passages: _containers.RepeatedCompositeFieldContainer[Passage]
+    index: int
+    more_before: bool
+    more_after: bool
+    until_chapter: int
+    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., index: _Optional[int] = ..., more_before: _Optional[bool] = ..., more_after: _Optional[bool] = ..., until_chapter: _Optional[int] = ...) -> None: ...

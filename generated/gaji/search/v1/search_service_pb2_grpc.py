@@ -65,6 +65,16 @@ class SearchServiceStub:
                 request_serializer=gaji_dot_search_dot_v1_dot_search__service__pb2.DeleteNovelRequest.SerializeToString,
                 response_deserializer=gaji_dot_search_dot_v1_dot_search__service__pb2.DeleteNovelResponse.FromString,
                 _registered_method=True)
+        self.ReadAround = channel.unary_unary(
+                '/gaji.search.v1.SearchService/ReadAround',
+                request_serializer=gaji_dot_search_dot_v1_dot_search__service__pb2.ReadAroundRequest.SerializeToString,
+                response_deserializer=gaji_dot_search_dot_v1_dot_search__service__pb2.ReadAroundResponse.FromString,
+                _registered_method=True)
+        self.SetCharacterEdits = channel.unary_unary(
+                '/gaji.search.v1.SearchService/SetCharacterEdits',
+                request_serializer=gaji_dot_search_dot_v1_dot_search__service__pb2.SetCharacterEditsRequest.SerializeToString,
+                response_deserializer=gaji_dot_search_dot_v1_dot_search__service__pb2.SetCharacterEditsResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer:
@@ -114,6 +124,22 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadAround(self, request, context):
+        """A passage with those around it, as they follow each other in the novel. Unless a later limit is given, nothing
+        beyond the passage's own chapter is shown.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetCharacterEdits(self, request, context):
+        """Takes over all that a novel's owner has changed about its characters, in the place of what was there. What is older
+        than that does nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -146,6 +172,16 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.DeleteNovel,
                     request_deserializer=gaji_dot_search_dot_v1_dot_search__service__pb2.DeleteNovelRequest.FromString,
                     response_serializer=gaji_dot_search_dot_v1_dot_search__service__pb2.DeleteNovelResponse.SerializeToString,
+            ),
+            'ReadAround': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadAround,
+                    request_deserializer=gaji_dot_search_dot_v1_dot_search__service__pb2.ReadAroundRequest.FromString,
+                    response_serializer=gaji_dot_search_dot_v1_dot_search__service__pb2.ReadAroundResponse.SerializeToString,
+            ),
+            'SetCharacterEdits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetCharacterEdits,
+                    request_deserializer=gaji_dot_search_dot_v1_dot_search__service__pb2.SetCharacterEditsRequest.FromString,
+                    response_serializer=gaji_dot_search_dot_v1_dot_search__service__pb2.SetCharacterEditsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -311,6 +347,60 @@ class SearchService:
             '/gaji.search.v1.SearchService/DeleteNovel',
             gaji_dot_search_dot_v1_dot_search__service__pb2.DeleteNovelRequest.SerializeToString,
             gaji_dot_search_dot_v1_dot_search__service__pb2.DeleteNovelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadAround(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.search.v1.SearchService/ReadAround',
+            gaji_dot_search_dot_v1_dot_search__service__pb2.ReadAroundRequest.SerializeToString,
+            gaji_dot_search_dot_v1_dot_search__service__pb2.ReadAroundResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetCharacterEdits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.search.v1.SearchService/SetCharacterEdits',
+            gaji_dot_search_dot_v1_dot_search__service__pb2.SetCharacterEditsRequest.SerializeToString,
+            gaji_dot_search_dot_v1_dot_search__service__pb2.SetCharacterEditsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,14 @@ class SearchServiceStub:
     """One character."""
     DeleteNovel: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.DeleteNovelRequest, _search_service_pb2.DeleteNovelResponse]
     """Removes a novel's passages and characters. Idempotent."""
+    ReadAround: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ReadAroundRequest, _search_service_pb2.ReadAroundResponse]
+    """A passage with those around it, as they follow each other in the novel. Unless a later limit is given, nothing
+    beyond the passage's own chapter is shown.
+    """
+    SetCharacterEdits: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.SetCharacterEditsRequest, _search_service_pb2.SetCharacterEditsResponse]
+    """Takes over all that a novel's owner has changed about its characters, in the place of what was there. What is older
+    than that does nothing.
+    """
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -67,6 +75,14 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """One character."""
     DeleteNovel: _aio.UnaryUnaryMultiCallable[_search_service_pb2.DeleteNovelRequest, _search_service_pb2.DeleteNovelResponse]  # type: ignore[assignment]
     """Removes a novel's passages and characters. Idempotent."""
+    ReadAround: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ReadAroundRequest, _search_service_pb2.ReadAroundResponse]  # type: ignore[assignment]
+    """A passage with those around it, as they follow each other in the novel. Unless a later limit is given, nothing
+    beyond the passage's own chapter is shown.
+    """
+    SetCharacterEdits: _aio.UnaryUnaryMultiCallable[_search_service_pb2.SetCharacterEditsRequest, _search_service_pb2.SetCharacterEditsResponse]  # type: ignore[assignment]
+    """Takes over all that a novel's owner has changed about its characters, in the place of what was there. What is older
+    than that does nothing.
+    """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds passages by meaning, and knows a novel's characters. A private novel is seen by its owner alone."""
@@ -120,5 +136,25 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.DeleteNovelResponse, _abc.Awaitable[_search_service_pb2.DeleteNovelResponse]]:
         """Removes a novel's passages and characters. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def ReadAround(
+        self,
+        request: _search_service_pb2.ReadAroundRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.ReadAroundResponse, _abc.Awaitable[_search_service_pb2.ReadAroundResponse]]:
+        """A passage with those around it, as they follow each other in the novel. Unless a later limit is given, nothing
+        beyond the passage's own chapter is shown.
+        """
+
+    @_abc_1.abstractmethod
+    def SetCharacterEdits(
+        self,
+        request: _search_service_pb2.SetCharacterEditsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.SetCharacterEditsResponse, _abc.Awaitable[_search_service_pb2.SetCharacterEditsResponse]]:
+        """Takes over all that a novel's owner has changed about its characters, in the place of what was there. What is older
+        than that does nothing.
+        """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

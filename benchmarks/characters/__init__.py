@@ -1,0 +1,1 @@
+"""How well and how fast the characters of novels are found."""
