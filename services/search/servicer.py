@@ -135,12 +135,10 @@ class SearchServicer(rpc.SearchServiceServicer):
         if generation != novel.generation:  # read in anew while the cache could not be told
             _, answer = _unpacked(await compute())
         edits = await self._searching.edits(novel.id)
-        if any(edit.merged_into == answer.character_id for edit in edits.edits):
+        if edits.edits:  # also of others, whom relations name
             found, _ = await self._searching.characters(novel, 0, novel.characters)
             everybody = edited([_character(novel.id, one) for one in found], edits)
             answer = next((one for one in everybody if one.character_id == answer.character_id), answer)
-        elif edits.edits:
-            (answer,) = edited([answer], edits)
         return pb.GetCharacterResponse(character=answer)
 
     async def DeleteNovel(self, request: pb.DeleteNovelRequest, context: _Context) -> pb.DeleteNovelResponse:
