@@ -150,13 +150,10 @@ class SearchServicer(rpc.SearchServiceServicer):
         edits = await self._searching.edits(novel.id)
         if until_chapter is not None and until_chapter < novel.chapters:
             answer = await self._known_as(novel, request.character_id, until_chapter, edits)
-            return pb.GetCharacterResponse(character=answer, until_chapter=until_chapter)
-        if any(edit.merged_into == answer.character_id for edit in edits.edits):
+        elif edits.edits:  # also of others, whom relations name
             found, _ = await self._searching.characters(novel, 0, novel.characters)
             everybody = edited([_character(novel.id, one) for one in found], edits)
             answer = next((one for one in everybody if one.character_id == answer.character_id), answer)
-        elif edits.edits:
-            (answer,) = edited([answer], edits)
         return pb.GetCharacterResponse(character=answer, until_chapter=until_chapter)
 
     async def DeleteNovel(self, request: pb.DeleteNovelRequest, context: _Context) -> pb.DeleteNovelResponse:

@@ -33,6 +33,7 @@ contexts = st.builds(
     character_description=texts,
     until_chapter=st.none() | st.integers(0, 5),
     history=st.lists(messages, max_size=12).map(tuple),
+    speech_samples=passages.map(tuple),
 )
 windows = st.integers(512, 20_000)
 
@@ -69,7 +70,9 @@ def test_no_text_can_leave_its_section(context: ReplyContext, found: list[Passag
     assert built.prompt.system.count("<scenario>") == built.prompt.system.count("</scenario>") == 1
     assert whole.count("<character>") == whole.count("</character>") == shown
     assert whole.count("<passages>") == whole.count("</passages>") == bool(built.passage_ids)
-    assert whole.count("<") == whole.count(">") == 2 + 2 * shown + 2 * bool(built.passage_ids)
+    voice = whole.count("<voice>")
+    assert voice == whole.count("</voice>") <= 1
+    assert whole.count("<") == whole.count(">") == 2 + 2 * shown + 2 * bool(built.passage_ids) + 2 * voice
     assert "\x00" not in whole
     assert "<|im_end|>" not in whole
 
@@ -129,6 +132,18 @@ def test_the_prompt_says_what_it_should() -> None:
 
 def test_a_reader_in_the_middle_of_the_book_is_not_shown_what_all_of_it_says_of_the_character() -> None:
     assert "lively" not in everything(replace(CONTEXT, until_chapter=0), [], 1792)
+
+
+def test_the_character_s_own_lines_show_its_voice_up_to_the_spoiler_limit() -> None:
+    lines = tuple(Passage(f"p{chapter}", f"Line of chapter {chapter}.", chapter) for chapter in (1, 5, 30))
+    context = replace(CONTEXT, speech_samples=lines)
+    system = build(context, [], tokens=4096).prompt.system
+    assert "How Elizabeth speaks" in system
+    assert [line for line in system.split("\n") if line.startswith("- ")] == [f"- {line.content}" for line in lines]
+    limited = build(replace(context, until_chapter=5), [], tokens=4096).prompt.system
+    assert "chapter 5" in limited
+    assert "chapter 30" not in limited
+    assert "How Elizabeth speaks" not in build(replace(context, until_chapter=0), [], tokens=4096).prompt.system
 
 
 def test_the_beginning_stays_while_a_conversation_grows_beyond_the_window() -> None:

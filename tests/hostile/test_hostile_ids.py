@@ -22,6 +22,8 @@ from tests.hostile.conftest import ROUTES, every_route
 # A value that the field takes, so that a refusal is one of the ids and of nothing else.
 SAMPLES: dict[str, Any] = {
     "after": None,
+    "aliases": {"names": ["Nobody"]},
+    "as_found": None,
     "author": "Nobody",
     "before": None,
     "chapter": 1,
@@ -30,13 +32,16 @@ SAMPLES: dict[str, Any] = {
     "display_name": "Somebody else",
     "email": "somebody@example.com",
     "format": None,
+    "hidden": False,
     "language": "en",
+    "name": "Nobody at all",
     "page_size": None,
     "page_token": None,
     "password": "correct horse battery",
     "query": "the bell in the river",
     "refresh_token": "not one",
     "request_id": None,
+    "reset": None,
     "text": "A story of one sentence.",
     "title": "Another title",
     "top_k": 3,
@@ -65,11 +70,14 @@ async def property_of(owner: Reader) -> Property:
     listed = await talk.reader.ok("GET", f"/api/conversations/{talk.conversation_id}/messages")
     reply = listed["messages"][-1]
     found = await talk.reader.ok("POST", "/api/search/passages", {"novel_id": talk.novel_id, "query": "the bell"})
+    people = (await talk.reader.ok("GET", f"/api/novels/{talk.novel_id}/characters"))["characters"]
+    other = next(one for one in people if one["character_id"] != talk.character_id)
     return Property(
         ids={
             "novel_id": talk.novel_id,
             "scenario_id": talk.scenario_id,
             "character_id": talk.character_id,
+            "merged_into_id": other["character_id"],
             "conversation_id": talk.conversation_id,
             "message_id": reply["message_id"],
             "passage_ids": found["passages"][0]["id"],

@@ -52,6 +52,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         language: what it finds a novel to be in.
         defaults: the passages that it says stand for a novel.
         cast: the names of those whom it finds in each novel.
+        lines: what each of them says, with the chapter.
         tells_cast: whether it says so at the end of an ingestion, as earlier releases do not.
         stuck: while it is set, it does not say whom it knows.
         asked: how often it was asked for a character.
@@ -69,6 +70,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
     language: str = "en"
     defaults: list[search_pb.Passage] = field(default_factory=list)
     cast: list[str] = field(default_factory=list)
+    lines: list[tuple[str, int]] = field(default_factory=list)
     tells_cast: bool = True
     stuck: bool = False
     asked: int = 0
@@ -89,7 +91,14 @@ class FakeSearch(search_rpc.SearchServiceServicer):
     def add_character(self, novel_id: str, name: str = "Ada") -> str:
         character_id = str(uuid4())
         self.characters[character_id] = search_pb.Character(
-            character_id=character_id, novel_id=novel_id, name=name, description=f"{name} of the tower."
+            character_id=character_id,
+            novel_id=novel_id,
+            name=name,
+            description=f"{name} of the tower.",
+            speech_samples=[
+                search_pb.SpeechSample(content=content, chapter=chapter, passage_id=str(uuid4()))
+                for content, chapter in self.lines
+            ],
         )
         return character_id
 
