@@ -21,7 +21,8 @@ _COPYRIGHT = "<p>Copyright 1999. All rights reserved.</p><p>No part of this may 
 def paragraphs(text: str) -> Iterator[tuple[bool, str]]:
     """The text's paragraphs in order, and whether each is the heading of a chapter."""
     lines = text.split("\n")
-    headings = {one.first for one in candidates(lines) if one.kind == CHAPTER or (one.kind == NUMBERED and one.title.isupper())}
+    found = candidates(lines)
+    headings = {one.first for one in found if one.kind == CHAPTER or (one.kind == NUMBERED and one.title.isupper())}
     block: list[str] = []
     for at, line in enumerate([*lines, ""]):
         if at in headings:
@@ -57,8 +58,8 @@ def html(text: str, charset: str = "utf-8") -> bytes:
         f'<h2 id="c{at}">{escape(paragraph)}</h2>\n' if heading else f"<p>{escape(paragraph)}</p>\n"
         for at, (heading, paragraph) in enumerate(paragraphs(text))
     )
-    page = f'<!DOCTYPE html>\n<html lang="xx"><head>{head}</head>\n<body>{contents}{body}<script>x()</script></body></html>'
-    return page.encode(charset, errors="xmlcharrefreplace")
+    page = f'<!DOCTYPE html>\n<html lang="xx"><head>{head}</head>\n<body>{contents}{body}<script>x()</script>'
+    return f"{page}</body></html>".encode(charset, errors="xmlcharrefreplace")
 
 
 def markdown(text: str) -> bytes:
@@ -97,7 +98,8 @@ def epub_files(text: str, version: int, title: str, author: str, language: str) 
             continue
         name = f"text/part{number:03d}.xhtml"
         documents[name] = "".join(
-            f"<h2>{escape(paragraph)}</h2>" if heading else f"<p>{escape(paragraph)}</p>" for heading, paragraph in chapter
+            f"<h2>{escape(paragraph)}</h2>" if heading else f"<p>{escape(paragraph)}</p>"
+            for heading, paragraph in chapter
         )
         if chapter[0][0]:
             points.append((name, chapter[0][1]))
@@ -120,7 +122,8 @@ def epub_files(text: str, version: int, title: str, author: str, language: str) 
             '<?xml version="1.0"?>\n<!DOCTYPE ncx PUBLIC "-//NISO//DTD ncx 2005-1//EN" "http://www.daisy.org/z3986/2005/ncx-2005-1.dtd">'
             f'\n<ncx xmlns="http://www.daisy.org/z3986/2005/ncx/" version="2005-1"><navMap>{listed}</navMap></ncx>'
         )
-    files["OEBPS/content.opf"] = _package(items, [item[0] for item in items if item[0].startswith("d")], version, title, author, language)
+    said = f"<dc:title>{escape(title)}</dc:title><dc:creator>{escape(author)}</dc:creator>"
+    files["OEBPS/content.opf"] = _package(items, version, f"{said}<dc:language>{language}</dc:language>")
     return files
 
 
@@ -129,14 +132,11 @@ def epub(text: str, version: int, title: str = "A Title", author: str = "An Auth
     return zipped(epub_files(text, version, title, author, language))
 
 
-def _package(
-    items: Sequence[tuple[str, str, str, str]], spine: Sequence[str], version: int, title: str, author: str, language: str
-) -> str:
+def _package(items: Sequence[tuple[str, str, str, str]], version: int, said: str) -> str:
     manifest = "".join(f'<item id="{i}" href="{href}" media-type="{kind}"{more}/>' for i, href, kind, more in items)
-    order = "".join(f'<itemref idref="{name}"/>' for name in spine)
+    order = "".join(f'<itemref idref="{item[0]}"/>' for item in items if item[0].startswith("d"))
     return (
         f'<?xml version="1.0" encoding="utf-8"?>\n<package xmlns="http://www.idpf.org/2007/opf" version="{version}.0">'
-        '<metadata xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:opf="http://www.idpf.org/2007/opf">'
-        f"<dc:title>{escape(title)}</dc:title><dc:creator>{escape(author)}</dc:creator><dc:language>{language}</dc:language>"
-        f'</metadata><manifest>{manifest}</manifest><spine toc="ncx">{order}</spine></package>'
+        f'<metadata xmlns:dc="http://purl.org/dc/elements/1.1/">{said}</metadata><manifest>{manifest}</manifest>'
+        f'<spine toc="ncx">{order}</spine></package>'
     )

@@ -7,6 +7,6 @@ Headings come out as lines of Markdown (``## Chapter 1``), by which search divid
 """
 
 from services.library.intake.book import Book, UnreadableError
-from services.library.intake.reading import read_book
 
-__all__ = ["Book", "UnreadableError", "read_book"]
+# Not `reading.read_book`: what parses is loaded by the process that reads.
+__all__ = ["Book", "UnreadableError"]

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 MAX_FILE_BYTES = 20 * 1024 * 1024
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 """Bytes of the text in UTF-8, as everywhere."""
+SMALL_WORDS = frozenset(
+    {"a", "an", "and", "as", "at", "but", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"}
+)
+"""Words that titles write small."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,12 @@ class Converter:
     def __init__(self, pool: ThreadPoolExecutor, seconds: float) -> None:
         self._pool = pool
         self._seconds = seconds
+        self._readers: set[subprocess.Popen[bytes]] = set()
+
+    def stop(self) -> None:
+        """Ends the processes that read."""
+        for reader in list(self._readers):
+            reader.kill()
 
     async def read(self, data: bytes, file_name: str) -> Book:
         """The novel in a file.
@@ -74,25 +80,30 @@ class Converter:
         header = {"file_name": file_name, "seconds": math.ceil(self._seconds)}
         # Nothing of this process's environment, where secrets are, but where Python finds its modules.
         environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PATH": os.defpath}
+        reader = subprocess.Popen(  # noqa: S603 - our own module; the name of the file is no argument
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            cwd="/",
+        )
+        self._readers.add(reader)
         try:
-            done = subprocess.run(  # noqa: S603 - our own module; the name of the file is no argument
-                _COMMAND,
-                input=b"%b\n%b" % (orjson.dumps(header), data),
-                capture_output=True,
-                timeout=self._seconds,
-                env=environment,
-                cwd="/",
-                check=False,
-            )
+            out, err = reader.communicate(b"%b\n%b" % (orjson.dumps(header), data), timeout=self._seconds)
         except subprocess.TimeoutExpired:
             return {"problem": f"takes longer than {self._seconds:g} s to read; give the plain text"}
-        if done.returncode == 0:
-            answer: dict[str, str] = orjson.loads(done.stdout)
+        finally:
+            self._readers.discard(reader)
+            reader.kill()  # does nothing to one that has ended
+            reader.communicate()
+        if reader.returncode == 0:
+            answer: dict[str, str] = orjson.loads(out)
             return answer
-        if done.returncode < 0:  # by a signal: out of time or memory, or a fault in a parser, for which it is there
-            log.warning("a file ended its reader", extra={"signal": -done.returncode, "bytes": len(data)})
+        if reader.returncode < 0:  # by a signal: out of time or memory, or a fault in a parser, for which it is there
+            log.warning("a file ended its reader", extra={"signal": -reader.returncode, "bytes": len(data)})
             return {"problem": "cannot be read, it breaks what reads it; give the plain text"}
-        log.error("a file's reader failed", extra={"error": done.stderr[-2000:].decode(errors="replace")})
+        log.error("a file's reader failed", extra={"error": err[-2000:].decode(errors="replace")})
         raise Internal("the file could not be read, by a fault of ours; the request id is in the logs")
 
 
@@ -103,13 +114,15 @@ def refused(problem: str) -> InvalidArgument:
 
 @asynccontextmanager
 async def open_converter(seconds: float) -> AsyncIterator[Converter]:
-    """A converter; leaving waits for no file.
+    """A converter; leaving stops what it reads.
 
     Args:
         seconds: how long one file may take.
     """
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="intake")
+    converter = Converter(pool, seconds)
     try:
-        yield Converter(pool, seconds)
+        yield converter
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+        converter.stop()

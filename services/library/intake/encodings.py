@@ -29,7 +29,7 @@ _MEANT = {
     "shift_jis": "cp932",
     "iso8859-9": "cp1254",
 }
-_WIDE_SCRIPTS = frozenset({"cp949", "gb18030", "big5", "big5hkscs", "cp950", "cp932", "shift_jis", "euc_jp", "euc_jis_2004"})
+_WIDE_SCRIPTS = frozenset({"cp949", "gb18030", "big5", "big5hkscs", "cp950", "cp932", "euc_jp", "euc_jis_2004"})
 _SAMPLE = 256 * 1024
 _FIRST = 16 * 1024
 _MOST_BROKEN = 0.001

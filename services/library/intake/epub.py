@@ -63,11 +63,11 @@ def divided(blocks: Sequence[Block], points: Sequence[Point]) -> list[Block]:
     found: list[Block] = []
     at = 0
     while at < len(blocks) or at in at_block:
-        point = at_block.pop(at, None)
-        if point is None:
+        if at not in at_block:
             found.append(replace(blocks[at], level=0))
             at += 1
             continue
+        point = at_block.pop(at)
         title, end = _heading(blocks, at, point.title, next((n for n in sorted(at_block) if n > at), len(blocks)))
         found.append(Block(title, min(point.depth, 6)))
         at = end

@@ -8,7 +8,7 @@ notes, the marks of illustrations and underscores for italics go. The forms are 
 import re
 from dataclasses import dataclass, replace
 
-from services.library.intake.book import Book
+from services.library.intake.book import SMALL_WORDS, Book
 
 _AT_EDGE = 64 * 1024
 """Characters from either end within which header and licence lie."""
@@ -28,10 +28,10 @@ _END = re.compile(
 )
 _FIELD = re.compile(r"^(Title|Author|Language):[ \t]*(\S.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)
 _CREDIT = re.compile(
-    r"[\[(*_\s]*(?:produced by|e-?text prepared by|transcribed (?:from|by)|this (?:e-?text|e-?book|file) was|html version by"
-    r"|prepared by|credits:|release date:|most recently updated:|updated editions?|online distributed proofread"
-    r"|\(?this book was produced|note: (?:project gutenberg|images of the original)|internet archive"
-    r"|proofread(?:ing|ers)|corrected by|revised by|scanned by)",
+    r"[\[(*_\s]*(?:produced by|e-?text prepared by|transcribed (?:from|by)|this (?:e-?text|e-?book|file) was"
+    r"|html version by|prepared by|credits:|release date:|most recently updated:|updated editions?"
+    r"|online distributed proofread|\(?this book was produced|note: (?:project gutenberg|images of)"
+    r"|internet archive|proofread(?:ing|ers)|corrected by|revised by|scanned by)",
     re.IGNORECASE,
 )
 _NOTE = re.compile(r"[\[(*_\s]*transcriber(?:['\u2019]?s|s['\u2019])?(?:['\u2019]s)?\s+notes?\b", re.IGNORECASE)
@@ -40,12 +40,31 @@ _ITALICS = re.compile(r"(?<![\w_])_([^_\n]{1,200}(?:\n[^_\n]{1,200}){0,6})_(?![\
 _BY_LINE = re.compile(r"\s*([^\n]{1,120})\n\s*by\s+([^\n]{2,100})(?:\n|$)", re.IGNORECASE)
 _BLANK = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _LANGUAGES = {
-    **{"english": "en", "korean": "ko", "french": "fr", "german": "de", "spanish": "es", "italian": "it"},
-    **{"portuguese": "pt", "dutch": "nl", "russian": "ru", "japanese": "ja", "chinese": "zh", "finnish": "fi"},
-    **{"swedish": "sv", "danish": "da", "norwegian": "no", "polish": "pl", "hungarian": "hu", "greek": "el"},
-    **{"latin": "la", "czech": "cs", "catalan": "ca", "esperanto": "eo", "tagalog": "tl", "welsh": "cy"},
+    "english": "en",
+    "korean": "ko",
+    "french": "fr",
+    "german": "de",
+    "spanish": "es",
+    "italian": "it",
+    "portuguese": "pt",
+    "dutch": "nl",
+    "russian": "ru",
+    "japanese": "ja",
+    "chinese": "zh",
+    "finnish": "fi",
+    "swedish": "sv",
+    "danish": "da",
+    "norwegian": "no",
+    "polish": "pl",
+    "hungarian": "hu",
+    "greek": "el",
+    "latin": "la",
+    "czech": "cs",
+    "catalan": "ca",
+    "esperanto": "eo",
+    "tagalog": "tl",
+    "welsh": "cy",
 }
-_SMALL = frozenset("a an and as at but by for from in of on or the to with".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +113,8 @@ def titled(text: str) -> str:
     if text != text.upper() or text == text.lower():
         return " ".join(words)
     return " ".join(
-        word.lower() if at and word.lower() in _SMALL else word[:1] + word[1:].lower() for at, word in enumerate(words)
+        word.lower() if at and word.lower() in SMALL_WORDS else word[:1] + word[1:].lower()
+        for at, word in enumerate(words)
     )
 
 
@@ -130,4 +150,4 @@ def _without_credits(text: str) -> str:
             continue
         kept.append(text[starts[at] : starts[at + 1] if at + 1 < len(starts) else ends[at]])
     rest = starts[_HEAD_BLOCKS] if last > _HEAD_BLOCKS else stop
-    return "".join(kept)[: None if last > _HEAD_BLOCKS else None] + text[rest:stop]
+    return "".join(kept) + text[rest:stop]

@@ -123,7 +123,7 @@ def _all(root: etree._Element, name: str) -> Iterator[etree._Element]:
 
 
 def _text(element: etree._Element) -> str:
-    return " ".join("".join(element.itertext()).split())
+    return " ".join("".join(part for part in element.itertext() if isinstance(part, str)).split())
 
 
 def _first(root: etree._Element, name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from markdown_it import MarkdownIt
 
 from services.library.intake.blocks import rendered, without_contents
-from services.library.intake.book import MAX_FILE_BYTES, MAX_TEXT_BYTES, Book, UnreadableError
+from services.library.intake.book import MAX_FILE_BYTES, MAX_TEXT_BYTES, SMALL_WORDS, Book, UnreadableError
 from services.library.intake.encodings import decode
 from services.library.intake.epub import read_epub
 from services.library.intake.gutenberg import cleaned, titled
@@ -51,17 +51,17 @@ def read_book(data: bytes, file_name: str) -> Book:
     book = cleaned(replace(book, text=_LINE_ENDS.sub("\n", book.text)))
     if not book.text.strip():
         raise UnreadableError("holds no text; give a novel as EPUB, HTML, Markdown or plain text")
-    if (size := len(book.text.encode("utf-8", errors="replace"))) > MAX_TEXT_BYTES:
-        raise UnreadableError(f"has {size:,} bytes of text; give at most {MAX_TEXT_BYTES:,}, e.g. in volumes")
-    return replace(book, title=book.title or title_of(file_name))
+    encoded = book.text.encode(errors="replace")  # a lone surrogate is no character
+    if len(encoded) > MAX_TEXT_BYTES:
+        raise UnreadableError(f"has {len(encoded):,} bytes of text; give at most {MAX_TEXT_BYTES:,}, e.g. in volumes")
+    return replace(book, text=encoded.decode(), title=book.title or title_of(file_name))
 
 
 def title_of(file_name: str) -> str:
     """A title made of a file's name: ``pride-and-prejudice.txt`` is "Pride and Prejudice"."""
-    small = {"a", "an", "and", "at", "but", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"}
     stem = PurePosixPath(file_name.replace("\\", "/")).name.rpartition(".")
     words = list(filter(None, re.split(r"[\s_-]+", stem[0] or stem[2])))
-    return " ".join(word if at and word in small else word[:1].upper() + word[1:] for at, word in enumerate(words))
+    return " ".join(w if at and w in SMALL_WORDS else w[:1].upper() + w[1:] for at, w in enumerate(words))
 
 
 def _html(data: bytes) -> Book:

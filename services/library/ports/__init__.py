@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from services.library.ports.intake import Intake
 from services.library.ports.peers import Cache, Jobs, Search
 from services.library.ports.stores import (
     CharacterStore,
@@ -20,6 +21,7 @@ __all__ = [
     "CharacterStore",
     "ConversationStore",
     "IngestionStore",
+    "Intake",
     "Jobs",
     "Key",
     "NovelStore",

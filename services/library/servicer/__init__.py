@@ -36,7 +36,7 @@ def services(library: Library) -> Sequence[Service]:
         ),
         Service(
             novels.DESCRIPTOR.services_by_name["NovelService"],
-            NovelServicer(library.novels, library.ingestions, library.watching),
+            NovelServicer(library.novels, library.ingestions, library.watching, library.control),
             novels_rpc.add_NovelServiceServicer_to_server,
         ),
         Service(

@@ -111,7 +111,7 @@ def _counted(found: list[Heading], kind: str) -> list[Heading]:
 
 
 def _without_contents(headings: list[Heading], lines: list[str]) -> list[Heading]:
-    """Drops what is a table of contents, and headings with nothing below them; a part may have its first chapter there."""
+    """Drops tables of contents, and headings with nothing below them; a part may have its first chapter there."""
     headings = headings[_contents_lines(headings, lines) :]
     kept: list[Heading] = []
     for index, heading in enumerate(headings):

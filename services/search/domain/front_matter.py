@@ -1,4 +1,4 @@
-"""What stands before the first chapter: kept where it is the book's own prose, not where it is a title page or a list."""
+"""What stands before the first chapter: kept where it is the book's own prose, not a title page or a list."""
 
 import re
 from collections.abc import Sequence
@@ -44,15 +44,19 @@ def front_of(lines: Sequence[str]) -> tuple[str, str]:
         if listing or (_IMPRINT.search(block) and len(block.split()) < _IMPRINT_WORDS):
             continue
         kept.append(block)
-    start = next((at for at, block in enumerate(kept) if _OPENING.fullmatch(block.strip(" \n.:")) or _is_prose(block)), 0)
+    start = next((at for at, block in enumerate(kept) if _opens(block) or _is_prose(block)), 0)
     title = ""
-    if start < len(kept) and _OPENING.fullmatch(kept[start].strip(" \n.:")):
+    if start < len(kept) and _opens(kept[start]):
         title = " ".join(kept[start].split())
         start += 1
     kept = kept[start:]
     if sum(weight(block) for block in kept if _is_prose(block)) < MIN_FRONT_WORDS:
         return "", ""
     return title, "\n\n".join(kept)
+
+
+def _opens(block: str) -> bool:
+    return _OPENING.fullmatch(block.strip(" \n.:")) is not None
 
 
 def _is_prose(block: str) -> bool:

@@ -1,4 +1,4 @@
-"""Headings that a text marks as such, as Markdown does (``## Chapter 1``): which of their levels is that of chapters."""
+"""Headings that a text marks, as Markdown does (``## Chapter 1``): which of their levels is that of chapters."""
 
 import re
 from collections import Counter
@@ -20,7 +20,7 @@ _MARK = re.compile(r"(#{1,6})[ \t]+(\S.*?)(?:[ \t]+#+)?[ \t]*")
 _MATTER = re.compile(
     r"(?:table of )?contents|(?:list of )?illustrations|cover|title\s?page|copyright(?: page)?|imprint|colophon"
     r"|dedication|acknowledge?ments?|about the (?:author|publisher)|also by .{1,60}|books by .{1,60}|foot\s?notes?"
-    r"|end\s?notes|notes|index|bibliography|glossary|transcriber[\u2019']?s[\u2019']? notes?|newsletter|praise for .{1,60}"
+    r"|end\s?notes|notes|index|bibliography|glossary|transcriber[\u2019']?s[\u2019']? notes?|praise for .{1,60}"
     r"|the full project gutenberg.{0,60}|credits|advertisements?|차례|목차|판권|표지|저작권|작가 소개|지은이|주석|미주",
     re.IGNORECASE,
 )
@@ -37,7 +37,7 @@ class _Mark:
 
 
 def unmarked(lines: Sequence[str]) -> tuple[list[str], list[Heading]]:
-    """The lines without marks and with single spaces, and the headings of the level that divides the text; none: no level does."""
+    """The lines without marks and with single spaces, and the headings that divide the text; none: none do."""
     plain = [" ".join(line.split()) for line in lines]  # verse may be indented; passages are not
     marks: list[_Mark] = []
     for at, line in enumerate(lines):
@@ -96,7 +96,8 @@ def _dividing(marks: list[_Mark]) -> int | None:
 def _heading(mark: _Mark, after: _Mark | None, kind: str) -> Heading:
     title, last = mark.title, mark.at + 1
     # "CHAPTER I" and, a level deeper and with nothing between, its title.
-    if mark.kind == CHAPTER and not mark.words and after is not None and after.level > mark.level and after.kind == OTHER:
+    below = after is not None and after.level > mark.level and after.kind == OTHER
+    if mark.kind == CHAPTER and not mark.words and after is not None and below:
         title, last = f"{title.rstrip('.:')}. {after.title}", after.at + 1
     if mark.match is not None:
         return heading_of(kind or mark.kind, mark.match, title, mark.at, last)

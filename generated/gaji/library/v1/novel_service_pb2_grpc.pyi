@@ -34,7 +34,7 @@ class NovelServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NovelServiceAsyncStub: ...
     CreateNovel: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.CreateNovelRequest, _novel_service_pb2.CreateNovelResponse]
-    """Stores a novel and sees to it that it is ingested into search."""
+    """Stores a novel, as text or as a file, and sees to it that it is ingested into search."""
     GetNovel: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.GetNovelRequest, _novel_service_pb2.GetNovelResponse]
     """One novel, without its text."""
     ListNovels: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.ListNovelsRequest, _novel_service_pb2.ListNovelsResponse]
@@ -46,6 +46,14 @@ class NovelServiceStub:
     WatchIngestion: _grpc.UnaryStreamMultiCallable[_novel_service_pb2.WatchIngestionRequest, _novel_service_pb2.WatchIngestionResponse]
     """Tells how the ingestion goes until it ends; of one that has ended it tells the end. From the start, or after a
     cursor; nothing comes after a cursor at its end.
+    """
+    CancelIngestion: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.CancelIngestionRequest, _novel_service_pb2.CancelIngestionResponse]
+    """Stops the ingestion of a novel, whoever is at it. One that was ingested before stays as it was then; another counts
+    as failed, with the reason INGESTION_CANCELLED. Does nothing where none waits or runs.
+    """
+    ReingestNovel: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.ReingestNovelRequest, _novel_service_pb2.ReingestNovelResponse]
+    """Ingests a novel anew from its stored text, e.g. after a failure or a change of the embedding model. What was
+    ingested before is searched until the new index takes its place in one step. Does nothing where one waits or runs.
     """
     RunIngestion: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.RunIngestionRequest, _novel_service_pb2.RunIngestionResponse]
     """For jobs: sees to it that a novel is ingested, by whichever replica, and returns when that has ended."""
@@ -60,7 +68,7 @@ class NovelServiceAsyncStub(NovelServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateNovel: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.CreateNovelRequest, _novel_service_pb2.CreateNovelResponse]  # type: ignore[assignment]
-    """Stores a novel and sees to it that it is ingested into search."""
+    """Stores a novel, as text or as a file, and sees to it that it is ingested into search."""
     GetNovel: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.GetNovelRequest, _novel_service_pb2.GetNovelResponse]  # type: ignore[assignment]
     """One novel, without its text."""
     ListNovels: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.ListNovelsRequest, _novel_service_pb2.ListNovelsResponse]  # type: ignore[assignment]
@@ -72,6 +80,14 @@ class NovelServiceAsyncStub(NovelServiceStub):
     WatchIngestion: _aio.UnaryStreamMultiCallable[_novel_service_pb2.WatchIngestionRequest, _novel_service_pb2.WatchIngestionResponse]  # type: ignore[assignment]
     """Tells how the ingestion goes until it ends; of one that has ended it tells the end. From the start, or after a
     cursor; nothing comes after a cursor at its end.
+    """
+    CancelIngestion: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.CancelIngestionRequest, _novel_service_pb2.CancelIngestionResponse]  # type: ignore[assignment]
+    """Stops the ingestion of a novel, whoever is at it. One that was ingested before stays as it was then; another counts
+    as failed, with the reason INGESTION_CANCELLED. Does nothing where none waits or runs.
+    """
+    ReingestNovel: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.ReingestNovelRequest, _novel_service_pb2.ReingestNovelResponse]  # type: ignore[assignment]
+    """Ingests a novel anew from its stored text, e.g. after a failure or a change of the embedding model. What was
+    ingested before is searched until the new index takes its place in one step. Does nothing where one waits or runs.
     """
     RunIngestion: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.RunIngestionRequest, _novel_service_pb2.RunIngestionResponse]  # type: ignore[assignment]
     """For jobs: sees to it that a novel is ingested, by whichever replica, and returns when that has ended."""
@@ -89,7 +105,7 @@ class NovelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _novel_service_pb2.CreateNovelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_novel_service_pb2.CreateNovelResponse, _abc.Awaitable[_novel_service_pb2.CreateNovelResponse]]:
-        """Stores a novel and sees to it that it is ingested into search."""
+        """Stores a novel, as text or as a file, and sees to it that it is ingested into search."""
 
     @_abc_1.abstractmethod
     def GetNovel(
@@ -131,6 +147,26 @@ class NovelServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_novel_service_pb2.WatchIngestionResponse], _abc.AsyncIterator[_novel_service_pb2.WatchIngestionResponse]]:
         """Tells how the ingestion goes until it ends; of one that has ended it tells the end. From the start, or after a
         cursor; nothing comes after a cursor at its end.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelIngestion(
+        self,
+        request: _novel_service_pb2.CancelIngestionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_novel_service_pb2.CancelIngestionResponse, _abc.Awaitable[_novel_service_pb2.CancelIngestionResponse]]:
+        """Stops the ingestion of a novel, whoever is at it. One that was ingested before stays as it was then; another counts
+        as failed, with the reason INGESTION_CANCELLED. Does nothing where none waits or runs.
+        """
+
+    @_abc_1.abstractmethod
+    def ReingestNovel(
+        self,
+        request: _novel_service_pb2.ReingestNovelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_novel_service_pb2.ReingestNovelResponse, _abc.Awaitable[_novel_service_pb2.ReingestNovelResponse]]:
+        """Ingests a novel anew from its stored text, e.g. after a failure or a change of the embedding model. What was
+        ingested before is searched until the new index takes its place in one step. Does nothing where one waits or runs.
         """
 
     @_abc_1.abstractmethod
