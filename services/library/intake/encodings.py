@@ -31,6 +31,8 @@ _MEANT = {
 }
 _WIDE_SCRIPTS = frozenset({"cp949", "gb18030", "big5", "big5hkscs", "cp950", "cp932", "euc_jp", "euc_jis_2004"})
 _SAMPLE = 256 * 1024
+_ERAS = chardet.EncodingEra.MODERN_WEB | chardet.EncodingEra.LEGACY_ISO | chardet.EncodingEra.LEGACY_MAC
+"""Not those of DOS and of mainframes, which would make sense of anything."""
 _FIRST = 16 * 1024
 _MOST_BROKEN = 0.001
 """Of the characters beyond ASCII, those that may be broken."""
@@ -96,7 +98,10 @@ def _wide(data: bytes) -> str:
 
 def _nearly(data: bytes, encoding: str) -> str:
     """The text, if next to nothing of it is broken; else nothing."""
-    text = data.decode(encoding, errors="replace")
+    try:
+        text = data.decode(encoding, errors="replace")
+    except (LookupError, UnicodeError):  # what is declared may be none of text, such as base64
+        return ""
     broken = text.count("\ufffd")
     high = len(_HIGH.findall(data))
     return text if broken <= high * _MOST_BROKEN else ""
@@ -104,7 +109,7 @@ def _nearly(data: bytes, encoding: str) -> str:
 
 def _likely(data: bytes) -> str:
     """The encoding that is most likely; one that takes any byte where nothing speaks for another."""
-    found = _known(chardet.detect(data[:_SAMPLE])["encoding"] or "")
+    found = _known(chardet.detect(data[:_SAMPLE], encoding_era=_ERAS)["encoding"] or "")
     if found in _WIDE_SCRIPTS or not _nearly(data, "cp949") or _PAIRS.fullmatch(data) is None:
         return found or "cp1252"
     return "cp949"  # no Latin text has its special letters in pairs alone; this is Latin text of a Korean machine

@@ -70,6 +70,7 @@ def _html(data: bytes) -> Book:
     named = _SITE_TITLE.match(document.title)
     title = titled(named["title"] if named else document.title)
     author = document.author or (named["author"] if named else None) or ""
+    author = re.sub(r"(?<=[a-z]{3})\.$", "", author)  # initials and "Jr." keep theirs
     return Book(rendered(without_contents(document.blocks)), title, author, document.language)
 
 

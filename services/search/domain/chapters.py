@@ -27,6 +27,9 @@ _CONTENTS_WORDS = 60
 _AFTER_CONTENTS_WORDS = 400
 """Words between its last line and the first chapter: a title page, a dedication, a list of illustrations."""
 
+_BEHIND_WORDS = 1_500
+"""Words behind "THE END", at most, that are no part of the text."""
+_THE_END = re.compile(r"(?:the end|finis|fin|끝|完)[.!]?", re.IGNORECASE)
 _EMPTY_LINES = re.compile(r"\n{3,}")
 
 
@@ -41,6 +44,7 @@ def split_chapters(text: str) -> list[Chapter]:
     if not headings:
         headings = _chosen(candidates(lines))
     headings = _without_contents(headings, lines)
+    lines = lines[: _end(lines, headings[-1].last if headings else 0)]
     if not any(heading.kind != marks.MATTER for heading in headings):
         parts = [_text(without_edges(part).split("\n")) for part in sections("\n".join(lines))]
         return [Chapter(number, "", part) for number, part in enumerate(parts, 1)]
@@ -72,6 +76,18 @@ def _assembled(headings: list[Heading], lines: list[str]) -> list[Chapter]:
         chapters.append(Chapter(number, title, carried + body))
         carried = ""
     return chapters
+
+
+def _end(lines: list[str], last: int) -> int:
+    """The line after a text's end: what comes behind "THE END" of its last chapter is a publisher's or a copyist's."""
+    words = 0
+    for at in range(len(lines) - 1, last, -1):
+        if _THE_END.fullmatch(lines[at]):
+            return at + 1
+        words += len(lines[at].split())
+        if words > _BEHIND_WORDS:
+            break
+    return len(lines)
 
 
 def _text(lines: list[str]) -> str:

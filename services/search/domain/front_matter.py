@@ -9,7 +9,7 @@ MIN_FRONT_WORDS = 40
 """Words of prose before the first chapter that make it a chapter 0."""
 _PROSE_WORDS = 12
 """Words of a paragraph that is prose and not a line of a title page."""
-_IMPRINT_WORDS = 120
+_IMPRINT_WORDS = 60
 
 _OPENING = re.compile(
     r"(?:author[\u2019']?s )?(?:preface|prologue|introduction|foreword|introductory|note)(?: (?:to|by|of) .{1,80})?"
@@ -18,11 +18,12 @@ _OPENING = re.compile(
 )
 _LIST = re.compile(r"(?:table of )?contents|(?:list of )?illustrations|list of .{1,40}|차례|목차|목록", re.IGNORECASE)
 _IMPRINT = re.compile(
-    r"copyright|\u00a9|all rights reserved|\bISBN\b|first (?:published|edition)|published by|printed (?:in|by|at)"
+    r"copyright|\u00a9|all rights reserved|\bISBN\b|\Afirst (?:published|edition)|published by|printed (?:in|by|at)"
     r"|\bpublishers?\b|library of congress|저작권|펴낸|발행|무단",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"[.!?\u2026\u3002][\"'\u2019\u201d)\]]*(?:\s|$)")
+_SENTENCE = re.compile(r"(?<=[^\W\dA-Z_])[.!?\u2026\u3002][\"'\u2019\u201d)\]]*(?:\s|$)")
+_ITEM = re.compile(r"\s*(?:[IVXLC]{1,7}|\d{1,3}|(?i:chapter|letter|part|book)\s+\w+)\b[.:)]?\s")
 _BLANK = re.compile(r"\n[^\S\n]*\n")
 
 
@@ -60,4 +61,6 @@ def _opens(block: str) -> bool:
 
 
 def _is_prose(block: str) -> bool:
-    return weight(block) >= _PROSE_WORDS and _SENTENCE.search(block) is not None
+    lines = block.split("\n")
+    items = sum(_ITEM.match(line) is not None for line in lines)
+    return 2 * items <= len(lines) and weight(block) >= _PROSE_WORDS and _SENTENCE.search(block) is not None
