@@ -4,7 +4,7 @@ import codecs
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.library.intake import UnreadableError
@@ -58,12 +58,14 @@ def test_what_is_no_text(data: bytes, words: str) -> None:
     assert words in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.sampled_from(["", "utf-8", "cp949", "utf-16", "idna", "base64", "x" * 30]))
 def test_any_bytes_are_a_text_or_refused(data: bytes, declared: str) -> None:
     with suppress(UnreadableError):
         assert "\0" not in decode(data, declared)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=200))
 def test_what_marks_itself_is_never_mistaken(text: str) -> None:
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32"):

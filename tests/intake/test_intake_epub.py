@@ -226,13 +226,13 @@ def read(data: bytes) -> None:
         assert "\0" not in book.text
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, len(WHOLE) - 1), st.binary(max_size=40), st.integers(0, 400))
 def test_a_damaged_epub_is_read_or_refused(at: int, put: bytes, left_out: int) -> None:
     read(WHOLE[:at] + put + WHOLE[at + left_out :])
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["container", "content", "nav", "part000", "part001", "cover"]), XML, max_size=4)
 )
@@ -240,7 +240,7 @@ def test_whatever_is_inside_is_read_or_refused(changed: dict[str, str]) -> None:
     read(zipped(files(**changed)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_behind_the_mark_of_an_archive(data: bytes) -> None:
     read(b"PK\3\4" + data)
