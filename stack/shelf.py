@@ -11,7 +11,7 @@ from stack.embedded.account import secret
 from stack.sessions import AccountSession
 
 EMAIL = "stack@gaji.example"
-Told = Callable[[int, str, str], None]
+Told = Callable[[int, str, str, int | None], None]
 
 
 def ingest(gateway: Gateway, novel: Json, told: Told) -> Json:
@@ -20,7 +20,7 @@ def ingest(gateway: Gateway, novel: Json, told: Told) -> Json:
     Args:
         gateway: whose shelf.
         novel: the fields of CreateNovel.
-        told: hears percent, stage and message.
+        told: hears percent, stage, message and how many seconds are left; None: nobody knows.
 
     Returns:
         The novel as the library tells of it.
@@ -41,7 +41,13 @@ def watch(gateway: Gateway, novel_id: str, told: Told) -> Json:
     for event in gateway.stream("GET", f"/api/novels/{novel_id}/ingestion-stream"):
         if event.name == "progress":
             data = event.data
-            told(int(data.get("progress", 0)), str(data.get("stage", "")), str(data.get("message", "")))
+            left = data.get("remaining_seconds")
+            told(
+                int(data.get("progress", 0)),
+                str(data.get("stage", "")),
+                str(data.get("message", "")),
+                None if left is None else int(left),
+            )
         elif event.name == "complete":
             return event.data
     raise ApiError("the ingestion's end was not told", "look at it with `gaji status`")

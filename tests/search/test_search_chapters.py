@@ -171,7 +171,8 @@ def test_headings_of_other_styles(heading: str) -> None:
 def test_marks_say_what_divides_and_what_is_below_and_above() -> None:
     text = (
         f"# The Novel\n\nby Somebody\n\n## Contents\n\nThe Boy\n\nThe Sea\n\n## The Boy\n\n{PROSE}\n\n"
-        f"### Later\n\n{PROSE}\n\n## The Sea\n\n{PROSE}\n\n## Acknowledgements\n\nThanks to all of you who have read the whole of it.\n"
+        f"### Later\n\n{PROSE}\n\n## The Sea\n\n{PROSE}\n\n## Acknowledgements\n\n"
+        "Thanks to all of you who have read the whole of it.\n"
     )
     boy, sea = split_chapters(text)
     assert (boy.number, boy.title, sea.number, sea.title) == (1, "The Boy", 2, "The Sea")
