@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stack.answers import ApiError, Json
@@ -29,6 +29,25 @@ def ingest(gateway: Gateway, novel: Json, told: Told) -> Json:
         ApiError: it is refused, or its ingestion fails.
     """
     created = gateway.post("/api/novels", novel)
+    return watch(gateway, str(created["novel_id"]), told)
+
+
+def ingest_file(gateway: Gateway, about: Mapping[str, str], file: bytes, told: Told) -> Json:
+    """Stores a novel that is a file, and waits until it can be searched.
+
+    Args:
+        gateway: whose shelf.
+        about: the other fields of CreateNovel.
+        file: the novel.
+        told: as for `ingest`.
+
+    Returns:
+        The novel as the library tells of it.
+
+    Raises:
+        ApiError: it is refused, or its ingestion fails.
+    """
+    created = gateway.upload("/api/novels:upload", about, file)
     return watch(gateway, str(created["novel_id"]), told)
 
 

@@ -1,6 +1,5 @@
 """``gaji ingest``: files become novels that can be searched."""
 
-import base64
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -19,8 +18,7 @@ from stack.commands.sources import Source
 from stack.commands.text import counted, one_line
 from stack.errors import StackError
 from stack.sessions import GuestSession
-from stack.shelf import Told
-from stack.shelf import ingest as ingest_novel
+from stack.shelf import Told, ingest_file
 
 AT_ONCE = 4
 _LINE_PERCENT = 10
@@ -40,16 +38,16 @@ class About:
     language: str = ""
     visibility: str | None = None
 
-    def novel(self, file_name: str, data: bytes) -> Json:
-        """The fields of CreateNovel."""
+    def fields(self, file_name: str) -> dict[str, str]:
+        """The fields of CreateNovel but the file."""
         novel = {
             "title": self.title or "",
             "author": self.author,
             "language": self.language,
-            "file": base64.b64encode(data).decode(),
             "file_name": file_name,
+            "visibility": f"VISIBILITY_{self.visibility.upper()}" if self.visibility else "",
         }
-        return {**novel, "visibility": f"VISIBILITY_{self.visibility.upper()}"} if self.visibility else novel
+        return {name: value for name, value in novel.items() if value}
 
 
 def ingest(url: str, sources: Sequence[Source], about: About, *, as_json: bool) -> bool:
@@ -93,7 +91,7 @@ def _ingested(gateway: Gateway, source: Source, about: About, told: Told) -> tup
     file_name, data = source.read()
     told(0, "sending", "sending", None)
     try:
-        return ingest_novel(gateway, about.novel(file_name, data), told), time.monotonic() - began
+        return ingest_file(gateway, about.fields(file_name), data, told), time.monotonic() - began
     except ApiError as error:
         if error.reason != _UNREADABLE:
             raise

@@ -19,7 +19,7 @@ from tests.search.stories import STORY
 Files = dict[str, bytes | str]
 
 
-def files(version: int = 3, **changed: bytes | str | None) -> Files:
+def files(version: int = 3, /, **changed: bytes | str | None) -> Files:
     """An EPUB's files, some of them changed or, where None, left out; names by what follows the last slash."""
     made = epub_files(STORY, version, "A Title", "An Author", "en")
     for name, data in changed.items():
@@ -70,6 +70,11 @@ def test_a_heading_within_a_document() -> None:
     assert isinstance(listed, str)
     made["OEBPS/nav.xhtml"] = listed.replace("part001.xhtml", "part001.xhtml#here")
     assert "Before.\n\n# CHAPTER I. The Keeper\n\n1\n\nAfter." in text_of(made)
+
+
+def test_contents_that_name_parts_alone_leave_the_chapters_to_the_headings() -> None:
+    chapters = "".join(f"<h2>Chapter {n}</h2><p>Once there was.</p>" for n in range(1, 12))
+    assert "## Chapter 7" in text_of(files(part001=page(chapters)))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ It holds no secret, opens no socket, writes no file, and ends by itself when it 
 
 import resource
 import sys
+from contextlib import suppress
 
 import orjson
 
@@ -18,7 +19,8 @@ def main() -> None:
     """Reads the file on standard input."""
     header, _, data = sys.stdin.buffer.read().partition(b"\n")
     asked = orjson.loads(header)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    with suppress(ValueError, OSError):  # macOS does not know it
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (asked["seconds"], asked["seconds"] + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     try:

@@ -1,6 +1,7 @@
 """Reads an EPUB: its documents in reading order, divided where its table of contents says."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ from services.library.intake.package import Point, document_text, read_package
 
 LEAST_POINTS = 2
 """A table of contents with fewer places in the text says nothing of its chapters."""
+_FINER = 3
+"""How many more headings of one level than places make the headings count instead."""
 _MOST_HEADING_BLOCKS = 4
 _MOST_PAGE_WORDS = 300
 _PAGE_NAME = re.compile(
@@ -42,7 +45,10 @@ def read_epub(data: bytes) -> Book:
             documents.append((name, blocks))
     known = {name for name, _ in documents}
     points = [point for point in package.points if point.file in known]
-    if len({(point.file, point.fragment) for point in points}) >= LEAST_POINTS:
+    places = len({(point.file, point.fragment) for point in points})
+    levels = Counter(block.level for _, blocks in documents for block in blocks if block.level)
+    # Some name no more than the parts; then the headings say more.
+    if places >= LEAST_POINTS and places * _FINER > max(levels.values(), default=0):
         documents = [(name, divided(blocks, [p for p in points if p.file == name])) for name, blocks in documents]
     text = rendered(block for _, blocks in documents for block in blocks)
     return Book(text, package.title, package.author, package.language)
