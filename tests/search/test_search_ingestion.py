@@ -83,6 +83,15 @@ async def test_progress(search: Stub) -> None:
     assert list(complete.found_characters) == list(listed.characters)
 
 
+async def test_a_later_novel_knows_how_long_it_takes(search: Stub) -> None:
+    for _ in range(2):
+        events = await ingested(search, str(uuid.uuid4()))
+    progress = [event.progress for event in events if event.WhichOneof("event") == "progress"]
+    told = {one.stage: one.HasField("remaining_seconds") for one in progress}
+    assert told == {"chapters": False, "passages": False, "characters": False, "embedding": True, "storing": True}
+    assert progress[-1].remaining_seconds == 0
+
+
 async def test_a_second_ingestion_replaces_the_first(search: Stub) -> None:
     novel_id, owner = str(uuid.uuid4()), str(uuid.uuid4())
     await ingested(search, novel_id, owner_id=owner)
