@@ -50,6 +50,19 @@ def test_chapters_are_headings_and_pages_around_them_are_not(version: int) -> No
     assert "All rights reserved" not in book.text
 
 
+def test_authors_are_those_who_wrote_it() -> None:
+    made = files()
+    package = made["OEBPS/content.opf"]
+    assert isinstance(package, str)
+    more = (
+        '<dc:creator id="b">Second Author</dc:creator><meta refines="#b" property="role">aut</meta><meta refines="#b"'
+        ' property="role">aui</meta><dc:creator id="c">A Translator</dc:creator><meta refines="#c" property="role">trl'
+        '</meta><dc:creator xmlns:o="http://www.idpf.org/2007/opf" o:role="ill">A Painter</dc:creator></metadata>'
+    )
+    made["OEBPS/content.opf"] = package.replace("</metadata>", more)
+    assert read_book(zipped(made), "a.epub").author == "An Author, Second Author"
+
+
 def page(body: str) -> str:
     return f'<html xmlns="http://www.w3.org/1999/xhtml"><head><title/></head><body>{body}</body></html>'
 

@@ -133,15 +133,16 @@ def _first(root: etree._Element, name: str) -> str:
 
 def _authors(root: etree._Element) -> list[str]:
     """The creators that are authors; of an EPUB 3 that says so in a refinement as well."""
-    roles = {
-        one.get("refines", "").removeprefix("#"): _text(one)
+    roles = [
+        (one.get("refines", "").removeprefix("#"), _text(one))
         for one in _all(root, "meta")
         if one.get("property") == "role"
-    }
+    ]
     found = []
     for one in _all(root, "creator"):
-        role = one.get("{http://www.idpf.org/2007/opf}role") or roles.get(one.get("id", ""), "")
-        if role in {"", "aut"} and (name := _text(one)):
+        said = one.get("{http://www.idpf.org/2007/opf}role", "")
+        known = {said} - {""} or {role for whose, role in roles if whose == one.get("id", "")}
+        if (not known or "aut" in known) and (name := _text(one)):
             found.append(name)
     return list(dict.fromkeys(found))
 

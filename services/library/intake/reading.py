@@ -16,6 +16,8 @@ from services.library.intake.markup import read_document
 
 _CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9._:-]{1,40})""")
 _LINE_ENDS = re.compile("\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
+# Soft hyphens, zero-width spaces and word joiners, which typesetters put between the letters that readers look for.
+_UNSEEN = dict.fromkeys((0xAD, 0x200B, 0x2060, 0xFEFF))
 _MATTER = re.compile(r"\A---\n(.{0,4000}?)\n(?:---|\.\.\.)\n", re.DOTALL)
 _MATTER_LINE = re.compile(r"^(title|author|lang|language):[ \t]*(\S[^\n]{0,300})$", re.MULTILINE | re.IGNORECASE)
 _SITE_TITLE = re.compile(
@@ -48,7 +50,7 @@ def read_book(data: bytes, file_name: str) -> Book:
             book = _markdown(decode(data))
         case Kind.PLAIN:
             book = Book(decode(data))
-    book = cleaned(replace(book, text=_LINE_ENDS.sub("\n", book.text)))
+    book = cleaned(replace(book, text=_LINE_ENDS.sub("\n", book.text).translate(_UNSEEN)))
     if not book.text.strip():
         raise UnreadableError("holds no text; give a novel as EPUB, HTML, Markdown or plain text")
     encoded = book.text.encode(errors="replace")  # a lone surrogate is no character
