@@ -71,7 +71,7 @@ class Admission:
             self._tell()
         return permit
 
-    async def body(self, request: Request, limit: int, seconds: float) -> bytes:
+    async def body(self, request: Request, limit: int, seconds: float, *, raw: bool = False) -> bytes:
         """A request's body. Whoever sends it slowly keeps nobody out meanwhile: the permit is taken anew afterwards.
 
         Raises:
@@ -81,7 +81,7 @@ class Admission:
         if request.permit is not None:
             request.permit.end()
             request.permit = None
-        body = await request.body(limit, seconds)
+        body = await request.body(limit, seconds, raw=raw)
         self.late(request)
         return body
 

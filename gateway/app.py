@@ -19,6 +19,7 @@ from gateway.json_body import parse_json
 from gateway.json_request import build_request
 from gateway.limits import RateLimits
 from gateway.middleware import Observed
+from gateway.raw_body import takes_bytes
 from gateway.router import Match, Router, method_not_allowed
 from gateway.sse import EventStreams
 from gateway.unary import UnaryCalls
@@ -139,11 +140,12 @@ class Gateway:
         finally:  # who has no valid token is limited as well, by address
             await self._limits.admit(request, route)
         await self._authenticator.redeem(request)
-        body = None
+        body: object = None
         if route.body:
             limit = route.max_body_bytes or self._settings.max_body_bytes
-            raw = await self._admission.body(request, limit, self._settings.body_seconds)
-            body = parse_json(raw) if raw else None
+            raw = takes_bytes(route)
+            sent = await self._admission.body(request, limit, self._settings.body_seconds, raw=raw)
+            body = sent if raw else parse_json(sent) if sent else None
         else:
             request.refuse_body()
         message = build_request(route, body, match.variables, query)

@@ -92,7 +92,8 @@ def _operation(path: str, verb: str, operation: Json) -> Iterator[str]:
         )
         yield f"<h4>Parameters</h4><table>{rows}</table>"
     if "requestBody" in operation:
-        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        (content,) = operation["requestBody"]["content"].values()
+        schema = content["schema"]
         yield f"<h4>Body</h4>{_fields(schema) if 'properties' in schema else _type(schema)}"
     yield "<h4>Answers</h4><table>"
     for status, response in operation["responses"].items():

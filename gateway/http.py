@@ -106,12 +106,13 @@ class Request:
         if self.headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self.headers:
             raise bad_request(f"{self.method} takes no body here", "BODY_NOT_ALLOWED")
 
-    async def body(self, limit: int, seconds: float) -> bytes:
+    async def body(self, limit: int, seconds: float, *, raw: bool = False) -> bytes:
         """The body; empty: there is none.
 
         Args:
             limit: its size in bytes at most.
             seconds: how long its sender may take.
+            raw: whether it may be of any type; else it is JSON.
 
         Raises:
             EdgeError: 413, 415 or 408.
@@ -122,7 +123,7 @@ class Request:
             raise _too_large(limit)
         if length == b"0" and b"transfer-encoding" not in self.headers:
             return b""
-        self._check_type()
+        self._check_type(raw=raw)
         chunks: list[bytes] = []
         size = 0
         try:
@@ -141,7 +142,9 @@ class Request:
             error = DeadlineExceeded(f"the body did not come within {seconds:g} s", reason="BODY_TOO_SLOW")
             raise EdgeError(408, error, linger=True) from None
 
-    def _check_type(self) -> None:
+    def _check_type(self, *, raw: bool) -> None:
+        if raw and b"content-encoding" not in self.headers:
+            return
         kind, *parameters = (part.strip().lower() for part in self.header(b"content-type").split(";"))
         charset = all(part in {"charset=utf-8", 'charset="utf-8"', ""} for part in parameters)
         if kind != "application/json" or not charset or b"content-encoding" in self.headers:

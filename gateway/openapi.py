@@ -12,6 +12,7 @@ from gateway.contract import Contract
 from gateway.files import is_file
 from gateway.keys_page import PATH as KEYS_PATH
 from gateway.origin import changes
+from gateway.raw_body import takes_bytes
 from gateway.schemas import Json, Schemas
 
 _ERRORS = {
@@ -50,6 +51,7 @@ _ERROR_SCHEMA: Json = {
     },
 }
 
+_RAW: Json = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _FILE: Json = {
     "description": "A file, of the content type that it has.",
     "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
@@ -110,11 +112,14 @@ class _Builder:
         if parameters:
             operation["parameters"] = parameters
         if route.body:
-            operation["requestBody"] = {"content": {"application/json": {"schema": self._body_schema(route)}}}
+            operation["requestBody"] = {"content": _RAW if takes_bytes(route) else self._json(route)}
         operation["responses"] = self._successes(route) | _errors(route)
         ticket: list[Json] = [{"ticket": []}] if takes_tickets(route) else []
         operation["security"] = [] if route.public else [{"bearer": []}, {"cookie": []}, *ticket]
         return operation
+
+    def _json(self, route: Route) -> Json:
+        return {"application/json": {"schema": self._body_schema(route)}}
 
     def _path_parameters(self, route: Route) -> Iterator[Json]:
         for path in route.template.variables:

@@ -127,6 +127,8 @@ def _text(value: Any) -> str:
 
 
 def _bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):  # a body that is a file; JSON has none
+        return value
     # The standard alphabet and the one for URLs, with padding or without.
     text = _text(value).translate(_URL_SAFE).rstrip("=")
     try:

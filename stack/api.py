@@ -72,6 +72,19 @@ class Gateway:
         """
         return self._json(lambda headers: self._http.post(path, json=body, headers=headers, timeout=_UPLOAD_TIMEOUT))
 
+    def upload(self, path: str, params: Mapping[str, str], data: bytes) -> Json:
+        """The answer to a POST of a file.
+
+        Raises:
+            ApiError: it says no, or there is none.
+        """
+        typed = {"Content-Type": "application/octet-stream"}
+        return self._json(
+            lambda headers: self._http.post(
+                path, params=params, content=data, headers={**headers, **typed}, timeout=_UPLOAD_TIMEOUT
+            )
+        )
+
     def readiness(self) -> Json:
         """What ``/ready`` tells: ``status`` and ``services``, each with its state; also where not all is well.
 

@@ -7,7 +7,6 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import IO
 
 import click
 
@@ -83,19 +82,19 @@ def up(*, data_dir: Path, port: int, replicas: str, sample: bool, tls: bool) -> 
 
 
 @main.command()
-@click.argument("file", type=click.File("rb"))
-@click.option("--title", help="Else made of the file's name.")
-@click.option("--author", default="", help="Who wrote it.")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--title", help="Of a single novel; else what its file says, or its name.")
+@click.option("--author", default="", help="Who wrote it; else what the file says.")
 @click.option("--language", default="", metavar="TAG", help="BCP 47, e.g. en or ko; else found from the text.")
 @click.option(
     "--visibility", type=click.Choice(["public", "private"]), help="Who may see it; else as the library is set."
 )
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON at the end, nothing else on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each, nothing else on standard output.")
 @_url
 @_data_dir
 def ingest(
     *,
-    file: IO[bytes],
+    sources: tuple[str, ...],
     title: str | None,
     author: str,
     language: str,
@@ -104,14 +103,23 @@ def ingest(
     url: str | None,
     data_dir: Path,
 ) -> None:
-    """Put a novel on the shelf.
+    """Put novels on the shelf.
 
-    FILE is plain text in UTF-8; - is standard input.
+    SOURCE is a file (EPUB, HTML, Markdown, or plain text in any common encoding), a folder of such files, the address
+    of one on the web, or - for standard input. Several are taken in at once. Ends with 1 if one of them fails.
     """
-    from stack.commands.ingest import ingest, read_novel
+    from stack.commands.ingest import About, ingest
+    from stack.commands.sources import sources_of
 
-    novel = read_novel(file, title, author, language, visibility)
-    ingest(gateway_url(url, data_dir), novel, as_json=as_json)
+    try:
+        found = sources_of(sources)
+    except FileNotFoundError as error:
+        raise click.BadParameter(f"{error}: No such file or folder", param_hint="SOURCE") from None
+    if title and len(found) > 1:
+        raise click.UsageError(f"--title is for one novel, and these are {len(found)}")
+    about = About(title, author, language, visibility)
+    if not ingest(gateway_url(url, data_dir), found, about, as_json=as_json):
+        sys.exit(1)
 
 
 @main.command()

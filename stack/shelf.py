@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stack.answers import ApiError, Json
@@ -11,7 +11,7 @@ from stack.embedded.account import secret
 from stack.sessions import AccountSession
 
 EMAIL = "stack@gaji.example"
-Told = Callable[[int, str, str], None]
+Told = Callable[[int, str, str, int | None], None]
 
 
 def ingest(gateway: Gateway, novel: Json, told: Told) -> Json:
@@ -20,7 +20,7 @@ def ingest(gateway: Gateway, novel: Json, told: Told) -> Json:
     Args:
         gateway: whose shelf.
         novel: the fields of CreateNovel.
-        told: hears percent, stage and message.
+        told: hears percent, stage, message and how many seconds are left; None: nobody knows.
 
     Returns:
         The novel as the library tells of it.
@@ -29,6 +29,25 @@ def ingest(gateway: Gateway, novel: Json, told: Told) -> Json:
         ApiError: it is refused, or its ingestion fails.
     """
     created = gateway.post("/api/novels", novel)
+    return watch(gateway, str(created["novel_id"]), told)
+
+
+def ingest_file(gateway: Gateway, about: Mapping[str, str], file: bytes, told: Told) -> Json:
+    """Stores a novel that is a file, and waits until it can be searched.
+
+    Args:
+        gateway: whose shelf.
+        about: the other fields of CreateNovel.
+        file: the novel.
+        told: as for `ingest`.
+
+    Returns:
+        The novel as the library tells of it.
+
+    Raises:
+        ApiError: it is refused, or its ingestion fails.
+    """
+    created = gateway.upload("/api/novels:upload", about, file)
     return watch(gateway, str(created["novel_id"]), told)
 
 
@@ -41,7 +60,13 @@ def watch(gateway: Gateway, novel_id: str, told: Told) -> Json:
     for event in gateway.stream("GET", f"/api/novels/{novel_id}/ingestion-stream"):
         if event.name == "progress":
             data = event.data
-            told(int(data.get("progress", 0)), str(data.get("stage", "")), str(data.get("message", "")))
+            left = data.get("remaining_seconds")
+            told(
+                int(data.get("progress", 0)),
+                str(data.get("stage", "")),
+                str(data.get("message", "")),
+                None if left is None else int(left),
+            )
         elif event.name == "complete":
             return event.data
     raise ApiError("the ingestion's end was not told", "look at it with `gaji status`")

@@ -22,6 +22,7 @@ from services.library.domain.progress import ProgressCodec
 from services.library.domain.removals import removing
 from services.library.domain.telling import telling
 from services.library.domain.tokens import TokenIssuer, parse_private_key
+from services.library.intake.converter import open_converter
 from services.library.servicer import services
 from services.library.stores import open_stores
 
@@ -72,6 +73,7 @@ async def open_library(settings: LibrarySettings) -> AsyncIterator[MeshServer]:
             search=search,
             cache=cache,
             jobs=jobs,
+            intake=await stack.enter_async_context(open_converter(settings.intake_seconds)),
             hub=hub,
             passwords=passwords,
             tokens=tokens,

@@ -63,7 +63,9 @@ class GrpcSearch:
             async with opened(self._stub.IngestNovel(request, timeout=timeout)) as events:
                 async for event in events:
                     if event.WhichOneof("event") == "progress":
-                        yield Progress(event.progress.progress, event.progress.stage, event.progress.message)
+                        told = event.progress
+                        left = told.remaining_seconds if told.HasField("remaining_seconds") else None
+                        yield Progress(told.progress, told.stage, told.message, left)
                     elif event.WhichOneof("event") == "complete":
                         done = event.complete
                         yield IngestionSummary(

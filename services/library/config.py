@@ -41,6 +41,7 @@ class LibrarySettings(MeshSettings):
         Visibility.PUBLIC,
         description="who sees a novel whose maker did not say: everybody (a shared shelf) or its owner",
     )
+    intake_seconds: float = Field(25.0, gt=0, description="how long reading a file may take, before it is stored")
     ingestion_lease_seconds: float = Field(10.0, gt=0, description="after which a silent driver's novel is taken over")
     ingestion_poll_seconds: float = Field(5.0, gt=0, description="how often to look for novels to remove from search")
     ingestion_timeout: float = Field(3600.0, gt=0, description="seconds that one ingestion may take")

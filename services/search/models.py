@@ -235,11 +235,13 @@ class Progress:
         percent: 0 to 100, never falling.
         stage: a stable word.
         message: the same for people.
+        remaining_seconds: how long the rest is going to take; None: nobody knows yet.
     """
 
     percent: int
     stage: str
     message: str
+    remaining_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,7 +275,12 @@ def _start(check: Violations, request: pb.ListCharactersRequest) -> int:
 
 def _ingestion_event(sequence: int, event: Progress | Ingested) -> pb.IngestNovelResponse:
     if isinstance(event, Progress):
-        progress = events_pb.Progress(progress=event.percent, stage=event.stage, message=event.message)
+        progress = events_pb.Progress(
+            progress=event.percent,
+            stage=event.stage,
+            message=event.message,
+            remaining_seconds=event.remaining_seconds,
+        )
         return pb.IngestNovelResponse(sequence=sequence, progress=progress)
     novel = event.novel
     summary = pb.IngestionSummary(

@@ -85,7 +85,9 @@ def chat(url: str, options: ChatOptions) -> None:
 
 
 def _choose_novel(gateway: Gateway, options: ChatOptions) -> Json:
-    novels = [n for n in gateway.all("/api/novels", "novels") if n.get("status") == "INGESTION_STATUS_COMPLETE"]
+    # One that is ingested anew is searched meanwhile.
+    all_novels = gateway.all("/api/novels", "novels")
+    novels = [n for n in all_novels if n.get("status") == "INGESTION_STATUS_COMPLETE" or n.get("passages")]
     if not novels:
         raise StackError("there is no novel on the shelf yet", "put one there: gaji ingest FILE")
     return choose(

@@ -1,121 +1,113 @@
-"""``gaji ingest``: a file becomes a novel that can be searched."""
+"""``gaji ingest``: files become novels that can be searched."""
 
 import json
-import re
 import time
-from pathlib import Path
-from typing import IO
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from stack.answers import Json
+from stack.answers import ApiError, Json
 from stack.api import Gateway
+from stack.commands.sources import Source
 from stack.commands.text import counted, one_line
 from stack.errors import StackError
 from stack.sessions import GuestSession
-from stack.shelf import Told
-from stack.shelf import ingest as ingest_novel
+from stack.shelf import Told, ingest_file
 
+AT_ONCE = 4
 _LINE_PERCENT = 10
-MAX_BYTES = 8 * 1024 * 1024
-_SMALL_WORDS = frozenset(
-    {"a", "an", "and", "at", "but", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"}
-)
+_UNREADABLE = "UNREADABLE_FILE"
 
 
-def read_novel(file: IO[bytes], title: str | None, author: str, language: str, visibility: str | None) -> Json:
-    """The fields of CreateNovel.
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is said of the novels; None or empty: what their files say.
 
-    Args:
-        file: plain text in UTF-8.
-        title: None: made of the file's name.
-        author: may be empty.
-        language: BCP 47; empty: the library finds it.
+    Attributes:
         visibility: "public", "private" or None.
-
-    Raises:
-        StackError: the file can't be a novel.
     """
-    name = getattr(file, "name", "")
-    data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise StackError(f"{name} is larger than 8 MiB", "split it into volumes")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if b"\0" in data:
-            raise _no_text(name) from None
-        raise StackError(
-            f"{name} is not UTF-8 (byte {error.start})",
-            "convert it: iconv -f ENCODING -t utf-8 FILE > NEW (ENCODING e.g. cp949 for Korean, cp1252 for English)",
-        ) from None
-    if "\0" in text:
-        raise _no_text(name)
-    if not text.strip():
-        raise StackError(f"{name} holds no text", "give a novel as plain text")
-    novel = {"title": title or title_of(Path(name)), "author": author, "language": language, "text": text}
-    return {**novel, "visibility": f"VISIBILITY_{visibility.upper()}"} if visibility else novel
+
+    title: str | None = None
+    author: str = ""
+    language: str = ""
+    visibility: str | None = None
+
+    def fields(self, file_name: str) -> dict[str, str]:
+        """The fields of CreateNovel but the file."""
+        novel = {
+            "title": self.title or "",
+            "author": self.author,
+            "language": self.language,
+            "file_name": file_name,
+            "visibility": f"VISIBILITY_{self.visibility.upper()}" if self.visibility else "",
+        }
+        return {name: value for name, value in novel.items() if value}
 
 
-def _no_text(name: str) -> StackError:
-    return StackError(f"{name} is not plain text (it holds NUL bytes)", "save it as plain text in UTF-8")
+def ingest(url: str, sources: Sequence[Source], about: About, *, as_json: bool) -> bool:
+    """Puts novels on the shelf, a few at once, and shows how it goes.
 
-
-def title_of(path: Path) -> str:
-    """A title made of a file's name: ``pride-and-prejudice.txt`` is "Pride and Prejudice"; a stream has none."""
-    words = [] if path.name.startswith("<") else re.split(r"[\s_-]+", path.stem)
-    titled = [w if i and w in _SMALL_WORDS else w[:1].upper() + w[1:] for i, w in enumerate(filter(None, words))]
-    return " ".join(titled) or "Untitled"
-
-
-def ingest(url: str, novel: Json, *, as_json: bool) -> None:
-    """Puts a novel on the shelf and shows how it goes.
+    Returns:
+        Whether all of them are there.
 
     Raises:
-        StackError: it is refused, or its ingestion fails.
+        StackError: the only one is refused, or its ingestion fails.
     """
     console = Console(stderr=as_json, highlight=False)
+    failed = 0
+    with ExitStack() as stack:
+        show = stack.enter_context(_shown(console, several=len(sources) > 1))
+        gateways = [Gateway(url, GuestSession(url)) for _ in sources]
+        pool = ThreadPoolExecutor(min(AT_ONCE, len(sources)), thread_name_prefix="ingest")
+        # Left early, by Ctrl-C: what is open is closed, and nobody waits for it.
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        for gateway in gateways:
+            stack.callback(gateway.__exit__)
+        work = {
+            pool.submit(_ingested, gateway, source, about, show(source)): source
+            for gateway, source in zip(gateways, sources, strict=True)
+        }
+        for done in as_completed(work):
+            try:
+                _print(console, *done.result(), as_json=as_json)
+            except StackError as error:
+                if len(sources) == 1:
+                    raise
+                failed += 1
+                click.echo(f"gaji: {error}", err=True)
+    if failed:
+        click.echo(f"gaji: {failed} of {len(sources)} novels are not on the shelf", err=True)
+    return not failed
+
+
+def _ingested(gateway: Gateway, source: Source, about: About, told: Told) -> tuple[Json, float]:
     began = time.monotonic()
-    with Gateway(url, GuestSession(url)) as gateway:
-        if console.is_terminal:
-            with Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f} %"),
-                TimeElapsedColumn(),
-                console=console,
-            ) as bar:
-                task = bar.add_task("sending", total=100)
-                stored = ingest_novel(
-                    gateway,
-                    novel,
-                    lambda percent, stage, message: bar.update(
-                        task, completed=percent, description=one_line(message or stage)
-                    ),
-                )
-                bar.update(task, completed=100, description="done")
-        else:
-            stored = ingest_novel(gateway, novel, _line_by_line(console))
-    seconds = round(time.monotonic() - began, 1)
+    file_name, data = source.read()
+    told(0, "sending", "sending", None)
+    try:
+        return ingest_file(gateway, about.fields(file_name), data, told), time.monotonic() - began
+    except ApiError as error:
+        if error.reason != _UNREADABLE:
+            raise
+        raise StackError(f"{source.name} {error.message.removeprefix('file ')}", "") from None
+
+
+def _print(console: Console, stored: Json, seconds: float, *, as_json: bool) -> None:
+    seconds = round(seconds, 1)
     if as_json:
         counts = {name: int(stored.get(name, 0)) for name in ("words", "chapters", "passages", "characters")}
-        print(
-            json.dumps(
-                {
-                    "novel_id": stored["novel_id"],
-                    "title": stored.get("title", novel["title"]),
-                    **counts,
-                    "seconds": seconds,
-                },
-                ensure_ascii=False,
-            )
-        )
+        said = {"novel_id": stored["novel_id"], "title": stored.get("title", ""), **counts, "seconds": seconds}
+        print(json.dumps(said, ensure_ascii=False))
         return
     console.print(
         Text(
-            f"“{one_line(str(stored.get('title', novel['title'])))}” is on the shelf after {seconds} s: "
+            f"“{one_line(str(stored.get('title', '')))}” is on the shelf after {seconds} s: "
             + ", ".join(counted(int(stored.get(f"{noun}s", 0)), noun) for noun in ("chapter", "passage", "character"))
             + f"\nnovel_id: {stored['novel_id']}"
         ),
@@ -123,15 +115,59 @@ def ingest(url: str, novel: Json, *, as_json: bool) -> None:
     )
 
 
-def _line_by_line(console: Console) -> Told:
-    """For pipes and logs: a line whenever the stage changes, or a tenth more is done."""
-    last, shown = "", 0
+class _shown:  # noqa: N801 - used as a function, like what contextlib makes
+    """Gives out what tells of one source: a bar each on a terminal, else lines.
 
-    def told(percent: int, stage: str, message: str) -> None:
-        nonlocal last, shown
-        if stage != last or percent >= shown + _LINE_PERCENT:
-            shown = percent
-            console.print(Text(f"{percent:3d} %  {one_line(message or stage)}"), soft_wrap=True)
-        last = stage
+    Args:
+        console: where it is shown.
+        several: whether each needs its name.
+    """
 
-    return told
+    def __init__(self, console: Console, *, several: bool) -> None:
+        self._console = console
+        self._several = several
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}", markup=False),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> "Callable[[Source], Told]":
+        self._progress.__enter__()
+        return self._bar if self._console.is_terminal else self._lines
+
+    def __exit__(self, *_exception: object) -> None:
+        self._progress.__exit__(None, None, None)
+
+    def _bar(self, source: Source) -> Told:
+        name = f"{one_line(source.name)}: " if self._several else ""
+        task = self._progress.add_task(f"{name}waiting", total=100, left="")
+
+        def told(percent: int, stage: str, message: str, left: int | None) -> None:
+            words = f"{name}{one_line(message or stage)}"
+            self._progress.update(task, completed=percent, description=words, left=_left(left))
+
+        return told
+
+    def _lines(self, source: Source) -> Told:
+        """For pipes and logs: a line whenever the stage changes, or a tenth more is done."""
+        name = f"{one_line(source.name)}: " if self._several else ""
+        last, shown = "sending", 0
+
+        def told(percent: int, stage: str, message: str, left: int | None) -> None:
+            nonlocal last, shown
+            if stage != last or percent >= shown + _LINE_PERCENT:
+                shown = percent
+                words = f"{percent:3d} %  {name}{one_line(message or stage)}{f', {_left(left)}' if left else ''}"
+                self._console.print(Text(words), soft_wrap=True)
+            last = stage
+
+        return told
+
+
+def _left(seconds: int | None) -> str:
+    return "" if seconds is None else f"{seconds // 60}:{seconds % 60:02d} left"

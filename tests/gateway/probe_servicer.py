@@ -86,6 +86,9 @@ class Probe:
     async def Measure(self, request: Any, context: Any) -> Any:
         return self.message("Called", times=len(request.name))
 
+    async def Weigh(self, request: Any, context: Any) -> Any:
+        return self.message("WeighResponse", name=request.name, size=len(request.data))
+
     async def Count(self, request: Any, context: Any) -> AsyncIterator[Any]:
         self.streams += 1
         try:

@@ -142,3 +142,18 @@ async def test_a_query_that_is_too_long_is_414(client: httpx.AsyncClient) -> Non
 
 def test_the_limit_for_a_novel_leaves_room_for_its_escapes() -> None:
     assert GatewaySettings().max_message_bytes > 9 * 1024 * 1024
+
+
+async def test_a_file_is_sent_as_it_is(client: httpx.AsyncClient) -> None:
+    file = bytes(range(256)) * 3
+    for kind in ("application/epub+zip", "application/octet-stream", "text/plain; charset=latin-1", ""):
+        sent = await client.post("/probe/file", params={"name": "a b"}, content=file, headers={"content-type": kind})
+        assert (sent.status_code, sent.json()["size"], sent.json()["name"]) == (200, len(file), "a b")
+    empty = await client.post("/probe/file", params={"name": "nothing"})
+    assert empty.json() == {"name": "nothing", "size": 0}
+    packed = await client.post("/probe/file", content=file, headers={"content-encoding": "gzip"})
+    assert packed.status_code == 415
+    inside = await client.post("/probe/file", params={"data": "AAAA"}, content=file)
+    assert error_of(inside)["fields"] == {"data": "belongs in the body, not in the query"}
+    large = await client.post("/probe/file", content=bytes(2_000_001))
+    assert large.status_code == 413

@@ -14,6 +14,7 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
 from gateway.bindings import Route
+from gateway.raw_body import takes_bytes
 from tests.e2e.conftest import talk_of
 from tests.e2e.reader import Reader, reader_at
 from tests.fixtures.stack import RunningStack
@@ -31,6 +32,8 @@ SAMPLES: dict[str, Any] = {
     "description": "What if the bell had never rung?",
     "display_name": "Somebody else",
     "email": "somebody@example.com",
+    "file": None,  # excludes text
+    "file_name": None,
     "format": None,
     "hidden": False,
     "language": "en",
@@ -113,6 +116,9 @@ def request_for(route: Route, ids: dict[str, str], **more: Any) -> tuple[str, st
     path = route.template.text
     for name in route.template.variables:
         path = path.replace(f"{{{name}}}", str(values.pop(name)))
+    if takes_bytes(route):
+        del values["text"]
+        return route.verb, path, {"params": values, "content": b"A story of one sentence."}
     if route.body:
         return route.verb, path, {"json": values}
     return route.verb, path, {"params": values}

@@ -49,6 +49,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
         ingest_trouble: errors for the next ingestions, one each.
         gate: while it is unset, an ingestion waits after its first progress.
         remark: what it says of its progress, instead of the stage's name.
+        remaining: what it says is left, with each progress.
         language: what it finds a novel to be in.
         defaults: the passages that it says stand for a novel.
         cast: the names of those whom it finds in each novel.
@@ -67,6 +68,7 @@ class FakeSearch(search_rpc.SearchServiceServicer):
     ingest_trouble: list[MeshError] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     remark: str = ""
+    remaining: list[int | None] = field(default_factory=lambda: [None, None, None])
     language: str = "en"
     defaults: list[search_pb.Passage] = field(default_factory=list)
     cast: list[str] = field(default_factory=list)
@@ -114,7 +116,12 @@ class FakeSearch(search_rpc.SearchServiceServicer):
             for sequence, (percent, stage) in enumerate([(5, "reading"), (50, "embedding"), (90, "characters")], 1):
                 yield search_pb.IngestNovelResponse(
                     sequence=sequence,
-                    progress=events_pb.Progress(progress=percent, stage=stage, message=self.remark or stage.title()),
+                    progress=events_pb.Progress(
+                        progress=percent,
+                        stage=stage,
+                        message=self.remark or stage.title(),
+                        remaining_seconds=self.remaining[sequence - 1],
+                    ),
                 )
                 await self.gate.wait()
                 if self.ingest_trouble and percent == 50:
@@ -395,7 +402,7 @@ def open_client(settings: Callable[..., LibrarySettings], search: FakeSearch, jo
                 settings(**{"search_target": search.address, "jobs_target": jobs.address, **changes})
             ) as server,
             grpc.aio.insecure_channel(
-                server.address, options=[("grpc.max_send_message_length", 16 * 1024 * 1024)]
+                server.address, options=[("grpc.max_send_message_length", 24 * 1024 * 1024)]
             ) as channel,
         ):
             client = LibraryClient(server, channel)

@@ -138,3 +138,113 @@ def test_a_title_below_the_heading_belongs_to_it() -> None:
     (chapter,) = split_chapters(f"CHAPTER 1\nTHE BLACK SPOT\n\n{BODY}")
     assert chapter.title == "CHAPTER 1. THE BLACK SPOT"
     assert chapter.text.strip() == BODY
+
+
+PROSE = f"{BODY} {BODY} {BODY}"
+TITLE_PAGE = (
+    "THE NOVEL\n\nby Somebody\n\nLondon\nPRINTED BY NOBODY\n\nCopyright 1901. All rights reserved.\n\nTo my mother.\n\n"
+)
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "# The Boy",
+        "### The Boy ###",
+        "## Chapter 1",
+        "CHAPITRE PREMIER",
+        "Kapitel 3",
+        "Capítulo IV. El mar",
+        "第一章 开始",
+        "一",
+        "1화",
+        "제3화 비",
+    ],
+)
+def test_headings_of_other_styles(heading: str) -> None:
+    text = f"{heading}\n\n{PROSE}\n\n{heading.replace('一', '二').replace('1', '2')}\n\n{PROSE}"
+    chapters = split_chapters(text)
+    assert [chapter.text for chapter in chapters] == [PROSE, PROSE]
+    assert chapters[0].title == heading.strip("# ")
+
+
+def test_marks_say_what_divides_and_what_is_below_and_above() -> None:
+    text = (
+        f"# The Novel\n\nby Somebody\n\n## Contents\n\nThe Boy\n\nThe Sea\n\n## The Boy\n\n{PROSE}\n\n"
+        f"### Later\n\n{PROSE}\n\n## The Sea\n\n{PROSE}\n\n## Acknowledgements\n\n"
+        "Thanks to all of you who have read the whole of it.\n"
+    )
+    boy, sea = split_chapters(text)
+    assert (boy.number, boy.title, sea.number, sea.title) == (1, "The Boy", 2, "The Sea")
+    assert boy.text == f"{PROSE}\n\nLater\n\n{PROSE}"
+    assert sea.text == PROSE
+
+
+def test_marked_parts_name_the_chapters_below_them() -> None:
+    text = f"# The Novel\n\n# Part One\n\n## 1\n\n{PROSE}\n\n## 2\n\n{PROSE}\n\n# Part Two\n\n## 1\n\n{PROSE}\n"
+    assert titles(text) == ["Part One, 1", "Part One, 2", "Part Two, 1"]
+    text = f"# Childhood\n\n## Rain\n\n{PROSE}\n\n## Sun\n\n{PROSE}\n\n# Youth\n\n## Snow\n\n{PROSE}\n"
+    assert titles(text) == ["Childhood, Rain", "Childhood, Sun", "Youth, Snow"]
+
+
+def test_a_marked_title_below_its_number_belongs_to_it() -> None:
+    text = f"## CHAPTER I\n\n### The Boy\n\n{PROSE}\n\n## CHAPTER II\n\n### The Sea\n\n{PROSE}"
+    assert titles(text) == ["CHAPTER I. The Boy", "CHAPTER II. The Sea"]
+
+
+def test_one_mark_does_not_divide() -> None:
+    text = f"# The Novel\n\nCHAPTER I\n\n{PROSE}\n\nCHAPTER II\n\n{PROSE}"
+    assert titles(text) == ["CHAPTER I", "CHAPTER II"]
+    assert split_chapters(f"# The Novel\n\n{PROSE}") == [Chapter(1, "", f"The Novel\n\n{PROSE}")]
+
+
+def test_title_pages_and_lists_are_left_out_and_prefaces_are_not() -> None:
+    lists = (
+        "CONTENTS\n\nCHAPTER I. The Boy 1\nCHAPTER II. The Sea 17\n\n\nLIST OF ILLUSTRATIONS\n\nThe boy looks up. 3\n\n"
+    )
+    chapters = f"CHAPTER I. The Boy\n\n{PROSE}\n\nCHAPTER II. The Sea\n\n{PROSE}"
+    found = split_chapters(TITLE_PAGE + lists + chapters)
+    assert [(chapter.number, chapter.text) for chapter in found] == [(1, PROSE), (2, PROSE)]
+    found = split_chapters(f"{TITLE_PAGE}{lists}PREFACE\n\n{PROSE}\n\n{chapters}")
+    assert found[0] == Chapter(0, "PREFACE", PROSE)
+    assert [chapter.text for chapter in found[1:]] == [PROSE, PROSE]
+
+
+def test_a_list_of_contents_without_a_name_is_left_out() -> None:
+    contents = "   I. A Scandal\n  II. The League\n III. A Case of Something Else\n  IV. The Valley\n\n\n"
+    text = f"{TITLE_PAGE}{contents}ADVENTURE I. A SCANDAL\n\n{PROSE}\n\nADVENTURE II. THE LEAGUE\n\n{PROSE}"
+    assert [chapter.number for chapter in split_chapters(text)] == [1, 2]
+
+
+def test_what_comes_behind_the_end_is_left_out() -> None:
+    text = f"CHAPTER I\n\n{PROSE}\n\nCHAPTER II\n\n{PROSE}\n\nTHE END\n\n\nOther books by Somebody\n\n{PROSE}"
+    assert split_chapters(text)[-1].text == f"{PROSE}\n\nTHE END"
+    long = f"CHAPTER I\n\n{PROSE}\n\nThe end.\n\n" + f"{PROSE}\n\n" * 100
+    assert len(split_chapters(long)[0].text) > 100 * len(PROSE)
+
+
+def test_a_long_text_without_headings_is_cut_evenly_at_scenes() -> None:
+    scenes = [" ".join(f"In scene {n} line {m} was said by somebody." for m in range(150)) for n in range(40)]
+    found = split_chapters("\n\n* * *\n\n".join(scenes))
+    assert [chapter.number for chapter in found] == list(range(1, len(found) + 1))
+    assert not any("*" in chapter.text[:10] + chapter.text[-10:] for chapter in found)
+    assert "\n\n* * *\n\n".join(chapter.text for chapter in found) == "\n\n* * *\n\n".join(scenes)
+    words = [len(chapter.text.split()) for chapter in found]
+    assert 2_500 < min(words) <= max(words) < 5_500
+
+
+@pytest.mark.parametrize("joined", ["\n\n", "\n", " ", ""], ids=["paragraphs", "lines", "words", "nothing"])
+def test_five_megabytes_without_headings(joined: str) -> None:
+    text = joined.join(f"It was said on day {day} that nothing would come of it." for day in range(95_000))
+    assert len(text) > 5_000_000
+    found = split_chapters(text)
+    assert "".join("".join(chapter.text for chapter in found).split()) == "".join(text.split())
+    sizes = [len(chapter.text) for chapter in found]
+    assert len(found) > 100
+    assert max(sizes) < 2 * min(sizes)
+
+
+def test_marks_and_numbers_without_end_take_no_time_without_end() -> None:
+    assert len(split_chapters("# a\n" * 50_000)) >= 1
+    assert len(split_chapters("I.\n\n" * 50_000)) >= 1
+    assert len(split_chapters("Chapter 1\n\nx\n\n" * 20_000)) >= 1

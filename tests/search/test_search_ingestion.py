@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -33,6 +34,13 @@ async def error_of(call: Any) -> MeshError:
 async def contents(stub: Stub, novel_id: str) -> set[str]:
     answer = await stub.SearchPassages(pb.SearchPassagesRequest(novel_id=novel_id, query="the sea", top_k=50))
     return {passage.content for passage in answer.passages}
+
+
+async def contents_or_reason(stub: Stub, novel_id: str) -> str:
+    try:
+        return "some" if len(await contents(stub, novel_id)) > 1 else "next to none"
+    except grpc.aio.AioRpcError as error:
+        return from_rpc_error(error).reason
 
 
 async def search_error(stub: Stub, novel_id: str) -> MeshError:
@@ -73,6 +81,15 @@ async def test_progress(search: Stub) -> None:
     assert complete.characters == 3
     listed = await search.ListCharacters(pb.ListCharactersRequest(novel_id=novel_id))
     assert list(complete.found_characters) == list(listed.characters)
+
+
+async def test_a_later_novel_knows_how_long_it_takes(search: Stub) -> None:
+    for _ in range(2):
+        events = await ingested(search, str(uuid.uuid4()))
+    progress = [event.progress for event in events if event.WhichOneof("event") == "progress"]
+    told = {one.stage: one.HasField("remaining_seconds") for one in progress}
+    assert told == {"chapters": False, "passages": False, "characters": False, "embedding": True, "storing": True}
+    assert progress[-1].remaining_seconds == 0
 
 
 async def test_a_second_ingestion_replaces_the_first(search: Stub) -> None:
@@ -238,8 +255,8 @@ async def test_a_failed_provider_leaves_the_old_index(search_settings: Settings)
 
 
 @asynccontextmanager
-async def process(folder: Path) -> AsyncIterator[Stub]:
-    """The room as a process of its own, its port found in its log."""
+async def process(folder: Path, *, killed: bool = False) -> AsyncIterator[Stub]:
+    """The room as a process of its own, its port found in its log; asked to stop in the end, or killed."""
     settings = {"LISTEN": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0", "CHROMA_PATH": str(folder)}
     settings["CACHE_TARGET"] = "127.0.0.1:1"
     environment = os.environ | {f"GAJI_{name}": value for name, value in settings.items()}
@@ -256,9 +273,9 @@ async def process(folder: Path) -> AsyncIterator[Stub]:
         async with grpc.aio.insecure_channel(address) as channel:
             yield rpc.SearchServiceStub(channel)
     finally:
-        running.terminate()
+        running.kill() if killed else running.terminate()
         await running.stderr.read()
-        assert await asyncio.wait_for(running.wait(), 30) == 0
+        assert await asyncio.wait_for(running.wait(), 30) == (-signal.SIGKILL if killed else 0)
 
 
 async def test_novels_survive_a_restart(tmp_path: Path) -> None:
@@ -270,3 +287,28 @@ async def test_novels_survive_a_restart(tmp_path: Path) -> None:
         assert await contents(stub, novel_id) == before
         people = await stub.ListCharacters(pb.ListCharactersRequest(novel_id=novel_id))
         assert [one.name for one in people.characters] == ["Marian", "Mr. Tolliver", "Captain Brandt"]
+
+
+async def test_a_killed_ingestion_leaves_the_old_index_or_none(search_settings: Settings, tmp_path: Path) -> None:
+    old, new = str(uuid.uuid4()), str(uuid.uuid4())
+    async with process(tmp_path / "chroma", killed=True) as stub:
+        await ingested(stub, old)
+        before = await contents(stub, old)
+        calls = [stub.IngestNovel(request(novel_id, long_story(40))) for novel_id in (old, new)]
+        for call in calls:
+            async for event in call:
+                if event.progress.stage == "storing" and event.progress.progress == 99:
+                    break  # all rows are there: only the switch is left to do
+    async with opened(search_settings()) as stub:
+        found = await contents(stub, old)
+        assert found == before or not found & before, "the old index or the new one, never some of each"
+        # It may have been faster than the kill; else it is not ready, and never searched.
+        assert await contents_or_reason(stub, new) in {"NOVEL_NOT_READY", "some"}
+        for novel_id in (old, new):
+            await ingested(stub, novel_id)
+            assert await contents(stub, novel_id) == before
+    async with open_chroma(search_settings()) as store:
+        for novel_id in (old, new):
+            novel = await store.novel(novel_id)
+            assert novel is not None
+            assert await store.count(novel_id) == novel.passages + novel.characters, "nothing of the killed one is left"

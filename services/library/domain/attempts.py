@@ -14,7 +14,7 @@ from mesh.telemetry.metrics import REGISTRY
 from services.library.domain import kept, storable
 from services.library.domain.progress import Report
 from services.library.domain.reads import Reads
-from services.library.models import Failure, IngestionJob, IngestionSummary
+from services.library.models import Failure, IngestionJob, IngestionStatus, IngestionSummary
 from services.library.ports import IngestionStore, Search
 
 log = get_logger(__name__)
@@ -169,11 +169,14 @@ class Attempts:
         return "failed", None
 
     async def _withdraw(self, job: IngestionJob) -> None:
-        """After a lost lease: what was written of a novel that is gone is taken out again."""
+        """After a lost lease: what was written of a novel that is gone, or was never to be, is taken out again."""
         novel_id = job.novel.novel_id
-        if await self._store.state(novel_id) is None:
+        state = await self._store.state(novel_id)
+        if state is None:
             await self._search.delete_novel(novel_id)
             await self._store.removed(novel_id)
+        elif state.status is IngestionStatus.FAILED and not job.novel.searchable:  # cancelled as it was about to end
+            await self._search.delete_novel(novel_id)
 
 
 def facts_of(job: IngestionJob) -> dict[str, object]:

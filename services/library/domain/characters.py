@@ -10,7 +10,7 @@ from mesh.telemetry.logs import get_logger
 from mesh.telemetry.metrics import REGISTRY
 from services.library.domain.errors import not_found
 from services.library.domain.reads import Reads
-from services.library.models import Character, IngestionStatus
+from services.library.models import Character
 from services.library.ports import CharacterStore, EditStore, Search
 
 log = get_logger(__name__)
@@ -84,7 +84,7 @@ class Characters:
         found = await self._kept.get(character_id)
         if found is None:
             novel = await self._reads.novel(novel_id)
-            ready = novel is not None and novel.status is IngestionStatus.COMPLETE
+            ready = novel is not None and novel.searchable
             if novel is None or not ready or await self._kept.count(novel_id) < novel.characters:
                 raise error
             return None

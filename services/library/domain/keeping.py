@@ -17,7 +17,7 @@ from mesh.errors import MeshError
 from mesh.telemetry.logs import get_logger
 from services.library.domain.kept import OF_NOVEL, OF_SCENARIO, PEOPLE, bounded, people
 from services.library.domain.replies import Context
-from services.library.models import IngestionStatus, Novel, Scenario
+from services.library.models import Novel, Scenario
 from services.library.ports import CharacterStore, PassageStore, Search
 
 log = get_logger(__name__)
@@ -55,7 +55,7 @@ class Keeping:
     def look_after(self, context: Context) -> None:
         """Begins to fetch what a reply's context lacks; returns at once."""
         novel, scenario = context.novel, context.scenario
-        if context.kept.novel is None and novel.status is IngestionStatus.COMPLETE:
+        if context.kept.novel is None and novel.searchable:
             self._begin(("novel", novel.novel_id), lambda: self._of_novel(novel.novel_id, novel.title))
         if context.kept.scenario is None and scenario.passage_ids:
             self._begin(("scenario", scenario.scenario_id), lambda: self._of_scenario(scenario))
@@ -63,7 +63,7 @@ class Keeping:
 
     def look_after_characters(self, novel: Novel) -> None:
         """Begins to fetch a novel's characters, where they are not kept; returns at once."""
-        if novel.status is IngestionStatus.COMPLETE and novel.characters:
+        if novel.searchable and novel.characters:
             self._begin(("characters", novel.novel_id), lambda: self._of_characters(novel))
 
     async def stop(self) -> None:

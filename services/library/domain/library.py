@@ -6,6 +6,7 @@ from services.library.domain.accounts import Accounts
 from services.library.domain.attempts import Attempts, Policy
 from services.library.domain.branches import Branches
 from services.library.domain.characters import Characters
+from services.library.domain.control import IngestionControl
 from services.library.domain.conversations import Conversations
 from services.library.domain.editing import Editing
 from services.library.domain.ingestion import Ingestions
@@ -23,7 +24,7 @@ from services.library.domain.watching import Watching
 from services.library.domain.writers import Writers
 from services.library.domain.writing import Writing
 from services.library.models import Visibility
-from services.library.ports import Cache, Jobs, Search, Stores
+from services.library.ports import Cache, Intake, Jobs, Search, Stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Library:
         search: Search,
         cache: Cache,
         jobs: Jobs,
+        intake: Intake,
         hub: ProgressHub,
         passwords: Passwords,
         tokens: TokenIssuer,
@@ -70,10 +72,19 @@ class Library:
             reuse_seconds=terms.refresh_reuse_seconds,
         )
         self.sessions = Sessions(stores.users, tokens)
-        self.novels = Novels(stores.novels, stores.ingestion, self.reads, search, jobs, default=terms.novel_visibility)
+        self.novels = Novels(
+            stores.novels,
+            stores.ingestion,
+            self.reads,
+            search,
+            jobs,
+            intake=intake,
+            default=terms.novel_visibility,
+        )
         writers = Writers(hub)
         attempts = Attempts(stores.ingestion, search, self.reads, terms.ingestion)
         self.ingestions = Ingestions(stores.ingestion, hub, self.reads, attempts)
+        self.control = IngestionControl(self.novels, stores.ingestion, hub, self.reads, jobs)
         self.watching = Watching(self.novels, stores.novels, stores.ingestion, hub)
         self.keeping = Keeping(stores.passages, stores.characters, search)
         self.scenarios = Scenarios(

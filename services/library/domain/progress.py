@@ -101,6 +101,16 @@ async def open_report(hub: ProgressHub, job: IngestionJob) -> Report | None:
     return Report(hub, producer, job.percent) if producer else None
 
 
+async def begin_log(hub: ProgressHub, novel_id: UUID, epoch: int) -> None:
+    """Begins the log of an ingestion that waits: what an earlier one told, and its end, are gone."""
+    try:
+        producer = await hub.produce(novel_id, epoch, "fresh")
+    except FencedError:  # somebody has taken it up already
+        return
+    producer.append(Progress(0, "queued", "Waiting for its turn"))
+    await hub.release(producer)
+
+
 async def end_log(hub: ProgressHub, novel_id: UUID, epoch: int) -> None:
     """Ends the log of an ingestion that nobody had as failed."""
     producer = await _produce(hub, novel_id, epoch)

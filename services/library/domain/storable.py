@@ -17,7 +17,7 @@ def failure(value: Failure) -> Failure:
 
 def progress(value: Progress) -> Progress:
     """How far a job has come."""
-    return Progress(value.percent, text(value.stage), text(value.message))
+    return replace(value, stage=text(value.stage), message=text(value.message))
 
 
 def record(value: ReplyRecord) -> ReplyRecord:

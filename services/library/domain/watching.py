@@ -13,7 +13,7 @@ from mesh.streamlog import Cursor, Entry, Lapse
 from services.library.domain.errors import not_found
 from services.library.domain.novels import Novels
 from services.library.domain.progress import ProgressHub
-from services.library.models import Failure, IngestionState, IngestionStatus, Novel, Progress
+from services.library.models import Failure, IngestionState, Novel, Progress
 from services.library.ports import IngestionStore, NovelStore
 
 # A log may be lost, and an end be stored whose event was not: a watcher who hears nothing looks for himself this often.
@@ -147,7 +147,7 @@ class Watching:
         novel = await self._store.get(novel_id)
         if novel is None:
             raise not_found("novel_id", novel_id, "novel")
-        return novel.failure if novel.status is IngestionStatus.FAILED and novel.failure else novel
+        return novel.failure or novel
 
 
 async def _spoken(items: "AsyncGenerator[Entry[Progress] | Lapse, None]") -> AsyncGenerator[_Item, None]:

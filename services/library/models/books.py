@@ -106,6 +106,11 @@ class Novel:
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def searchable(self) -> bool:
+        """Whether search knows it: it was ingested once, whatever became of later ingestions."""
+        return self.status is IngestionStatus.COMPLETE or self.passages > 0
+
     def visible_to(self, user_id: UUID) -> bool:
         """Whether the user may see it."""
         return self.visibility is Visibility.PUBLIC or self.owner_id == user_id
@@ -139,11 +144,13 @@ class Progress:
         percent: 0 to 100.
         stage: a stable word for what is being done.
         message: the same for people.
+        remaining_seconds: how long the rest is going to take; None: nobody knows.
     """
 
     percent: int
     stage: str
     message: str
+    remaining_seconds: int | None = None
 
     def no_less_than(self, percent: int) -> "Progress":
         """The same, but never below what was told before."""

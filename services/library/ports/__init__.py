@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from services.library.ports.intake import Intake
 from services.library.ports.peers import Cache, Jobs, Search
 from services.library.ports.stores import (
     CharacterStore,
@@ -23,6 +24,7 @@ __all__ = [
     "ConversationStore",
     "EditStore",
     "IngestionStore",
+    "Intake",
     "Jobs",
     "Key",
     "NovelStore",

@@ -142,6 +142,20 @@ class IngestionStore(Protocol):
             The epoch under which its log is to be ended, with one event; None: it has ended, or somebody has it.
         """
 
+    async def cancel(self, novel_id: UUID, failure: Failure) -> int | None:
+        """Ends an ingestion whoever has it; a novel that was ingested before is complete all the same.
+
+        Returns:
+            The epoch under which its log is to be ended; None: none waits or runs.
+        """
+
+    async def again(self, novel_id: UUID) -> int | None:
+        """Lets a novel whose ingestion has ended wait for another.
+
+        Returns:
+            The epoch under which its log begins; None: one waits or runs already.
+        """
+
     async def postpone(self, job: IngestionJob, seconds: float, *, counted: bool) -> bool:
         """Lets the novel wait again; False: the lease is lost.
 

@@ -39,7 +39,7 @@ def services(library: Library) -> Sequence[Service]:
         ),
         Service(
             novels.DESCRIPTOR.services_by_name["NovelService"],
-            NovelServicer(library.novels, library.ingestions, library.watching, library.editing),
+            NovelServicer(library.novels, library.ingestions, library.watching, library.control, library.editing),
             novels_rpc.add_NovelServiceServicer_to_server,
         ),
         Service(

@@ -8,8 +8,10 @@ from gaji.library.v1 import novel_service_pb2_grpc as rpc
 
 from mesh.interceptors.pipeline import Context
 from mesh.limiter import waits
+from services.library.domain.control import IngestionControl
 from services.library.domain.editing import CharacterChange, Editing
 from services.library.domain.ingestion import Ingestions
+from services.library.domain.manuscripts import Submission
 from services.library.domain.novels import Novels
 from services.library.domain.watching import Gap, Watching
 from services.library.models import Novel, Progress
@@ -19,19 +21,24 @@ from services.library.servicer import wire
 class NovelServicer(rpc.NovelServiceServicer):
     """`gaji.library.v1.NovelService`."""
 
-    def __init__(self, novels: Novels, ingestions: Ingestions, watching: Watching, editing: Editing) -> None:
+    def __init__(  # noqa: PLR0917 - one for each part of the domain that it serves
+        self,
+        novels: Novels,
+        ingestions: Ingestions,
+        watching: Watching,
+        control: IngestionControl,
+        editing: Editing,
+    ) -> None:
         self._editing = editing
         self._novels = novels
+        self._control = control
         self._ingestions = ingestions
         self._watching = watching
 
     async def CreateNovel(self, request: pb.CreateNovelRequest, context: Context) -> pb.CreateNovelResponse:
         novel = await self._novels.create(
             wire.caller(),
-            title=request.title,
-            author=request.author,
-            language=request.language,
-            text=request.text,
+            Submission(request.title, request.author, request.language, request.text, request.file, request.file_name),
             visibility=wire.read_visibility(request.visibility),
             request_id=request.request_id,
         )
@@ -97,6 +104,16 @@ class NovelServicer(rpc.NovelServiceServicer):
                 else:
                     response.failed.CopyFrom(wire.failure(told.event))
                 yield response
+
+    async def CancelIngestion(self, request: pb.CancelIngestionRequest, context: Context) -> pb.CancelIngestionResponse:
+        user_id = wire.caller()
+        (novel_id,) = wire.uuids(novel_id=request.novel_id)
+        return pb.CancelIngestionResponse(novel=wire.novel(await self._control.cancel(user_id, novel_id)))
+
+    async def ReingestNovel(self, request: pb.ReingestNovelRequest, context: Context) -> pb.ReingestNovelResponse:
+        user_id = wire.caller()
+        (novel_id,) = wire.uuids(novel_id=request.novel_id)
+        return pb.ReingestNovelResponse(novel=wire.novel(await self._control.repeat(user_id, novel_id)))
 
     async def RunIngestion(self, request: pb.RunIngestionRequest, context: Context) -> pb.RunIngestionResponse:
         (novel_id,) = wire.uuids(novel_id=request.novel_id)

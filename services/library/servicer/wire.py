@@ -242,7 +242,12 @@ def message(value: Message) -> conversations.Message:
 
 def progress(value: Progress) -> events.Progress:
     """How far a job has come."""
-    return events.Progress(progress=value.percent, stage=value.stage, message=value.message)
+    return events.Progress(
+        progress=value.percent,
+        stage=value.stage,
+        message=value.message,
+        remaining_seconds=value.remaining_seconds,
+    )
 
 
 def gap(value: Gap) -> events.Gap:

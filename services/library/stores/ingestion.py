@@ -102,8 +102,8 @@ class PostgresIngestion:
             "ingestion.fail",
             """
             UPDATE novels
-            SET status = 'failed', failure = $3, last_sequence = $4, lease_id = NULL, lease_expires_at = NULL,
-                updated_at = now()
+            SET status = CASE WHEN passages > 0 THEN 'complete' ELSE 'failed' END, failure = $3, last_sequence = $4,
+                lease_id = NULL, lease_expires_at = NULL, updated_at = now()
             WHERE novel_id = $1 AND lease_id = $2 RETURNING novel_id
             """,
             job,
@@ -113,18 +113,24 @@ class PostgresIngestion:
 
     async def abandon(self, novel_id: UUID, failure: Failure) -> int | None:
         """Ends the ingestion of a novel that nobody has, under the next epoch."""
-        async with self._database.connection("ingestion.abandon") as connection:
+        return await self._end("ingestion.abandon", novel_id, failure, "lease_expires_at < now()")
+
+    async def cancel(self, novel_id: UUID, failure: Failure) -> int | None:
+        """Ends an ingestion whoever has it, under the next epoch."""
+        return await self._end("ingestion.cancel", novel_id, failure, "true")
+
+    async def again(self, novel_id: UUID) -> int | None:
+        """Lets a novel whose ingestion has ended wait for another, under the next epoch."""
+        async with self._database.connection("ingestion.again") as connection:
             epoch: int | None = await connection.fetchval(
                 """
                 UPDATE novels
-                SET status = 'failed', failure = $2, epoch = epoch + 1, last_sequence = 1, lease_id = NULL,
-                    lease_expires_at = NULL, updated_at = now()
-                WHERE novel_id = $1
-                  AND (status = 'pending' OR (status = 'running' AND lease_expires_at < now()))
-                RETURNING epoch
+                SET status = 'pending', failure = NULL, progress = 0, stage = 'queued',
+                    stage_message = 'Waiting for its turn', attempts = 0, next_attempt_at = now(), epoch = epoch + 1,
+                    last_sequence = 0, updated_at = now()
+                WHERE novel_id = $1 AND status IN ('complete', 'failed') RETURNING epoch
                 """,
                 novel_id,
-                rows.failure_json(failure),
             )
         return epoch
 
@@ -196,6 +202,22 @@ class PostgresIngestion:
                 """,
                 novel_id,
             )
+
+    async def _end(self, purpose: str, novel_id: UUID, failure: Failure, running: str) -> int | None:
+        """Ends what waits, and what runs where that condition holds; what was ingested before stays."""
+        async with self._database.connection(purpose) as connection:
+            epoch: int | None = await connection.fetchval(
+                f"""
+                UPDATE novels
+                SET status = CASE WHEN passages > 0 THEN 'complete' ELSE 'failed' END, failure = $2,
+                    epoch = epoch + 1, last_sequence = 1, lease_id = NULL, lease_expires_at = NULL, updated_at = now()
+                WHERE novel_id = $1 AND (status = 'pending' OR (status = 'running' AND {running}))
+                RETURNING epoch
+                """,  # noqa: S608 - the condition is one of the two above
+                novel_id,
+                rows.failure_json(failure),
+            )
+        return epoch
 
     async def _change(self, purpose: str, statement: str, job: IngestionJob, *values: object) -> bool:
         async with self._database.connection(purpose) as connection:

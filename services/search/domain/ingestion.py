@@ -18,6 +18,7 @@ from services.search.domain.chapters import split_chapters
 from services.search.domain.characters import find_characters
 from services.search.domain.defaults import default_passages
 from services.search.domain.languages import detect
+from services.search.domain.pace import Pace, Rest
 from services.search.domain.passages import split_passages
 from services.search.models import Character, Ingested, Manuscript, Novel, Passage, Progress
 from services.search.ports import AnswerCache, Embedder, NovelStore, Vectors
@@ -38,9 +39,10 @@ class _Run:
     events: deque[Progress] = field(default_factory=lambda: deque(maxlen=_PROGRESS))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[Ingested] | None = None
+    rest: Rest | None = None
 
     def report(self, percent: int, stage: str, message: str) -> None:
-        self.events.append(Progress(percent, stage, message))
+        self.events.append(Progress(percent, stage, message, self.rest.seconds() if self.rest else None))
         self.changed.set()
 
 
@@ -58,6 +60,7 @@ class Ingestions:
         self._embedder = embedder
         self._cache = cache
         self._running: dict[str, _Run] = {}
+        self._pace = Pace()
 
     async def ingest(self, manuscript: Manuscript) -> AsyncGenerator[Progress | Ingested, None]:
         """Ingests a novel; yields progress about twice a second or more, and what was ingested at the end.
@@ -193,28 +196,36 @@ class Ingestions:
     async def _embedded(self, novel: Novel, passages: Sequence[Passage], run: _Run) -> Vectors:
         total = len(passages)
         shown = EMBEDDING_FROM
+        run.rest = rest = self._pace.of(novel.embedder, "storing", passages=total)
         run.report(shown, "embedding", f"Reading {total:,} passages")
 
         def progress(done: int) -> None:
             nonlocal shown
+            rest.done(done)
             percent = EMBEDDING_FROM + (EMBEDDING_TO - EMBEDDING_FROM) * done // total
             if percent > shown:
                 shown = percent
                 run.report(percent, "embedding", f"Read {done:,} of {total:,} passages")
 
-        return await self._embedder.passages(novel.embedder, [passage.content for passage in passages], progress)
+        vectors = await self._embedder.passages(novel.embedder, [passage.content for passage in passages], progress)
+        rest.next()
+        return vectors
 
     async def _stored(
         self, novel: Novel, passages: Sequence[Passage], characters: Sequence[Character], vectors: Vectors, run: _Run
     ) -> None:
         for start in range(0, len(passages), STORE_BATCH):
             percent = EMBEDDING_TO + (99 - EMBEDDING_TO) * start // len(passages)
+            if run.rest is not None:
+                run.rest.done(start)
             run.report(percent, "storing", f"Stored {start:,} of {len(passages):,} passages")
             part = slice(start, start + STORE_BATCH)
             await self._store.add_passages(novel.id, novel.generation, passages[part], vectors[part])
         if characters:
             shown = _character_vectors(passages, characters, vectors)
             await self._store.add_characters(novel.id, novel.generation, characters, shown)
+        if run.rest is not None:
+            run.rest.next()
         run.report(99, "storing", "Finishing")
 
     async def _character_ids(self, novel: Novel) -> list[str]:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gaji/gateway/v1/stream_events.proto\x12\x0fgaji.gateway.v1\"<\n\x08Progress\x12\x10\n\x08progress\x18\x01 \x01(\x05\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x14\n\x04Seam\x12\x0c\n\x04keep\x18\x01 \x01(\x05\"4\n\x03Gap\x12\x16\n\x0e\x66irst_sequence\x18\x01 \x01(\x04\x12\x15\n\rlast_sequence\x18\x02 \x01(\x04\"K\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gaji/gateway/v1/stream_events.proto\x12\x0fgaji.gateway.v1\"r\n\x08Progress\x12\x10\n\x08progress\x18\x01 \x01(\x05\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x1e\n\x11remaining_seconds\x18\x04 \x01(\x05H\x00\x88\x01\x01\x42\x14\n\x12_remaining_seconds\"\x14\n\x04Seam\x12\x0c\n\x04keep\x18\x01 \x01(\x05\"4\n\x03Gap\x12\x16\n\x0e\x66irst_sequence\x18\x01 \x01(\x04\x12\x15\n\rlast_sequence\x18\x02 \x01(\x04\"K\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,11 +32,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gaji.gateway.v1.stream_even
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PROGRESS']._serialized_start=56
-  _globals['_PROGRESS']._serialized_end=116
-  _globals['_SEAM']._serialized_start=118
-  _globals['_SEAM']._serialized_end=138
-  _globals['_GAP']._serialized_start=140
-  _globals['_GAP']._serialized_end=192
-  _globals['_FAILURE']._serialized_start=194
-  _globals['_FAILURE']._serialized_end=269
+  _globals['_PROGRESS']._serialized_end=170
+  _globals['_SEAM']._serialized_start=172
+  _globals['_SEAM']._serialized_end=192
+  _globals['_GAP']._serialized_start=194
+  _globals['_GAP']._serialized_end=246
+  _globals['_FAILURE']._serialized_start=248
+  _globals['_FAILURE']._serialized_end=323
 # @@protoc_insertion_point(module_scope)

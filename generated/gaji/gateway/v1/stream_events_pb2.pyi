@@ -5,14 +5,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Progress(_message.Message):
-    __slots__ = ("progress", "stage", "message")
+    __slots__ = ("progress", "stage", "message", "remaining_seconds")
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_SECONDS_FIELD_NUMBER: _ClassVar[int]
     progress: int
     stage: str
     message: str
-    def __init__(self, progress: _Optional[int] = ..., stage: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    remaining_seconds: int
+    def __init__(self, progress: _Optional[int] = ..., stage: _Optional[str] = ..., message: _Optional[str] = ..., remaining_seconds: _Optional[int] = ...) -> None: ...
 
 class Seam(_message.Message):
     __slots__ = ("keep",)

@@ -69,20 +69,24 @@ class Novel(_message.Message):
     def __init__(self, novel_id: _Optional[str] = ..., owner_id: _Optional[str] = ..., title: _Optional[str] = ..., author: _Optional[str] = ..., language: _Optional[str] = ..., visibility: _Optional[_Union[Visibility, str]] = ..., status: _Optional[_Union[IngestionStatus, str]] = ..., words: _Optional[int] = ..., chapters: _Optional[int] = ..., passages: _Optional[int] = ..., characters: _Optional[int] = ..., failure: _Optional[_Union[_stream_events_pb2.Failure, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CreateNovelRequest(_message.Message):
-    __slots__ = ("title", "author", "language", "text", "visibility", "request_id")
+    __slots__ = ("title", "author", "language", "text", "visibility", "request_id", "file", "file_name")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     VISIBILITY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    FILE_NAME_FIELD_NUMBER: _ClassVar[int]
     title: str
     author: str
     language: str
     text: str
     visibility: Visibility
     request_id: str
-    def __init__(self, title: _Optional[str] = ..., author: _Optional[str] = ..., language: _Optional[str] = ..., text: _Optional[str] = ..., visibility: _Optional[_Union[Visibility, str]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    file: bytes
+    file_name: str
+    def __init__(self, title: _Optional[str] = ..., author: _Optional[str] = ..., language: _Optional[str] = ..., text: _Optional[str] = ..., visibility: _Optional[_Union[Visibility, str]] = ..., request_id: _Optional[str] = ..., file: _Optional[bytes] = ..., file_name: _Optional[str] = ...) -> None: ...
 
 class CreateNovelResponse(_message.Message):
     __slots__ = ("novel_id", "status")
@@ -169,6 +173,30 @@ class WatchIngestionResponse(_message.Message):
     gap: _stream_events_pb2.Gap
     cursor: str
     def __init__(self, sequence: _Optional[int] = ..., progress: _Optional[_Union[_stream_events_pb2.Progress, _Mapping]] = ..., complete: _Optional[_Union[Novel, _Mapping]] = ..., failed: _Optional[_Union[_stream_events_pb2.Failure, _Mapping]] = ..., gap: _Optional[_Union[_stream_events_pb2.Gap, _Mapping]] = ..., cursor: _Optional[str] = ...) -> None: ...
+
+class CancelIngestionRequest(_message.Message):
+    __slots__ = ("novel_id",)
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    novel_id: str
+    def __init__(self, novel_id: _Optional[str] = ...) -> None: ...
+
+class CancelIngestionResponse(_message.Message):
+    __slots__ = ("novel",)
+    NOVEL_FIELD_NUMBER: _ClassVar[int]
+    novel: Novel
+    def __init__(self, novel: _Optional[_Union[Novel, _Mapping]] = ...) -> None: ...
+
+class ReingestNovelRequest(_message.Message):
+    __slots__ = ("novel_id",)
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    novel_id: str
+    def __init__(self, novel_id: _Optional[str] = ...) -> None: ...
+
+class ReingestNovelResponse(_message.Message):
+    __slots__ = ("novel",)
+    NOVEL_FIELD_NUMBER: _ClassVar[int]
+    novel: Novel
+    def __init__(self, novel: _Optional[_Union[Novel, _Mapping]] = ...) -> None: ...
 
 class RunIngestionRequest(_message.Message):
     __slots__ = ("novel_id",)

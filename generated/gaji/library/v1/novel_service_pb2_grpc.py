@@ -65,10 +65,15 @@ class NovelServiceStub:
                 request_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.WatchIngestionRequest.SerializeToString,
                 response_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.WatchIngestionResponse.FromString,
                 _registered_method=True)
-        self.UpdateCharacter = channel.unary_unary(
-                '/gaji.library.v1.NovelService/UpdateCharacter',
-                request_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.UpdateCharacterRequest.SerializeToString,
-                response_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.UpdateCharacterResponse.FromString,
+        self.CancelIngestion = channel.unary_unary(
+                '/gaji.library.v1.NovelService/CancelIngestion',
+                request_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.CancelIngestionRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.CancelIngestionResponse.FromString,
+                _registered_method=True)
+        self.ReingestNovel = channel.unary_unary(
+                '/gaji.library.v1.NovelService/ReingestNovel',
+                request_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.ReingestNovelRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.ReingestNovelResponse.FromString,
                 _registered_method=True)
         self.RunIngestion = channel.unary_unary(
                 '/gaji.library.v1.NovelService/RunIngestion',
@@ -92,7 +97,7 @@ class NovelServiceServicer:
     """
 
     def CreateNovel(self, request, context):
-        """Stores a novel and sees to it that it is ingested into search.
+        """Stores a novel, as text or as a file, and sees to it that it is ingested into search.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,9 +139,17 @@ class NovelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def UpdateCharacter(self, request, context):
-        """Changes the fields of a character that are present, for everybody; only the novel's owner may. What is changed outlives
-        a new ingestion of the novel. Conversations that have begun keep the name and the description of their beginning.
+    def CancelIngestion(self, request, context):
+        """Stops the ingestion of a novel, whoever is at it. One that was ingested before stays as it was then; another counts
+        as failed, with the reason INGESTION_CANCELLED. Does nothing where none waits or runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReingestNovel(self, request, context):
+        """Ingests a novel anew from its stored text, e.g. after a failure or a change of the embedding model. What was
+        ingested before is searched until the new index takes its place in one step. Does nothing where one waits or runs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,10 +209,15 @@ def add_NovelServiceServicer_to_server(servicer, server):
                     request_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.WatchIngestionRequest.FromString,
                     response_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.WatchIngestionResponse.SerializeToString,
             ),
-            'UpdateCharacter': grpc.unary_unary_rpc_method_handler(
-                    servicer.UpdateCharacter,
-                    request_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.UpdateCharacterRequest.FromString,
-                    response_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.UpdateCharacterResponse.SerializeToString,
+            'CancelIngestion': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelIngestion,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.CancelIngestionRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.CancelIngestionResponse.SerializeToString,
+            ),
+            'ReingestNovel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReingestNovel,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.ReingestNovelRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.ReingestNovelResponse.SerializeToString,
             ),
             'RunIngestion': grpc.unary_unary_rpc_method_handler(
                     servicer.RunIngestion,
@@ -391,7 +409,7 @@ class NovelService:
             _registered_method=True)
 
     @staticmethod
-    def UpdateCharacter(request,
+    def CancelIngestion(request,
             target,
             options=(),
             channel_credentials=None,
@@ -404,9 +422,36 @@ class NovelService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/gaji.library.v1.NovelService/UpdateCharacter',
-            gaji_dot_library_dot_v1_dot_novel__service__pb2.UpdateCharacterRequest.SerializeToString,
-            gaji_dot_library_dot_v1_dot_novel__service__pb2.UpdateCharacterResponse.FromString,
+            '/gaji.library.v1.NovelService/CancelIngestion',
+            gaji_dot_library_dot_v1_dot_novel__service__pb2.CancelIngestionRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_novel__service__pb2.CancelIngestionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReingestNovel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.NovelService/ReingestNovel',
+            gaji_dot_library_dot_v1_dot_novel__service__pb2.ReingestNovelRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_novel__service__pb2.ReingestNovelResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,7 +34,7 @@ class NovelServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NovelServiceAsyncStub: ...
     CreateNovel: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.CreateNovelRequest, _novel_service_pb2.CreateNovelResponse]
-    """Stores a novel and sees to it that it is ingested into search."""
+    """Stores a novel, as text or as a file, and sees to it that it is ingested into search."""
     GetNovel: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.GetNovelRequest, _novel_service_pb2.GetNovelResponse]
     """One novel, without its text."""
     ListNovels: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.ListNovelsRequest, _novel_service_pb2.ListNovelsResponse]
@@ -47,9 +47,13 @@ class NovelServiceStub:
     """Tells how the ingestion goes until it ends; of one that has ended it tells the end. From the start, or after a
     cursor; nothing comes after a cursor at its end.
     """
-    UpdateCharacter: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.UpdateCharacterRequest, _novel_service_pb2.UpdateCharacterResponse]
-    """Changes the fields of a character that are present, for everybody; only the novel's owner may. What is changed outlives
-    a new ingestion of the novel. Conversations that have begun keep the name and the description of their beginning.
+    CancelIngestion: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.CancelIngestionRequest, _novel_service_pb2.CancelIngestionResponse]
+    """Stops the ingestion of a novel, whoever is at it. One that was ingested before stays as it was then; another counts
+    as failed, with the reason INGESTION_CANCELLED. Does nothing where none waits or runs.
+    """
+    ReingestNovel: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.ReingestNovelRequest, _novel_service_pb2.ReingestNovelResponse]
+    """Ingests a novel anew from its stored text, e.g. after a failure or a change of the embedding model. What was
+    ingested before is searched until the new index takes its place in one step. Does nothing where one waits or runs.
     """
     RunIngestion: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.RunIngestionRequest, _novel_service_pb2.RunIngestionResponse]
     """For jobs: sees to it that a novel is ingested, by whichever replica, and returns when that has ended."""
@@ -64,7 +68,7 @@ class NovelServiceAsyncStub(NovelServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateNovel: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.CreateNovelRequest, _novel_service_pb2.CreateNovelResponse]  # type: ignore[assignment]
-    """Stores a novel and sees to it that it is ingested into search."""
+    """Stores a novel, as text or as a file, and sees to it that it is ingested into search."""
     GetNovel: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.GetNovelRequest, _novel_service_pb2.GetNovelResponse]  # type: ignore[assignment]
     """One novel, without its text."""
     ListNovels: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.ListNovelsRequest, _novel_service_pb2.ListNovelsResponse]  # type: ignore[assignment]
@@ -77,9 +81,13 @@ class NovelServiceAsyncStub(NovelServiceStub):
     """Tells how the ingestion goes until it ends; of one that has ended it tells the end. From the start, or after a
     cursor; nothing comes after a cursor at its end.
     """
-    UpdateCharacter: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.UpdateCharacterRequest, _novel_service_pb2.UpdateCharacterResponse]  # type: ignore[assignment]
-    """Changes the fields of a character that are present, for everybody; only the novel's owner may. What is changed outlives
-    a new ingestion of the novel. Conversations that have begun keep the name and the description of their beginning.
+    CancelIngestion: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.CancelIngestionRequest, _novel_service_pb2.CancelIngestionResponse]  # type: ignore[assignment]
+    """Stops the ingestion of a novel, whoever is at it. One that was ingested before stays as it was then; another counts
+    as failed, with the reason INGESTION_CANCELLED. Does nothing where none waits or runs.
+    """
+    ReingestNovel: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.ReingestNovelRequest, _novel_service_pb2.ReingestNovelResponse]  # type: ignore[assignment]
+    """Ingests a novel anew from its stored text, e.g. after a failure or a change of the embedding model. What was
+    ingested before is searched until the new index takes its place in one step. Does nothing where one waits or runs.
     """
     RunIngestion: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.RunIngestionRequest, _novel_service_pb2.RunIngestionResponse]  # type: ignore[assignment]
     """For jobs: sees to it that a novel is ingested, by whichever replica, and returns when that has ended."""
@@ -97,7 +105,7 @@ class NovelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _novel_service_pb2.CreateNovelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_novel_service_pb2.CreateNovelResponse, _abc.Awaitable[_novel_service_pb2.CreateNovelResponse]]:
-        """Stores a novel and sees to it that it is ingested into search."""
+        """Stores a novel, as text or as a file, and sees to it that it is ingested into search."""
 
     @_abc_1.abstractmethod
     def GetNovel(
@@ -142,13 +150,23 @@ class NovelServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def UpdateCharacter(
+    def CancelIngestion(
         self,
-        request: _novel_service_pb2.UpdateCharacterRequest,
+        request: _novel_service_pb2.CancelIngestionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_novel_service_pb2.UpdateCharacterResponse, _abc.Awaitable[_novel_service_pb2.UpdateCharacterResponse]]:
-        """Changes the fields of a character that are present, for everybody; only the novel's owner may. What is changed outlives
-        a new ingestion of the novel. Conversations that have begun keep the name and the description of their beginning.
+    ) -> _typing.Union[_novel_service_pb2.CancelIngestionResponse, _abc.Awaitable[_novel_service_pb2.CancelIngestionResponse]]:
+        """Stops the ingestion of a novel, whoever is at it. One that was ingested before stays as it was then; another counts
+        as failed, with the reason INGESTION_CANCELLED. Does nothing where none waits or runs.
+        """
+
+    @_abc_1.abstractmethod
+    def ReingestNovel(
+        self,
+        request: _novel_service_pb2.ReingestNovelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_novel_service_pb2.ReingestNovelResponse, _abc.Awaitable[_novel_service_pb2.ReingestNovelResponse]]:
+        """Ingests a novel anew from its stored text, e.g. after a failure or a change of the embedding model. What was
+        ingested before is searched until the new index takes its place in one step. Does nothing where one waits or runs.
         """
 
     @_abc_1.abstractmethod
