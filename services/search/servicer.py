@@ -12,6 +12,7 @@ from gaji.search.v1 import search_service_pb2_grpc as rpc
 from mesh import identity
 from mesh.errors import MeshError, NotFound
 from mesh.pages import decode_token, encode_token, page_size
+from mesh.read_through import AbsentError, always
 from mesh.validation import Violations
 from services.search.clients import Answers, character_key
 from services.search.domain import languages
@@ -78,7 +79,7 @@ class SearchServicer(rpc.SearchServiceServicer):
                 answer = pb.SearchPassagesResponse(passages=[_found(novel.id, one) for one in found])
                 return answer.SerializeToString()
 
-            answer = await self._answers.get(search_key(novel, query, top_k, until_chapter), compute)
+            answer = await self._answers.get(search_key(novel, query, top_k, until_chapter), compute, always)
             return pb.SearchPassagesResponse.FromString(answer)
 
     async def GetPassages(self, request: pb.GetPassagesRequest, context: _Context) -> pb.GetPassagesResponse:
@@ -114,17 +115,20 @@ class SearchServicer(rpc.SearchServiceServicer):
         check.raise_if_any()
 
         async def compute() -> bytes:
-            novel, character = await self._searching.character(request.character_id)
+            try:
+                novel, character = await self._searching.character(request.character_id)
+            except NotFound:
+                raise AbsentError from None
             return _packed(novel.generation, _character(novel.id, character))
 
         key = character_key(request.character_id)
-        generation, answer = _unpacked(await self._answers.get(key, compute))
         try:
-            novel = await self._searching.novel(answer.novel_id, _user_id())
-        except NotFound:
+            generation, answer = _unpacked(await self._answers.get(key, compute, always))
+            novel = await self._searching.novel(answer.novel_id, _user_id())  # whoever asks: may they see it?
+            if generation != novel.generation:  # read in anew while the cache could not be told
+                _, answer = _unpacked(await compute())
+        except (AbsentError, NotFound):
             raise character_not_found(request.character_id) from None
-        if generation != novel.generation:  # read in anew while the cache could not be told
-            _, answer = _unpacked(await compute())
         return pb.GetCharacterResponse(character=answer)
 
     async def DeleteNovel(self, request: pb.DeleteNovelRequest, context: _Context) -> pb.DeleteNovelResponse:

@@ -111,6 +111,7 @@ class Scenarios:
             passages=None if passages is None else kept.bounded(passages, kept.OF_SCENARIO),
         )
         made = await self._scenarios.create(scenario)
+        await self._reads.scenario_changed(made.scenario_id)  # that there was none may be remembered
         self._look_after(novel)
         return made
 
