@@ -18,6 +18,7 @@ BOUND = 1.0
 ROUNDING = 1e-3
 KEYS = ("novel:1", "passages:1:a:5")
 PREFIX = "passages:1:"
+keys = st.sampled_from([*KEYS, KEYS[1]])
 
 
 @dataclass
@@ -59,7 +60,7 @@ class NearLife(RuleBasedStateMachine):
     def current(self, key: str) -> bytes:
         return f"{key} {self.version[key]}".encode()
 
-    @rule(key=st.sampled_from(KEYS), at_once=st.booleans())
+    @rule(key=keys, at_once=st.booleans())
     def ask(self, key: str, at_once: bool) -> None:
         self.answers.append(Answer(key, self.in_place, self.near.begin(key), self.current(key) if at_once else None))
 
@@ -71,7 +72,7 @@ class NearLife(RuleBasedStateMachine):
         self.near.keep(answer.ticket, value + f" {answer.watch}".encode(), fresh)
         self.near.end(answer.ticket)
 
-    @rule(name=st.sampled_from([*KEYS, PREFIX]), heard_at_once=st.booleans())
+    @rule(name=st.sampled_from([*KEYS, PREFIX, PREFIX]), heard_at_once=st.booleans())
     def write(self, name: str, heard_at_once: bool) -> None:
         for key in KEYS:
             if key.startswith(name):
@@ -89,7 +90,7 @@ class NearLife(RuleBasedStateMachine):
             self.the_cache_says_that_this_is_all()
             self.all_news_comes()
 
-    @rule(key=st.sampled_from(KEYS))
+    @rule(key=keys)
     def news_is_held_up(self, key: str) -> None:
         self.all_news_comes()
         self.the_cache_says_that_this_is_all()
