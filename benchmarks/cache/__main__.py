@@ -81,10 +81,10 @@ async def measured(calls: int, rounds: int) -> tuple[Samples, tuple[int, float]]
             }
         samples: Samples = {way: [] for way in ways}
         for turn in range(-1, rounds):
-            for name, way in ways.items():
+            for which, way in ways.items():
                 took = await _timed(way, calls)
                 if turn >= 0:  # the first warms up
-                    samples[name].append(took)
+                    samples[which].append(took)
         return samples, await _equal_misses(channel)
 
 

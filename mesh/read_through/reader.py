@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from mesh import deadlines
+from mesh import deadlines, priority
 from mesh.errors import Cancelled, DeadlineExceeded, InvalidArgument, PermissionDenied, Unauthenticated
 from mesh.near import NearCache
 from mesh.process import ended
@@ -167,6 +167,7 @@ class ReadThrough:
         task.add_done_callback(self._renewals.discard)
 
     async def _renewed(self, key: str, lease: CacheLease, compute: Compute) -> None:
+        priority.enter(priority.BATCH)  # nobody waits for it
         seconds = lease.seconds * _RENEWAL_SHARE
         value: bytes | None = None
         result = "absent"

@@ -1,8 +1,8 @@
 """The cache room as a peer of the library."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import grpc
 from gaji.cache.v1 import cache_service_pb2 as pb
@@ -78,8 +78,11 @@ class GrpcCache:
         """The news of what no longer holds, for the near cache."""
         request = pb.WatchInvalidationsRequest(kinds=_NEAR_KINDS, beats=True)
         with translated("cache"):
-            async with opened(self._stub.WatchInvalidations(request, timeout=_WATCH_SECONDS)) as messages:
-                yield _news(messages)
+            async with (
+                opened(self._stub.WatchInvalidations(request, timeout=_WATCH_SECONDS)) as messages,
+                aclosing(_news(messages)) as news,
+            ):
+                yield news
 
 
 class LibraryCache:
@@ -178,7 +181,7 @@ def _lease(lease: pb.Lease) -> CacheLease:
     return CacheLease(lease.lease_id, lease.ttl_ms / 1000)
 
 
-async def _news(messages: AsyncIterator[pb.WatchInvalidationsResponse]) -> AsyncIterator[News]:
+async def _news(messages: AsyncIterator[pb.WatchInvalidationsResponse]) -> AsyncGenerator[News, None]:
     async for message in messages:
         match message.WhichOneof("event"):
             case "watching":

@@ -1,7 +1,7 @@
 """The cache service as a port."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 
 import grpc
 from gaji.cache.v1 import cache_service_pb2 as pb
@@ -78,8 +78,11 @@ class CacheClient:
         """The news of what no longer holds, for the near cache."""
         request = pb.WatchInvalidationsRequest(kinds=_NEAR_KINDS, beats=True)
         with translated("cache"):
-            async with opened(self._stub.WatchInvalidations(request, timeout=_WATCH_SECONDS)) as messages:
-                yield _news(messages)
+            async with (
+                opened(self._stub.WatchInvalidations(request, timeout=_WATCH_SECONDS)) as messages,
+                aclosing(_news(messages)) as news,
+            ):
+                yield news
 
 
 class Answers:
@@ -144,7 +147,7 @@ def _lease(lease: pb.Lease) -> CacheLease:
     return CacheLease(lease.lease_id, lease.ttl_ms / 1000)
 
 
-async def _news(messages: AsyncIterator[pb.WatchInvalidationsResponse]) -> AsyncIterator[News]:
+async def _news(messages: AsyncIterator[pb.WatchInvalidationsResponse]) -> AsyncGenerator[News, None]:
     async for message in messages:
         match message.WhichOneof("event"):
             case "watching":
