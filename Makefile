@@ -57,11 +57,12 @@ lock: setup-dev ## resolve the dependencies anew into the two lock files
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK) --extra dev --extra bench --extra build -c requirements.lock -o requirements-dev.lock
 LOCK := --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
-bench: setup-dev ## measure the relay and the circuit breaker against their peers, and what more readers cost
+bench: setup-dev ## measure relay, circuit breaker and cache against their peers, and what more readers cost
 	@$(BIN)/python -m benchmarks.relay
 	@$(BIN)/python -m benchmarks.relay.stalled
 	@$(BIN)/python -m benchmarks.fanout
 	@$(BIN)/python -m benchmarks.breaker
+	@$(BIN)/python -m benchmarks.cache
 
 load: setup-dev ## put a stack under more load than it can bear
 	@$(BIN)/python -m benchmarks.load

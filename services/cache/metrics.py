@@ -6,7 +6,7 @@ from mesh.telemetry.metrics import REGISTRY
 
 LOOKUPS = Counter(
     "gaji_cache_lookups",
-    "Lookups by kind and result: hit, lease, contended, error.",
+    "Lookups by kind and result: hit, stale (a hit too), absent, lease, contended, error.",
     ("kind", "result"),
     registry=REGISTRY,
 )

@@ -11,18 +11,34 @@ class StoreUnavailableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """A value that was found."""
-
-    value: bytes
-    ttl_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class Lease:
     """The right to compute the value."""
 
     lease_id: str
+    ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A value that was found.
+
+    Attributes:
+        value: the value.
+        ttl_ms: until it expires.
+        fresh_ms: for how long it is fresh; 0: it is stale.
+        renewal: the right to compute it anew.
+    """
+
+    value: bytes
+    ttl_ms: int
+    fresh_ms: int
+    renewal: Lease | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """There is no such thing, which is remembered for so long."""
+
     ttl_ms: int
 
 
@@ -33,7 +49,7 @@ class Contended:
     retry_after_ms: int
 
 
-Found = Hit | Lease | Contended
+Found = Hit | Absent | Lease | Contended
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +83,41 @@ class Notice:
     prefixes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Every invalidation that had been done at this moment (seconds of `time.monotonic`) has been told."""
+
+    as_of: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a store made of a value.
+
+    Attributes:
+        stored: whether it was stored; False: the lease was not held.
+        kept_bytes: what it takes there.
+    """
+
+    stored: bool
+    kept_bytes: int = 0
+
+
 class Store(Protocol):
     """Each operation is atomic, takes one round trip, and raises `StoreUnavailableError` in bounded time."""
 
-    async def lookup(self, place: Place, lease_id: str, lease_ms: int) -> Found:
-        """Finds the value; on a miss that nobody else works on, grants the lease."""
+    async def lookup(self, place: Place, lease_id: str, lease_ms: int, *, renews: bool) -> Found:
+        """Finds the value; on a miss that nobody else works on, grants the lease.
 
-    async def store(self, place: Place, lease_id: str, value: bytes, ttl_ms: int) -> bool:
-        """Stores the value if the lease is held; whether it was."""
+        Args:
+            place: where.
+            lease_id: what the lease is called that may be granted.
+            lease_ms: how long it holds.
+            renews: whether it may be granted for a stale value as well.
+        """
+
+    async def store(self, place: Place, lease_id: str, value: bytes | None, ttl_ms: int, fresh_ms: int) -> Kept:
+        """Stores the value, or with None that there is no such thing, if the lease is held."""
 
     async def release(self, place: Place, lease_id: str) -> bool:
         """Ends the lease if it is held; whether it was."""
@@ -99,8 +142,8 @@ class Bulletin(Protocol):
     def waiting(self, key: str) -> AbstractContextManager[Settled]:
         """Listens for the end of the key's lease, from the moment of entering."""
 
-    def watching(self) -> AbstractContextManager[AsyncIterator[Notice]]:
-        """Every invalidation from the moment of entering.
+    def watching(self, *, beats: bool = False) -> AbstractContextManager[AsyncIterator[Notice | Beat]]:
+        """Every invalidation from the moment of entering; with beats also, often, up to when that is all.
 
         Raises:
             StoreUnavailableError: on entering or while iterating, when news may have been missed.

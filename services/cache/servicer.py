@@ -1,5 +1,6 @@
 """CacheService: proto to domain and back."""
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -14,7 +15,7 @@ from mesh.validation import Violations
 from services.cache.domain.cache import Cache, LeaseLostError
 from services.cache.domain.keys import KINDS, Key, KeyRefusedError, Prefix, parse_key, parse_prefix
 from services.cache.metrics import INVALIDATIONS, LOOKUPS, STORES, WATCHERS
-from services.cache.ports import Bulletin, Contended, Hit, StoreUnavailableError
+from services.cache.ports import Absent, Beat, Bulletin, Contended, Found, Hit, Lease, StoreUnavailableError
 
 MAX_VALUE_BYTES = 1024 * 1024
 MAX_WAIT_MS = 10_000
@@ -42,17 +43,11 @@ class CacheServicer(rpc.CacheServiceServicer):
             wait = max(0.0, min(wait, left * _WAIT_SHARE))
         try:
             with _translated():
-                found = await self._cache.lookup(key, wait)
+                found = await self._cache.lookup(key, wait, renews=request.renews)
         except Unavailable:
             LOOKUPS.labels(key.kind.name, "error").inc()
             raise
-        if isinstance(found, Hit):
-            result, response = "hit", pb.LookupResponse(hit=pb.Hit(value=found.value, ttl_ms=found.ttl_ms))
-        elif isinstance(found, Contended):
-            contended = pb.Contended(retry_after_ms=found.retry_after_ms)
-            result, response = "contended", pb.LookupResponse(contended=contended)
-        else:
-            result, response = "lease", pb.LookupResponse(lease=pb.Lease(lease_id=found.lease_id, ttl_ms=found.ttl_ms))
+        result, response = _found(found)
         LOOKUPS.labels(key.kind.name, result).inc()
         return response
 
@@ -61,15 +56,19 @@ class CacheServicer(rpc.CacheServiceServicer):
         _lease(check, request.lease_id)
         if len(request.value) > MAX_VALUE_BYTES:
             check.add("value", f"has {len(request.value):,} bytes; give at most {MAX_VALUE_BYTES:,}")
+        if request.absent and request.value:
+            check.add("value", "is given although the thing is absent; leave one of the two out")
         key = _key(check, request.key)
         try:
             with _translated():
-                ttl_ms = await self._cache.store(key, request.lease_id, request.value)
+                ttl_ms, fresh_ms = await self._cache.store(
+                    key, request.lease_id, None if request.absent else request.value
+                )
         except Aborted:
             STORES.labels(key.kind.name, "lost").inc()
             raise
         STORES.labels(key.kind.name, "stored").inc()
-        return pb.StoreResponse(ttl_ms=ttl_ms)
+        return pb.StoreResponse(ttl_ms=ttl_ms, fresh_ms=fresh_ms)
 
     async def Release(self, request: pb.ReleaseRequest, context: _Context) -> pb.ReleaseResponse:
         check = Violations()
@@ -103,6 +102,12 @@ class CacheServicer(rpc.CacheServiceServicer):
                 misses=tally.misses[name],
                 stores=tally.stores[name],
                 invalidations=tally.invalidations[name],
+                stale=tally.stale[name],
+                absent=tally.absent[name],
+                fresh_seconds=KINDS[name].fresh_seconds,
+                absent_seconds=KINDS[name].absent_seconds,
+                stored_bytes=tally.stored_bytes[name],
+                kept_bytes=tally.kept_bytes[name],
             )
             for name in sorted(KINDS)
         ]
@@ -116,10 +121,19 @@ class CacheServicer(rpc.CacheServiceServicer):
             check = Violations()
             check.add("kinds", f"holds {unknown[0][:32]!r}, which is no kind; the kinds are {', '.join(sorted(KINDS))}")
             check.raise_if_any()
-        with _translated(), WATCHERS.track_inprogress(), self._bulletin.watching() as notices:
-            sequence = 1
-            yield pb.WatchInvalidationsResponse(sequence=sequence, watching=pb.Watching())
+        with (
+            _translated(),
+            WATCHERS.track_inprogress(),
+            self._bulletin.watching(beats=request.beats) as notices,
+        ):
+            sequence, watching = 1, pb.Watching(as_of_us=_micros(time.monotonic()))
+            yield pb.WatchInvalidationsResponse(sequence=sequence, watching=watching)
             async for notice in notices:
+                if isinstance(notice, Beat):
+                    sequence += 1
+                    beat = pb.Beat(as_of_us=_micros(notice.as_of))
+                    yield pb.WatchInvalidationsResponse(sequence=sequence, beat=beat)
+                    continue
                 keys, prefixes = _of_kinds(notice.keys, wanted), _of_kinds(notice.prefixes, wanted)
                 if keys or prefixes:
                     sequence += 1
@@ -163,6 +177,27 @@ def _names(check: Violations, request: pb.InvalidateRequest) -> tuple[list[Key],
         else:
             prefixes.append(name)
     return keys, prefixes
+
+
+def _found(found: Found) -> tuple[str, pb.LookupResponse]:
+    """What came out, for the metric and for the caller."""
+    if isinstance(found, Hit):
+        renewal = None if found.renewal is None else _granted(found.renewal)
+        hit = pb.Hit(value=found.value, ttl_ms=found.ttl_ms, fresh_ms=found.fresh_ms, renewal=renewal)
+        return "hit" if found.fresh_ms else "stale", pb.LookupResponse(hit=hit)
+    if isinstance(found, Absent):
+        return "absent", pb.LookupResponse(absent=pb.Absent(ttl_ms=found.ttl_ms))
+    if isinstance(found, Contended):
+        return "contended", pb.LookupResponse(contended=pb.Contended(retry_after_ms=found.retry_after_ms))
+    return "lease", pb.LookupResponse(lease=_granted(found))
+
+
+def _granted(lease: Lease) -> pb.Lease:
+    return pb.Lease(lease_id=lease.lease_id, ttl_ms=lease.ttl_ms)
+
+
+def _micros(seconds: float) -> int:
+    return int(seconds * 1_000_000)
 
 
 def _lease(check: Violations, lease_id: str) -> None:

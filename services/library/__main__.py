@@ -14,7 +14,8 @@ from mesh.followed import FollowedFile, following
 from mesh.process import run, until_signal
 from mesh.server import MeshServer, open_server
 from mesh.streamlog import open_hub
-from services.library.clients import GrpcSearch, open_cache, open_jobs
+from services.library.cache_client import open_cache
+from services.library.clients import GrpcSearch, open_jobs
 from services.library.config import LibrarySettings
 from services.library.domain.library import Library
 from services.library.domain.passwords import Passwords
@@ -55,7 +56,7 @@ async def open_library(settings: LibrarySettings) -> AsyncIterator[MeshServer]:
                 (settings.jobs_target, _JOBS),
             )
         ]
-        cache = await stack.enter_async_context(open_cache(to_cache))
+        cache = await stack.enter_async_context(open_cache(to_cache, settings.near_cache_bytes))
         search = GrpcSearch(to_search)
         jobs = await stack.enter_async_context(open_jobs(to_jobs))
         hub = await stack.enter_async_context(

@@ -1,13 +1,11 @@
-"""The library's peers: search, cache and jobs, over gRPC."""
+"""The library's peers search and jobs, over gRPC."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import grpc
-from gaji.cache.v1 import cache_service_pb2 as cache_pb
-from gaji.cache.v1 import cache_service_pb2_grpc as cache_rpc
 from gaji.jobs.v1 import job_service_pb2 as jobs_pb
 from gaji.jobs.v1 import job_service_pb2_grpc as jobs_rpc
 from gaji.search.v1 import search_service_pb2 as search_pb
@@ -15,7 +13,6 @@ from gaji.search.v1 import search_service_pb2_grpc as search_rpc
 
 from mesh import deadlines, plain_text
 from mesh.errors import MeshError, NotFound, translated
-from mesh.read_through import CacheContended, CacheHit, CacheLease, ReadThrough
 from mesh.streams import opened
 from mesh.telemetry.logs import get_logger
 from services.library.models import (
@@ -32,11 +29,7 @@ from services.library.models import (
 log = get_logger(__name__)
 
 _REMOVE_SECONDS = 5.0
-_CACHE_SECONDS = 0.5
 _ENQUEUE_SECONDS = 1.0
-_RETRY_SECONDS = (0.2, 5.0)
-_KEYS = 1000
-_MOST_OUTSTANDING = 100_000
 _NAME, _DESCRIPTION = 200, 4_000
 
 
@@ -180,119 +173,6 @@ def _edit(edit: CharacterEdit) -> search_pb.CharacterEdit:
 def _stored(passage: search_pb.Passage) -> StoredPassage:
     title = plain_text.line(passage.chapter_title.replace("\0", ""))[:_NAME]
     return StoredPassage(UUID(passage.id), passage.content.replace("\0", ""), passage.chapter, title, passage.position)
-
-
-class GrpcCache:
-    """The cache room's calls, for `mesh.read_through`."""
-
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._stub = cache_rpc.CacheServiceStub(channel)
-
-    async def lookup(self, key: str, wait_ms: int) -> CacheHit | CacheLease | CacheContended:
-        """Finds the value or grants the lease."""
-        with translated("cache"):
-            found = await self._stub.Lookup(
-                cache_pb.LookupRequest(key=key, wait_ms=wait_ms), timeout=_CACHE_SECONDS + wait_ms / 1000
-            )
-        if found.WhichOneof("result") == "hit":
-            return CacheHit(found.hit.value)
-        if found.WhichOneof("result") == "lease":
-            return CacheLease(found.lease.lease_id)
-        return CacheContended()
-
-    async def store(self, key: str, lease_id: str, value: bytes) -> None:
-        """Stores the value under the lease."""
-        with translated("cache"):
-            await self._stub.Store(
-                cache_pb.StoreRequest(key=key, lease_id=lease_id, value=value), timeout=_CACHE_SECONDS
-            )
-
-    async def release(self, key: str, lease_id: str) -> None:
-        """Gives the lease back."""
-        with translated("cache"):
-            await self._stub.Release(cache_pb.ReleaseRequest(key=key, lease_id=lease_id), timeout=_CACHE_SECONDS)
-
-    async def invalidate(self, keys: Sequence[str]) -> None:
-        """Removes values and voids leases."""
-        with translated("cache"):
-            await self._stub.Invalidate(cache_pb.InvalidateRequest(keys=keys), timeout=_CACHE_SECONDS)
-
-
-class LibraryCache:
-    """The port `Cache`: reads through, and makes sure that an invalidation arrives in the end.
-
-    While one is outstanding (the cache is down), its key is read past the cache, and the invalidation is tried again in
-    the background: other replicas may see the old value until it arrives, at most for the key's time to live.
-    """
-
-    def __init__(self, cache: GrpcCache) -> None:
-        self._cache = cache
-        self._reads = ReadThrough(cache)
-        self._outstanding: dict[str, int] = {}
-        self._behind = False  # whether an invalidation has failed and the background sends what is outstanding
-        self._work = asyncio.Event()
-
-    async def get(self, key: str, compute: Callable[[], Awaitable[bytes]]) -> bytes:
-        """The value of a key, computed when it is not there."""
-        return await (compute() if key in self._outstanding else self._reads.get(key, compute))
-
-    async def invalidate(self, keys: Sequence[str]) -> None:
-        """Removes values after a write."""
-        # Noted first: a caller that is cancelled here has written all the same.
-        for key in keys:
-            self._outstanding[key] = self._outstanding.get(key, 0) + 1
-        if (more := len(self._outstanding) - _MOST_OUTSTANDING) > 0:
-            log.error(
-                "too many invalidations are outstanding: values may be stale until they expire", extra={"n": more}
-            )
-            for key in list(self._outstanding)[:more]:
-                del self._outstanding[key]
-        self._reads.forget(*keys)
-        self._work.set()
-        if self._behind:  # a cache that did not answer the last one would only hold this write up as well
-            return
-        try:
-            await self._send({key: self._outstanding[key] for key in keys if key in self._outstanding})
-        except MeshError as error:
-            self._behind = True
-            log.warning("an invalidation is sent later", extra={"keys": list(keys)[:10], "reason": error.reason})
-
-    async def resend(self) -> None:
-        """Sends what is outstanding again, until cancelled."""
-        shortest, longest = _RETRY_SECONDS
-        delay = shortest
-        while True:
-            await self._work.wait()
-            await asyncio.sleep(delay)
-            try:
-                while self._outstanding:
-                    await self._send(dict(list(self._outstanding.items())[:_KEYS]))
-                self._work.clear()
-                self._behind = False
-                delay = shortest
-            except MeshError:
-                self._behind = True
-                delay = min(delay * 2, longest)
-
-    async def _send(self, versions: dict[str, int]) -> None:
-        with deadlines.scope(None):  # the write is done: its caller's haste must not leave a stale value
-            await self._cache.invalidate(list(versions))
-        for key, version in versions.items():
-            if self._outstanding.get(key) == version:  # not written again meanwhile
-                del self._outstanding[key]
-
-
-@asynccontextmanager
-async def open_cache(channel: grpc.aio.Channel) -> AsyncIterator[LibraryCache]:
-    """The cache, with the task that sends late invalidations."""
-    cache = LibraryCache(GrpcCache(channel))
-    task = asyncio.create_task(cache.resend(), name="invalidations")
-    try:
-        yield cache
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 class GrpcJobs:

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from mesh.config import MeshSettings
+from mesh.config import MIB, MeshSettings
 from services.library.domain.attempts import Policy
 from services.library.domain.library import Terms
 from services.library.models import Visibility
@@ -51,6 +51,10 @@ class LibrarySettings(MeshSettings):
     )
     character_seconds: float = Field(
         2.0, gt=0, description="how long a new conversation waits for search before it takes the character kept here"
+    )
+
+    near_cache_bytes: int = Field(
+        16 * MIB, ge=0, description="bytes of novels and scenarios that are kept in this process; 0: none"
     )
 
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix:// URL of the log")

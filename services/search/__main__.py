@@ -11,7 +11,7 @@ from mesh.breaker import Breakers, BreakerSettings
 from mesh.client import open_channel
 from mesh.process import run, until_signal
 from mesh.server import MeshServer, Service, open_server
-from services.search.clients import Answers, CacheClient
+from services.search.clients import open_answers
 from services.search.config import SearchSettings
 from services.search.domain.around import Around
 from services.search.domain.ingestion import Ingestions
@@ -36,7 +36,9 @@ async def serving(settings: SearchSettings) -> AsyncIterator[MeshServer]:
         channel = await stack.enter_async_context(
             open_channel(settings.cache_target, settings, [CACHE], gate=breakers.before(CACHE))
         )
-        answers = Answers(CacheClient(channel), settings.cache_patience)
+        answers = await stack.enter_async_context(
+            open_answers(channel, settings.cache_patience, settings.near_cache_bytes)
+        )
         ingestions = Ingestions(store, embedder, answers)
         stack.push_async_callback(ingestions.close)
         servicer = SearchServicer(

@@ -1,18 +1,34 @@
 """The cache service as a port."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 
 import grpc
 from gaji.cache.v1 import cache_service_pb2 as pb
 from gaji.cache.v1 import cache_service_pb2_grpc as rpc
 
 from mesh.errors import MeshError, translated
-from mesh.read_through import CacheContended, CacheHit, CacheLease, Compute, ReadThrough
+from mesh.near import Beat, Gone, InPlace, NearCache, News, following_news
+from mesh.read_through import (
+    CacheAbsent,
+    CacheContended,
+    CacheHit,
+    CacheLease,
+    Compute,
+    Found,
+    Keep,
+    ReadThrough,
+)
+from mesh.streams import opened
 from mesh.telemetry.logs import get_logger
 
 MAX_KEYS = 1_000
 """Keys in one invalidation."""
 INVALIDATE_SECONDS = 2.0
+WAIT_SECONDS = 5.0
+"""How long to wait for an answer that another process is computing: it ranks, and may ask a model."""
+_NEAR_KINDS = ("character", "passages")
+_WATCH_SECONDS = 3600.0  # it is begun anew long before
 
 log = get_logger(__name__)
 
@@ -23,33 +39,50 @@ class CacheClient:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = rpc.CacheServiceStub(channel)
 
-    async def lookup(self, key: str, wait_ms: int) -> CacheHit | CacheLease | CacheContended:
+    async def lookup(self, key: str, wait_ms: int, timeout: float) -> Found:
         """Finds the value or grants the lease."""
+        request = pb.LookupRequest(key=key, wait_ms=wait_ms, renews=True)
         with translated("cache"):
-            found = await self._stub.Lookup(pb.LookupRequest(key=key, wait_ms=wait_ms))
+            found = await self._stub.Lookup(request, timeout=timeout)
         match found.WhichOneof("result"):
             case "hit":
-                return CacheHit(found.hit.value)
+                hit = found.hit
+                renewal = _lease(hit.renewal) if hit.HasField("renewal") else None
+                return CacheHit(hit.value, hit.fresh_ms / 1000, renewal)
             case "lease":
-                return CacheLease(found.lease.lease_id)
+                return _lease(found.lease)
+            case "absent":
+                return CacheAbsent()
             case _:
                 return CacheContended()
 
-    async def store(self, key: str, lease_id: str, value: bytes) -> None:
-        """Stores the value under the lease."""
+    async def store(self, key: str, lease_id: str, value: bytes | None, timeout: float) -> float:
+        """Stores the value, or with None that there is no such thing; for how many seconds it is fresh."""
+        request = pb.StoreRequest(key=key, lease_id=lease_id, value=value or b"", absent=value is None)
         with translated("cache"):
-            await self._stub.Store(pb.StoreRequest(key=key, lease_id=lease_id, value=value))
+            return (await self._stub.Store(request, timeout=timeout)).fresh_ms / 1000
 
-    async def release(self, key: str, lease_id: str) -> None:
+    async def release(self, key: str, lease_id: str, timeout: float) -> None:
         """Gives the lease back."""
         with translated("cache"):
-            await self._stub.Release(pb.ReleaseRequest(key=key, lease_id=lease_id))
+            await self._stub.Release(pb.ReleaseRequest(key=key, lease_id=lease_id), timeout=timeout)
 
     async def invalidate(self, keys: Sequence[str], prefixes: Sequence[str]) -> None:
         """Removes values, at most `MAX_KEYS` by key."""
         with translated("cache"):
             request = pb.InvalidateRequest(keys=keys, prefixes=prefixes)
             await self._stub.Invalidate(request, timeout=INVALIDATE_SECONDS)
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncIterator[AsyncIterator[News]]:
+        """The news of what no longer holds, for the near cache."""
+        request = pb.WatchInvalidationsRequest(kinds=_NEAR_KINDS, beats=True)
+        with translated("cache"):
+            async with (
+                opened(self._stub.WatchInvalidations(request, timeout=_WATCH_SECONDS)) as messages,
+                aclosing(_news(messages)) as news,
+            ):
+                yield news
 
 
 class Answers:
@@ -58,15 +91,16 @@ class Answers:
     Args:
         cache: the cache service.
         patience: seconds of silence after which it counts as down and is done without.
+        near: answers of this process; None: there are none.
     """
 
-    def __init__(self, cache: CacheClient, patience: float) -> None:
+    def __init__(self, cache: CacheClient, patience: float, near: NearCache | None = None) -> None:
         self._cache = cache
-        self._reader = ReadThrough(cache, patience=patience)
+        self._reader = ReadThrough(cache, near=near, wait=WAIT_SECONDS, patience=patience)
 
-    async def get(self, key: str, compute: Compute) -> bytes:
-        """The answer of a key, computed where the cache has none."""
-        return await self._reader.get(key, compute)
+    async def get(self, key: str, compute: Compute, keep: Keep | None = None) -> bytes:
+        """The answer of a key, computed where the cache has none, and kept near where ``keep`` says so."""
+        return await self._reader.get(key, compute, keep)
 
     async def forget(self, novel_id: str, character_ids: Sequence[str]) -> None:
         """Drops the answers about a novel and its characters.
@@ -74,13 +108,51 @@ class Answers:
         A failure is only logged: answers carry their novel's generation, so that old ones are not given out.
         """
         keys = [character_key(character_id) for character_id in character_ids]
-        self._reader.forget(*keys)
+        prefixes = [f"passages:{novel_id}:"]
+        self._reader.forget(*keys, prefixes=prefixes)
         try:
-            await self._cache.invalidate(keys[:MAX_KEYS], [f"passages:{novel_id}:"])
+            await self._cache.invalidate(keys[:MAX_KEYS], prefixes)
         except MeshError as error:
             log.warning("answers were not dropped from the cache", extra={"novel_id": novel_id, "error": error.message})
+        finally:
+            self._reader.forget(*keys, prefixes=prefixes)  # what has been read from the cache meanwhile
+
+    async def close(self) -> None:
+        """Ends what runs in the background."""
+        await self._reader.close()
+
+
+@asynccontextmanager
+async def open_answers(channel: grpc.aio.Channel, patience: float, near_bytes: int) -> AsyncIterator[Answers]:
+    """Cached answers, with a near cache of so many bytes that follows the cache's news; 0: without."""
+    cache = CacheClient(channel)
+    near = NearCache(near_bytes) if near_bytes else None
+    answers = Answers(cache, patience, near)
+    try:
+        if near is None:
+            yield answers
+        else:
+            async with following_news(near, cache.watch):
+                yield answers
+    finally:
+        await answers.close()
 
 
 def character_key(character_id: str) -> str:
     """The cache key of a character."""
     return f"character:{character_id}"
+
+
+def _lease(lease: pb.Lease) -> CacheLease:
+    return CacheLease(lease.lease_id, lease.ttl_ms / 1000)
+
+
+async def _news(messages: AsyncIterator[pb.WatchInvalidationsResponse]) -> AsyncGenerator[News, None]:
+    async for message in messages:
+        match message.WhichOneof("event"):
+            case "watching":
+                yield InPlace(message.watching.as_of_us / 1e6)
+            case "beat":
+                yield Beat(message.beat.as_of_us / 1e6)
+            case "invalidated":
+                yield Gone(message.invalidated.keys, message.invalidated.prefixes)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr
 
-from mesh.config import MeshSettings
+from mesh.config import MIB, MeshSettings
 
 
 def _cores() -> int:
@@ -32,3 +32,4 @@ class SearchSettings(MeshSettings):
     cache_patience: float = Field(
         0.1, gt=0, description="seconds of silence after which the cache counts as down and is done without"
     )
+    near_cache_bytes: int = Field(32 * MIB, ge=0, description="bytes of answers that are kept in this process; 0: none")

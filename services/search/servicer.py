@@ -13,6 +13,7 @@ from gaji.search.v1 import search_service_pb2_grpc as rpc
 from mesh import identity
 from mesh.errors import MeshError, NotFound
 from mesh.pages import decode_token, encode_token, page_size
+from mesh.read_through import AbsentError, always
 from mesh.validation import Violations
 from services.search.clients import Answers, character_key
 from services.search.domain import languages
@@ -88,7 +89,7 @@ class SearchServicer(rpc.SearchServiceServicer):
                 answer = pb.SearchPassagesResponse(passages=[_found(novel.id, one) for one in found])
                 return answer.SerializeToString()
 
-            answer = await self._answers.get(search_key(novel, query, top_k, until_chapter), compute)
+            answer = await self._answers.get(search_key(novel, query, top_k, until_chapter), compute, always)
             return pb.SearchPassagesResponse.FromString(answer)
 
     async def GetPassages(self, request: pb.GetPassagesRequest, context: _Context) -> pb.GetPassagesResponse:
@@ -136,17 +137,20 @@ class SearchServicer(rpc.SearchServiceServicer):
         check.raise_if_any()
 
         async def compute() -> bytes:
-            novel, character = await self._searching.character(request.character_id)
+            try:
+                novel, character = await self._searching.character(request.character_id)
+            except NotFound:
+                raise AbsentError from None
             return _packed(novel.generation, _character(novel.id, character))
 
         key = character_key(request.character_id)
-        generation, answer = _unpacked(await self._answers.get(key, compute))
         try:
-            novel = await self._searching.novel(answer.novel_id, _user_id())
-        except NotFound:
+            generation, answer = _unpacked(await self._answers.get(key, compute, always))
+            novel = await self._searching.novel(answer.novel_id, _user_id())  # whoever asks: may they see it?
+            if generation != novel.generation:  # read in anew while the cache could not be told
+                _, answer = _unpacked(await compute())
+        except (AbsentError, NotFound):
             raise character_not_found(request.character_id) from None
-        if generation != novel.generation:  # read in anew while the cache could not be told
-            _, answer = _unpacked(await compute())
         edits = await self._searching.edits(novel.id)
         if until_chapter is not None and until_chapter < novel.chapters:
             answer = await self._known_as(novel, request.character_id, until_chapter, edits)
@@ -183,7 +187,7 @@ class SearchServicer(rpc.SearchServiceServicer):
             return _stretch(novel.id, stretch).SerializeToString()
 
         key = answer_key(novel, "around", request.passage_id, before, after, until_chapter)
-        return pb.ReadAroundResponse.FromString(await self._answers.get(key, compute))
+        return pb.ReadAroundResponse.FromString(await self._answers.get(key, compute, always))
 
     async def _known_by(self, novel: Novel, until_chapter: int) -> Sequence[pb.Character]:
         """The characters as the chapters up to a limit show them."""
@@ -194,7 +198,7 @@ class SearchServicer(rpc.SearchServiceServicer):
                 characters=[_character(novel.id, one) for one in known]
             ).SerializeToString()
 
-        answer = await self._answers.get(answer_key(novel, "characters", until_chapter), compute)
+        answer = await self._answers.get(answer_key(novel, "characters", until_chapter), compute, always)
         return pb.ListCharactersResponse.FromString(answer).characters
 
     async def _known_as(self, novel: Novel, character_id: str, until_chapter: int, edits: Edits) -> pb.Character:
@@ -210,7 +214,7 @@ class SearchServicer(rpc.SearchServiceServicer):
             return _character(novel.id, await self._limited.one(novel, character_id, until_chapter)).SerializeToString()
 
         key = answer_key(novel, "character", character_id, until_chapter)
-        answer = pb.Character.FromString(await self._answers.get(key, compute))
+        answer = pb.Character.FromString(await self._answers.get(key, compute, always))
         return edited([answer], edits, limited=True)[0]
 
     async def SetCharacterEdits(

@@ -128,7 +128,7 @@ def _hit_rates(families: Iterable[Metric]) -> dict[str, tuple[float, float]]:
         for sample in family.samples:
             if sample.name == "gaji_cache_lookups_total":
                 count = counts[sample.labels["kind"]]
-                count[0] += sample.value if sample.labels["result"] == "hit" else 0.0
+                count[0] += sample.value if sample.labels["result"] in {"hit", "stale", "absent"} else 0.0
                 count[1] += sample.value
     return {kind: (hits, lookups) for kind, (hits, lookups) in counts.items()}
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import grpc
 import pytest
+import redis.asyncio
 from gaji.cache.v1 import cache_service_pb2 as pb
 from gaji.cache.v1 import cache_service_pb2_grpc as rpc
 
-from mesh.client import open_channel
+from mesh.client import MeshChannel, open_channel
 from mesh.errors import MeshError, from_rpc_error
 from mesh.server import MeshServer
 from services.cache.__main__ import serving
@@ -25,10 +26,11 @@ class Room:
 
     server: MeshServer
     settings: CacheSettings
+    channel: MeshChannel
     stub: "rpc.CacheServiceAsyncStub"
 
-    async def lookup(self, key: str, wait_ms: int = 0) -> pb.LookupResponse:
-        return await self.stub.Lookup(pb.LookupRequest(key=key, wait_ms=wait_ms))
+    async def lookup(self, key: str, wait_ms: int = 0, *, renews: bool = False) -> pb.LookupResponse:
+        return await self.stub.Lookup(pb.LookupRequest(key=key, wait_ms=wait_ms, renews=renews))
 
     async def lease(self, key: str) -> str:
         """Looks up what must be missing; the lease."""
@@ -38,6 +40,9 @@ class Room:
 
     async def store(self, key: str, lease_id: str, value: bytes) -> int:
         return (await self.stub.Store(pb.StoreRequest(key=key, lease_id=lease_id, value=value))).ttl_ms
+
+    async def store_absent(self, key: str, lease_id: str) -> int:
+        return (await self.stub.Store(pb.StoreRequest(key=key, lease_id=lease_id, absent=True))).ttl_ms
 
     async def put(self, key: str, value: bytes) -> None:
         await self.store(key, await self.lease(key), value)
@@ -87,7 +92,7 @@ def open_room() -> OpenRoom:
             open_channel(server.address, settings, [pb.DESCRIPTOR.services_by_name["CacheService"]]) as channel,
         ):
             await channel.channel_ready()
-            yield Room(server, settings, rpc.CacheServiceStub(channel))
+            yield Room(server, settings, channel, rpc.CacheServiceStub(channel))
 
     return opened
 
@@ -97,6 +102,13 @@ async def room(open_room: OpenRoom, redis_url: str) -> AsyncIterator[Room]:
     """One replica on an empty store."""
     async with open_room(redis_url) as opened:
         yield opened
+
+
+async def make_stale(redis_url: str, key: str) -> None:
+    """Leaves a stored value less than its last fifth to live, as if most of its time had passed."""
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        (name,) = await client.keys(f"gaji:cache:*:entry:{key}")
+        assert await client.pexpire(name, 40_000)
 
 
 def novel_key() -> str:

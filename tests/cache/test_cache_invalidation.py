@@ -16,7 +16,7 @@ from mesh.client import open_channel
 from mesh.errors import Aborted, Unavailable, from_rpc_error
 from mesh.redis_client import open_redis
 from mesh.streams import opened
-from services.cache.ports import StoreUnavailableError
+from services.cache.ports import Notice, StoreUnavailableError
 from services.cache.stores.bulletin import open_bulletin
 from tests.cache.conftest import OpenRoom, Room, novel_key, passages_key, refusal
 
@@ -155,8 +155,8 @@ async def test_a_watcher_that_is_too_far_behind_is_told_so(room: Room, redis_url
             keys = [novel_key() for _ in range(5)]
             for key in keys:
                 await room.invalidate(key)
-                assert (await anext(quick)).keys == (key,)
-            assert [(await anext(slow)).keys for _ in range(3)] == [(key,) for key in keys[:3]]
+                assert await anext(quick) == Notice((key,), ())
+            assert [await anext(slow) for _ in range(3)] == [Notice((key,), ()) for key in keys[:3]]
             with pytest.raises(StoreUnavailableError, match="more than 3 notices behind"):
                 await anext(slow)
 

@@ -20,7 +20,7 @@ key = st.integers(0, KEYS - 1)
 lease = st.integers(0, 5)  # the n-th most recent lease of whatever key, so that the wrong one is tried as well
 operation = st.one_of(
     st.tuples(st.just("lookup"), key),
-    st.tuples(st.just("store"), key, lease, st.binary(max_size=3)),
+    st.tuples(st.just("store"), key, lease, st.none() | st.binary(max_size=3)),
     st.tuples(st.just("release"), key, lease),
     st.tuples(st.just("invalidate"), st.lists(key, max_size=3), st.lists(st.integers(0, PREFIXES - 1), max_size=2)),
 )
@@ -30,7 +30,7 @@ operation = st.one_of(
 class Model:
     """What must hold of the cache. Names are new for each example, so that none needs an empty store."""
 
-    values: dict[str, bytes] = field(default_factory=dict)
+    values: dict[str, bytes | None] = field(default_factory=dict)
     leases: dict[str, str] = field(default_factory=dict)
     granted: list[str] = field(default_factory=lambda: ["made-up"])
     keys: list[str] = field(default_factory=list)
@@ -53,7 +53,9 @@ class Model:
     async def lookup(self, room: Room, which: int) -> None:
         name = self.keys[which]
         found = await room.lookup(name)
-        if name in self.values:
+        if name in self.values and self.values[name] is None:
+            assert found.HasField("absent")
+        elif name in self.values:
             assert found.hit.value == self.values[name]
             assert found.HasField("hit")
         elif name in self.leases:
@@ -63,14 +65,15 @@ class Model:
             self.leases[name] = found.lease.lease_id
             self.granted.append(found.lease.lease_id)
 
-    async def store(self, room: Room, which: int, back: int, value: bytes) -> None:
+    async def store(self, room: Room, which: int, back: int, value: bytes | None) -> None:
         name, held = self.keys[which], self.lease(back)
+        storing = room.store_absent(name, held) if value is None else room.store(name, held, value)
         if self.leases.get(name) == held:
-            await room.store(name, held, value)
+            await storing
             self.values[name] = value
             del self.leases[name]
         else:
-            assert isinstance(await refusal(room.store(name, held, value)), Aborted)
+            assert isinstance(await refusal(storing), Aborted)
 
     async def release(self, room: Room, which: int, back: int) -> None:
         name, held = self.keys[which], self.lease(back)
@@ -81,7 +84,8 @@ class Model:
     async def invalidate(self, room: Room, which: list[int], starts: list[int]) -> None:
         names, prefixes = [self.keys[n] for n in which], tuple(self.prefixes[n] for n in starts)
         gone = {name for name in self.keys if name in names or (prefixes and name.startswith(prefixes))}
-        assert await room.invalidate(*names, prefixes=prefixes) == len(gone & self.values.keys())
+        values = {name for name in gone if self.values.get(name) is not None}
+        assert await room.invalidate(*names, prefixes=prefixes) == len(values)
         for name in gone:
             self.values.pop(name, None)
             self.leases.pop(name, None)

@@ -24,6 +24,8 @@ from stack.logs import LogFile
 from stack.ports import Ports
 from stack.processes import Process
 from tests.cache.conftest import OpenRoom, Room, novel_key, passages_key, refusal
+from tests.cache.test_cache_near import following, gone
+from tests.cache.test_cache_read_through import Work
 
 
 class Valkey:
@@ -219,6 +221,18 @@ async def test_owed_invalidations_are_made_up_for_without_being_asked(open_room:
         async with valkey.hung():
             assert isinstance(await refusal(room.invalidate(key)), Unavailable)
         await recovered(other, lambda found: not found.HasField("hit"), key)
+
+
+async def test_what_is_near_is_passed_over_while_the_store_hangs(open_room: OpenRoom, valkey: Valkey) -> None:
+    await valkey.start()
+    async with open_room(valkey.url) as room, following(room.channel) as near:
+        key = passages_key(str(uuid.uuid4()))
+        await near.read(key, Work(b"before"))
+        assert near.values.get(key) == b"before"
+        async with valkey.hung():
+            await gone(near, key)
+            assert near.values.bytes_kept > 0, "nothing was missed: it is only not known that nothing was"
+        await near.followed()
 
 
 async def test_without_news_waiters_look_for_themselves_and_watches_end(open_room: OpenRoom, valkey: Valkey) -> None:

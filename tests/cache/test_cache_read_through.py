@@ -5,39 +5,27 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import grpc
 import pytest
-from gaji.cache.v1 import cache_service_pb2 as pb
-from gaji.cache.v1 import cache_service_pb2_grpc as rpc
 
 from mesh import deadlines, errors
 from mesh.client import open_channel
 from mesh.config import MeshSettings
-from mesh.read_through import CacheContended, CacheHit, CacheLease, CachePort, ReadThrough
+from mesh.read_through import CachePort, Found, ReadThrough
+from services.search.clients import CacheClient
 from tests.cache.conftest import Room, novel_key
 
 
-class Client:
-    """The port over a stub, as a room's ``clients.py`` has it; counts its lookups."""
+class Client(CacheClient):
+    """The port of a room; counts its lookups."""
 
-    def __init__(self, stub: "rpc.CacheServiceAsyncStub") -> None:
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        super().__init__(channel)
         self.lookups = 0
-        self._stub = stub
 
-    async def lookup(self, key: str, wait_ms: int) -> CacheHit | CacheLease | CacheContended:
+    async def lookup(self, key: str, wait_ms: int, timeout: float) -> Found:
         self.lookups += 1
-        with errors.translated("cache"):
-            found = await self._stub.Lookup(pb.LookupRequest(key=key, wait_ms=wait_ms))
-        if found.HasField("hit"):
-            return CacheHit(found.hit.value)
-        return CacheLease(found.lease.lease_id) if found.HasField("lease") else CacheContended()
-
-    async def store(self, key: str, lease_id: str, value: bytes) -> None:
-        with errors.translated("cache"):
-            await self._stub.Store(pb.StoreRequest(key=key, lease_id=lease_id, value=value))
-
-    async def release(self, key: str, lease_id: str) -> None:
-        with errors.translated("cache"):
-            await self._stub.Release(pb.ReleaseRequest(key=key, lease_id=lease_id))
+        return await super().lookup(key, wait_ms, timeout)
 
 
 class Work:
@@ -68,7 +56,7 @@ class Work:
 
 @pytest.fixture
 def client(room: Room) -> Client:
-    return Client(room.stub)
+    return Client(room.channel)
 
 
 def reader(client: CachePort, *, wait: float = 5.0) -> ReadThrough:
@@ -93,7 +81,7 @@ async def test_equal_keys_share_one_flight(client: Client) -> None:
 
 async def test_processes_share_one_computation(room: Room) -> None:
     key, work = novel_key(), Work(held=True)
-    processes = [reader(Client(room.stub), wait=9.0) for _ in range(10)]
+    processes = [reader(Client(room.channel), wait=9.0) for _ in range(10)]
     callers = [asyncio.create_task(through.get(key, work)) for through in processes for _ in range(10)]
     await work.began.wait()
     await asyncio.sleep(0.1)
@@ -185,7 +173,7 @@ async def test_forgetting_by_prefix_leaves_others_on_their_way(client: Client) -
     callers = [asyncio.create_task(through.get(key, work)) for key, work in works.items()]
     for work in works.values():
         await work.began.wait()
-    through.forget(mine.rpartition(":")[0])
+    through.forget(prefixes=[mine.rpartition(":")[0]])
     late = Work()
     callers += [asyncio.create_task(through.get(key, late)) for key in works]
     for work in works.values():
@@ -264,7 +252,7 @@ async def test_without_a_cache_values_are_computed_and_it_is_hardly_asked(
 ) -> None:
     work = Work()
     async with address() as target, open_channel(target, MeshSettings()) as channel:
-        client = Client(rpc.CacheServiceStub(channel))
+        client = Client(channel)
         through = ReadThrough(client, wait=0.05, patience=0.05, pause=60)
         for _ in range(50):
             assert await through.get(novel_key(), work) == b"computed"
@@ -275,13 +263,13 @@ async def test_a_cache_that_comes_back_is_used_again(room: Room) -> None:
     class Flaky(Client):
         down = True
 
-        async def lookup(self, key: str, wait_ms: int) -> CacheHit | CacheLease | CacheContended:
+        async def lookup(self, key: str, wait_ms: int, timeout: float) -> Found:
             if self.down:
                 self.lookups += 1
                 raise errors.Unavailable("no cache")
-            return await super().lookup(key, wait_ms)
+            return await super().lookup(key, wait_ms, timeout)
 
-    client, key, work = Flaky(room.stub), novel_key(), Work()
+    client, key, work = Flaky(room.channel), novel_key(), Work()
     through = ReadThrough(client, patience=5.0, pause=0.05)
     await through.get(key, work)
     await through.get(key, work)
@@ -294,7 +282,7 @@ async def test_a_cache_that_comes_back_is_used_again(room: Room) -> None:
 
 
 async def test_a_lost_lease_is_no_trouble_of_the_cache(room: Room) -> None:
-    through = ReadThrough(Client(room.stub), patience=5.0, pause=60)
+    through = ReadThrough(Client(room.channel), patience=5.0, pause=60)
     key, work = novel_key(), Work(held=True)
     reading = asyncio.create_task(through.get(key, work))
     await work.began.wait()

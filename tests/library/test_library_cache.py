@@ -1,5 +1,7 @@
 """Reads through the real cache, and what happens without it."""
 
+import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable
 
 import grpc
@@ -13,6 +15,7 @@ from gaji.library.v1 import user_service_pb2 as users_pb
 from mesh.errors import NotFound
 from services.cache.__main__ import serving
 from services.cache.config import CacheSettings
+from tests.fixtures.cache_process import read_through
 from tests.fixtures.servers import JwtKeys
 from tests.library.conftest import LibraryClient, OpenLibrary, Reader, eventually
 
@@ -148,3 +151,63 @@ async def test_without_the_cache_everything_works_and_invalidations_arrive_later
             await eventually(gone)
             profile = await ada.call(library.users.GetProfile, users_pb.GetProfileRequest())
             assert profile.user.display_name == "Ada"
+
+
+async def near_title(library: LibraryClient, reader: Reader, novel_id: str) -> str:
+    """A novel's title, once it comes from the process itself."""
+    while True:
+        before = read_through("novel", "near")
+        found = await reader.call(library.novels.GetNovel, novels_pb.GetNovelRequest(novel_id=novel_id))
+        if read_through("novel", "near") > before:
+            return str(found.novel.title)
+        await asyncio.sleep(0.01)
+
+
+async def test_what_is_kept_near_is_right_on_every_replica(open_client: OpenLibrary, cache_address: str) -> None:
+    async with open_client(cache_target=cache_address) as one, open_client(cache_target=cache_address) as other:
+        ada, bo = await one.guest(), await one.guest()
+        novel_id = await one.novel(ada, visibility=novels_pb.VISIBILITY_PRIVATE)
+        await one.watch(ada, novel_id)
+        request = novels_pb.GetNovelRequest(novel_id=novel_id)
+        for library in (one, other):
+            await near_title(library, ada, novel_id)
+            with pytest.raises(NotFound):
+                await bo.call(library.novels.GetNovel, request)
+        await ada.call(one.novels.UpdateNovel, novels_pb.UpdateNovelRequest(novel_id=novel_id, title="Changed"))
+        assert (await ada.call(one.novels.GetNovel, request)).novel.title == "Changed"  # whoever wrote, at once
+
+        async def changed() -> bool:
+            return bool((await ada.call(other.novels.GetNovel, request)).novel.title == "Changed")
+
+        await eventually(changed)
+        assert await near_title(one, ada, novel_id) == await near_title(other, ada, novel_id) == "Changed"
+        await ada.call(one.novels.DeleteNovel, novels_pb.DeleteNovelRequest(novel_id=novel_id))
+        with pytest.raises(NotFound):
+            await ada.call(one.novels.GetNovel, request)
+
+
+async def test_readers_themselves_are_never_kept_near(open_client: OpenLibrary, cache_address: str) -> None:
+    async with open_client(cache_target=cache_address) as library:
+        ada = await library.guest()
+        before = read_through("user", "hit")
+
+        async def found() -> bool:
+            await ada.call(library.users.GetProfile, users_pb.GetProfileRequest())
+            return read_through("user", "hit") >= before + 3
+
+        await eventually(found)
+        assert read_through("user", "near") == 0
+
+
+async def test_that_a_novel_is_not_there_is_remembered(open_client: OpenLibrary, cache_address: str) -> None:
+    async with open_client(cache_target=cache_address) as library:
+        ada = await library.guest()
+        request = novels_pb.GetNovelRequest(novel_id=str(uuid.uuid4()))
+        before = read_through("novel", "absent")
+
+        async def remembered() -> bool:
+            with pytest.raises(NotFound):
+                await ada.call(library.novels.GetNovel, request)
+            return read_through("novel", "absent") > before
+
+        await eventually(remembered)

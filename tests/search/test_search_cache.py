@@ -39,7 +39,8 @@ async def cached(
     async with (
         serving_cache(settings) as server,
         open_channel(server.address, settings) as channel,
-        opened(search_settings(cache_target=server.address, cache_patience=10)) as stub,
+        # Without values of its own process, so that each answer is the cache's.
+        opened(search_settings(cache_target=server.address, cache_patience=10, near_cache_bytes=0)) as stub,
     ):
         await channel.channel_ready()
         yield Cached(stub, cache_rpc.CacheServiceStub(channel))

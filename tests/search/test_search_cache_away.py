@@ -20,7 +20,7 @@ async def test_search_answers_without_its_cache(
 ) -> None:
     async with (
         open_cache_process(server_folder, redis_url, jwt_keys.public) as cache,
-        opened(search_settings(cache_target=cache.address)) as stub,
+        opened(search_settings(cache_target=cache.address, near_cache_bytes=0)) as stub,
     ):
         novel_id = str(uuid.uuid4())
         await ingested(stub, novel_id)

@@ -1,7 +1,9 @@
 """A read-through cache with leases.
 
 After Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1: of many callers that miss, one gets a
-lease and computes; an invalidation voids the lease, so that a value read before a write is never stored after it.
+lease and computes; an invalidation voids the lease, so that a value read before a write is never stored after it. A
+value that is no longer fresh is still given out, and one of those who get it a lease to compute it anew (RFC 5861,
+``stale-while-revalidate``): what is asked for all the time never misses.
 """
 
 import asyncio
@@ -17,6 +19,7 @@ from mesh.telemetry.logs import get_logger
 from services.cache.domain.debts import Debts
 from services.cache.domain.keys import Key, Kind, Prefix
 from services.cache.ports import (
+    Absent,
     Bulletin,
     Contended,
     Found,
@@ -41,12 +44,16 @@ class LeaseLostError(Exception):
 
 @dataclass(slots=True)
 class Tally:
-    """Counts by kind since the start of this process."""
+    """Counts by kind since the start of this process; stale ones are hits too, absent ones neither hits nor misses."""
 
     hits: Counter[str] = field(default_factory=Counter)
+    stale: Counter[str] = field(default_factory=Counter)
+    absent: Counter[str] = field(default_factory=Counter)
     misses: Counter[str] = field(default_factory=Counter)
     stores: Counter[str] = field(default_factory=Counter)
     invalidations: Counter[str] = field(default_factory=Counter)
+    stored_bytes: Counter[str] = field(default_factory=Counter)
+    kept_bytes: Counter[str] = field(default_factory=Counter)
 
 
 class Cache:
@@ -80,12 +87,13 @@ class Cache:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def lookup(self, key: Key, wait_seconds: float = 0.0) -> Found:
+    async def lookup(self, key: Key, wait_seconds: float = 0.0, *, renews: bool = False) -> Found:
         """Finds a value or grants the lease to compute it.
 
         Args:
             key: what to look up.
             wait_seconds: how long to wait for the value that another caller is computing.
+            renews: whether the caller computes a stale value anew when it gets the lease for that.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + wait_seconds
@@ -94,26 +102,32 @@ class Cache:
         )
         with settling as settled:
             while True:
-                found = await self._look(key)
+                found = await self._look(key, renews)
                 left = until - loop.time()
                 if settled is None or left <= 0 or not isinstance(found, Contended):
                     break
                 # A holder that dies tells nobody; its lease ends by itself, one millisecond later at most.
                 await settled.wait(min(left, (found.retry_after_ms + 1) / 1000))
-        (self.tally.hits if isinstance(found, Hit) else self.tally.misses)[key.kind.name] += 1
+        self._count(key.kind.name, found)
         return found
 
-    async def store(self, key: Key, lease_id: str, value: bytes) -> int:
-        """Stores a value under its lease; returns its time to live in milliseconds.
+    async def store(self, key: Key, lease_id: str, value: bytes | None) -> tuple[int, int]:
+        """Stores a value, or with None that there is no such thing, under its lease.
+
+        Returns:
+            Its time to live, and for how long it is fresh, in milliseconds.
 
         Raises:
-            LeaseLostError: the lease is not held any more; the value may be stale and was not stored.
+            LeaseLostError: the lease is not held any more; the value may be wrong by now and was not stored.
         """
-        ttl_ms = self._ttl_ms(key.kind)
-        if not await self._store.store(key.place, lease_id, value, ttl_ms):
+        ttl_ms, fresh_ms = self._times_ms(key.kind, absent=value is None)
+        kept = await self._store.store(key.place, lease_id, value, ttl_ms, fresh_ms)
+        if not kept.stored:
             raise LeaseLostError
         self.tally.stores[key.kind.name] += 1
-        return ttl_ms
+        self.tally.stored_bytes[key.kind.name] += len(value or b"")
+        self.tally.kept_bytes[key.kind.name] += kept.kept_bytes
+        return ttl_ms, fresh_ms
 
     async def release(self, key: Key, lease_id: str) -> bool:
         """Gives a lease back, so that the next caller may compute; whether it was still held."""
@@ -143,16 +157,26 @@ class Cache:
         """Whether the store answers."""
         return await self._store.available()
 
-    def _ttl_ms(self, kind: Kind) -> int:
+    def _count(self, kind: str, found: Found) -> None:
+        if isinstance(found, Absent):
+            self.tally.absent[kind] += 1
+        elif isinstance(found, Hit):
+            self.tally.hits[kind] += 1
+            self.tally.stale[kind] += not found.fresh_ms
+        else:
+            self.tally.misses[kind] += 1
+
+    def _times_ms(self, kind: Kind, *, absent: bool) -> tuple[int, int]:
         # Spreads expiry; no secret depends on it.
         factor = random.uniform(1 - self._ttl_jitter, 1 + self._ttl_jitter)  # noqa: S311 - see above
-        return round(kind.ttl_seconds * 1000 * factor)
+        seconds = (kind.absent_seconds,) * 2 if absent else (kind.ttl_seconds, kind.fresh_seconds)
+        return round(seconds[0] * 1000 * factor), round(seconds[1] * 1000 * factor)
 
-    async def _look(self, key: Key) -> Found:
+    async def _look(self, key: Key, renews: bool) -> Found:
         if self._debts or self._repaying.locked():
             await self._repay()
         lease_id = secrets.token_hex(16)
-        looking = self._spawn(self._store.lookup(key.place, lease_id, self._lease_ms))
+        looking = self._spawn(self._store.lookup(key.place, lease_id, self._lease_ms, renews=renews))
         try:
             return await asyncio.shield(looking)
         except asyncio.CancelledError:
@@ -163,8 +187,9 @@ class Cache:
     async def _give_back(self, key: Key, looking: "asyncio.Task[Found]") -> None:
         try:
             found = await looking
-            if isinstance(found, Lease):
-                await self._store.release(key.place, found.lease_id)
+            lease = found.renewal if isinstance(found, Hit) else found
+            if isinstance(lease, Lease):
+                await self._store.release(key.place, lease.lease_id)
         except StoreUnavailableError:
             log.debug("a lease could not be given back and will expire", extra={"key": key.text})
 

@@ -25,6 +25,8 @@ class Kind:
     Attributes:
         name: the first segment of its keys.
         ttl_seconds: time to live, before jitter.
+        fresh_seconds: how long a value is fresh, before jitter; afterwards it is still found, and computed anew.
+        absent_seconds: how long it is remembered that there is no such thing, before jitter.
         shape: its keys, for people.
         pattern: what follows ``name:`` in its keys.
         grouped: whether keys have parts below the id, so that a prefix can name many.
@@ -32,6 +34,8 @@ class Kind:
 
     name: str
     ttl_seconds: int
+    fresh_seconds: int
+    absent_seconds: int
     shape: str
     pattern: re.Pattern[str]
     grouped: bool = False
@@ -40,17 +44,19 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("character", 30 * 60, "character:{character_id}", re.compile(_UUID)),
-        Kind("novel", 60 * 60, "novel:{novel_id}", re.compile(_UUID)),
+        Kind("character", 30 * 60, 24 * 60, 10, "character:{character_id}", re.compile(_UUID)),
+        Kind("novel", 60 * 60, 48 * 60, 10, "novel:{novel_id}", re.compile(_UUID)),
         Kind(
             "passages",
             10 * 60,
+            8 * 60,
+            10,
             "passages:{novel_id}:{hash}:{top_k}",
             re.compile(f"{_UUID}:{_HASH}:{_TOP_K}"),
             grouped=True,
         ),
-        Kind("scenario", 5 * 60, "scenario:{scenario_id}", re.compile(_UUID)),
-        Kind("user", 5 * 60, "user:{user_id}", re.compile(_UUID)),
+        Kind("scenario", 5 * 60, 4 * 60, 10, "scenario:{scenario_id}", re.compile(_UUID)),
+        Kind("user", 5 * 60, 4 * 60, 5, "user:{user_id}", re.compile(_UUID)),
     )
 }
 """Conversations are not among them, and never will be: they are private, and read back as soon as they are written."""

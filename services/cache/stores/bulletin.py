@@ -1,23 +1,24 @@
 """The news of all replicas, read over one pub/sub connection and fanned out within the process."""
 
 import asyncio
+import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from mesh.limiter import waits
 from mesh.process import ended
-from mesh.redis_client import published
 from mesh.telemetry.logs import get_logger
-from services.cache.ports import Notice, StoreUnavailableError
+from services.cache.ports import Beat, Notice, StoreUnavailableError
 from services.cache.stores import news
 
 log = get_logger(__name__)
 
 _POLL = 0.05
+_PING_EVERY = 0.2
 _RECONNECT_FIRST, _RECONNECT_MOST = 0.05, 1.0
 
 
@@ -63,15 +64,15 @@ class RedisBulletin:
                 del self._waiters[key]
 
     @contextmanager
-    def watching(self) -> Iterator[AsyncIterator[Notice]]:
-        """Every invalidation from the moment of entering.
+    def watching(self, *, beats: bool = False) -> Iterator[AsyncIterator[Notice | Beat]]:
+        """Every invalidation from the moment of entering; with beats also, five times a second, up to when that is all.
 
         Raises:
             StoreUnavailableError: on entering or while iterating, when news may have been missed.
         """
         if not self.connected:
             raise StoreUnavailableError("the news of invalidations cannot be read at present")
-        watcher = _Watcher(self._backlog)
+        watcher = _Watcher(self._backlog, beats=beats)
         self._watchers.add(watcher)
         try:
             yield watcher
@@ -104,15 +105,38 @@ class RedisBulletin:
 
         The client would connect and subscribe again by itself without a word, and what was published in between would
         be lost; without retries (see `mesh.redis_client`) it raises first, and this subscription is given up.
+
+        The answer to a ping comes after everything that was published before the ping, on the same connection: so what
+        had been invalidated when it was sent has been told when it is answered.
         """
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(self._channel)
-            async with aclosing(published(pubsub, timeout=self._timeout)) as messages:
-                async for message in messages:
-                    if message["type"] == "subscribe":
-                        self.connected = True
-                    elif message["type"] == "message":
-                        self._tell(news.read(message["data"]))
+            last, pinged, late = time.monotonic(), 0.0, False
+            while True:
+                now = time.monotonic()
+                if not pinged and now >= last + _PING_EVERY:
+                    await pubsub.ping()
+                    last = pinged = now
+                due = pinged + self._timeout if pinged else last + _PING_EVERY
+                message = await pubsub.get_message(timeout=max(0.001, due - now))
+                if message is None:
+                    # Once more, lest it was this process that had no time to read.
+                    if late:
+                        raise TimeoutError("a ping went unanswered")
+                    late = pinged > 0 and time.monotonic() >= due
+                    continue
+                late = False
+                if message["type"] == "pong":
+                    self._beat(Beat(pinged))
+                    pinged = 0.0
+                elif message["type"] == "subscribe":
+                    self.connected = True
+                elif message["type"] == "message":
+                    self._tell(news.read(message["data"]))
+
+    def _beat(self, beat: Beat) -> None:
+        for watcher in self._watchers:
+            watcher.beat(beat)
 
     def _tell(self, told: str | Notice) -> None:
         if isinstance(told, str):
@@ -158,9 +182,10 @@ class _Settled:
 class _Watcher:
     """The notices that one watcher has not read yet."""
 
-    def __init__(self, backlog: int) -> None:
+    def __init__(self, backlog: int, *, beats: bool) -> None:
         self._backlog = backlog
-        self._notices: deque[Notice] = deque()
+        self._beats = beats
+        self._notices: deque[Notice | Beat] = deque()
         self._news = asyncio.Event()
         self._ended: str | None = None
 
@@ -171,6 +196,14 @@ class _Watcher:
             self._notices.append(notice)
             self._news.set()
 
+    def beat(self, beat: Beat) -> None:
+        if not self._beats or self._ended is not None:
+            return
+        if self._notices and isinstance(self._notices[-1], Beat):
+            self._notices.pop()  # the later one says all that it said
+        self._notices.append(beat)
+        self._news.set()
+
     def end(self, why: str) -> None:
         self._ended = self._ended or why
         self._news.set()
@@ -178,7 +211,7 @@ class _Watcher:
     def __aiter__(self) -> "_Watcher":
         return self
 
-    async def __anext__(self) -> Notice:
+    async def __anext__(self) -> Notice | Beat:
         await self._news.wait()
         if self._notices:
             notice = self._notices.popleft()

@@ -1,8 +1,8 @@
 """The store on Redis (7 or later) or Valkey.
 
-A key has one entry: ``l{lease_id}`` while somebody computes its value, ``v{value}`` once it is stored. So to delete the
-entry is to remove the value and to void the lease, both at once. Each operation is one Lua script, atomic and one round
-trip.
+A key has one entry: ``l{lease_id}`` while somebody computes its value, the value with a header once it is stored
+(`services.cache.stores.entries`). So to delete the entry is to remove the value and to void the lease, both at once;
+the lease to compute a stale value anew is in the header. Each operation is one Lua script, atomic and one round trip.
 
 Keys that a prefix can name are listed in a sorted set per group, by the time at which their entry expires. The list
 decides: an entry that is not in it does not count, so that a list evicted under memory pressure loses values but never
@@ -22,13 +22,16 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
-from services.cache.ports import Contended, Found, GroupPrefix, Hit, Lease, Place, StoreUnavailableError
-from services.cache.stores import news
-
-_VALUE = b"v"
+from services.cache.ports import Contended, Found, GroupPrefix, Kept, Lease, Place, StoreUnavailableError
+from services.cache.stores import entries, news
 
 # Entries of one group share KEYS[2], the group's list; other entries have no KEYS[2].
 _PRELUDE = """
+local NEVER = '999999999999'
+local function renewal_of(header)
+  if string.sub(header, 1, 1) ~= 'w' or string.sub(header, 15, 26) == NEVER then return nil end
+  return string.sub(header, 27, 58)
+end
 local function listed(list, key)
   return not list or redis.call('ZSCORE', list, key)
 end
@@ -42,20 +45,32 @@ local function enlist(list, key, ms, list_ms)
 end
 """
 
-# ARGV: lease entry, lease ms, key, list ms. Asked twice with the same lease, it grants the same lease.
+# ARGV: lease entry, lease ms, key, list ms, whether the lease may be one to renew. Asked twice with the same lease, it
+# grants the same lease. Times in a header are milliseconds of the entry's life that are left: no clock is needed.
 _LOOKUP = """
 local entry = redis.call('GET', KEYS[1])
 if entry and entry ~= ARGV[1] and listed(KEYS[2], ARGV[3]) then
-  return {entry, redis.call('PTTL', KEYS[1])}
+  local left, granted = redis.call('PTTL', KEYS[1]), 0
+  if ARGV[5] == '1' and string.sub(entry, 1, 1) == 'w' and left <= tonumber(string.sub(entry, 3, 14)) then
+    local lease = string.sub(ARGV[1], 2)
+    if left <= tonumber(string.sub(entry, 15, 26)) or renewal_of(entry) == lease then
+      local ends = math.max(0, left - tonumber(ARGV[2]))
+      redis.call('SETRANGE', KEYS[1], 14, string.format('%012d', ends) .. lease)
+      granted = 1
+    end
+  end
+  return {entry, left, granted}
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 enlist(KEYS[2], ARGV[3], ARGV[2], ARGV[4])
-return {ARGV[1], tonumber(ARGV[2])}
+return {ARGV[1], tonumber(ARGV[2]), 1}
 """
 
 # ARGV: lease entry, value entry, ttl ms, key, list ms, channel, message.
 _STORE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] or not listed(KEYS[2], ARGV[4]) then
+local header = redis.call('GETRANGE', KEYS[1], 0, 65)
+local held = header == ARGV[1] or renewal_of(header) == string.sub(ARGV[1], 2)
+if not held or not listed(KEYS[2], ARGV[4]) then
   return 0
 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
@@ -66,7 +81,12 @@ return 1
 
 # ARGV: lease entry, channel, message.
 _RELEASE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+local header = redis.call('GETRANGE', KEYS[1], 0, 65)
+if renewal_of(header) == string.sub(ARGV[1], 2) then
+  redis.call('SETRANGE', KEYS[1], 14, NEVER)
+  return 1
+end
+if header ~= ARGV[1] then
   return 0
 end
 redis.call('DEL', KEYS[1])
@@ -79,9 +99,10 @@ return 1
 # not a cluster.
 _INVALIDATE = """
 local function remove(entry)
-  local stored = redis.call('GETRANGE', entry, 0, 0) == 'v'
+  local begins = redis.call('GETRANGE', entry, 0, 1)
   redis.call('UNLINK', entry)
-  return stored and 1 or 0
+  local kind = string.sub(begins, 1, 1)
+  return (kind == 'v' or kind == 'w' and begins ~= 'wn') and 1 or 0
 end
 local prefixes = #ARGV - 3
 local counts = {}
@@ -135,30 +156,35 @@ class RedisStore:
         self._run: _Run | None = None
         self._starting = asyncio.Lock()
 
-    async def lookup(self, place: Place, lease_id: str, lease_ms: int) -> Found:
-        """Finds the value; on a miss that nobody else works on, grants the lease."""
+    async def lookup(self, place: Place, lease_id: str, lease_ms: int, *, renews: bool) -> Found:
+        """Finds the value; on a miss that nobody else works on, grants the lease, if asked for also on a stale hit."""
         ours = f"l{lease_id}".encode()
-        entry, ttl_ms = await self._call(
-            lambda run: (run.lookup, run.names(place), (ours, lease_ms, place.key, place.group_ttl_ms))
-        )
-        if entry.startswith(_VALUE):
-            return Hit(entry[len(_VALUE) :], max(0, ttl_ms))
-        return Lease(lease_id, ttl_ms) if entry == ours else Contended(max(0, ttl_ms))
-
-    async def store(self, place: Place, lease_id: str, value: bytes, ttl_ms: int) -> bool:
-        """Stores the value if the lease is held; whether it was."""
-        return bool(
-            await self._call(
-                lambda run: (
-                    run.store,
-                    run.names(place),
-                    (
-                        *(f"l{lease_id}", _VALUE + value, ttl_ms, place.key, place.group_ttl_ms),
-                        *(self._channel, news.settled(place.key)),
-                    ),
-                )
+        entry, ttl_ms, granted = await self._call(
+            lambda run: (
+                run.lookup,
+                run.names(place),
+                (ours, lease_ms, place.key, place.group_ttl_ms, "1" if renews else ""),
             )
         )
+        lease = Lease(lease_id, lease_ms) if granted else None
+        if found := await entries.read(entry, max(0, ttl_ms), lease):
+            return found
+        return lease or Contended(max(0, ttl_ms))
+
+    async def store(self, place: Place, lease_id: str, value: bytes | None, ttl_ms: int, fresh_ms: int) -> Kept:
+        """Stores the value, or with None that there is no such thing, if the lease is held."""
+        entry = await entries.written(value, ttl_ms - fresh_ms)
+        stored = await self._call(
+            lambda run: (
+                run.store,
+                run.names(place),
+                (
+                    *(f"l{lease_id}", entry, ttl_ms, place.key, place.group_ttl_ms),
+                    *(self._channel, news.settled(place.key)),
+                ),
+            )
+        )
+        return Kept(bool(stored), len(entry) - entries.HEADER)
 
     async def release(self, place: Place, lease_id: str) -> bool:
         """Ends the lease if it is held; whether it was."""

@@ -73,6 +73,7 @@ class Novels:
             request_hash=manuscript.request_hash,
         )
         novel, stored_hash = await self._novels.create(new)
+        await self._reads.novel_changed(novel.novel_id)  # that there was none may be remembered
         if stored_hash != manuscript.request_hash:
             raise request_id_reused()
         if not novel.status.ended:

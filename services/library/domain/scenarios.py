@@ -119,6 +119,7 @@ class Scenarios:
             until_read=until_read,
         )
         made = await self._scenarios.create(scenario)
+        await self._reads.scenario_changed(made.scenario_id)  # that there was none may be remembered
         self._look_after(novel)
         return made
 

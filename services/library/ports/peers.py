@@ -59,8 +59,16 @@ class Search(Protocol):
 class Cache(Protocol):
     """Values by key, shared by all replicas. Its trouble is never the caller's."""
 
-    async def get(self, key: str, compute: Callable[[], Awaitable[bytes]]) -> bytes:
-        """The value of a key, computed when it is not there."""
+    async def get(
+        self, key: str, compute: Callable[[], Awaitable[bytes]], keep: Callable[[bytes], bool] | None = None
+    ) -> bytes:
+        """The value of a key, computed when it is not there.
+
+        Args:
+            key: its name.
+            compute: makes it, or raises `mesh.read_through.AbsentError`, which is remembered for a moment.
+            keep: whether the value may be kept in this process, where it may be a second old; None: it may not.
+        """
 
     async def invalidate(self, keys: Sequence[str]) -> None:
         """Removes values after a write."""

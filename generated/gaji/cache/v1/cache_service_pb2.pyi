@@ -8,30 +8,44 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LookupRequest(_message.Message):
-    __slots__ = ("key", "wait_ms")
+    __slots__ = ("key", "wait_ms", "renews")
     KEY_FIELD_NUMBER: _ClassVar[int]
     WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    RENEWS_FIELD_NUMBER: _ClassVar[int]
     key: str
     wait_ms: int
-    def __init__(self, key: _Optional[str] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+    renews: bool
+    def __init__(self, key: _Optional[str] = ..., wait_ms: _Optional[int] = ..., renews: _Optional[bool] = ...) -> None: ...
 
 class LookupResponse(_message.Message):
-    __slots__ = ("hit", "lease", "contended")
+    __slots__ = ("hit", "lease", "contended", "absent")
     HIT_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
     CONTENDED_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_FIELD_NUMBER: _ClassVar[int]
     hit: Hit
     lease: Lease
     contended: Contended
-    def __init__(self, hit: _Optional[_Union[Hit, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., contended: _Optional[_Union[Contended, _Mapping]] = ...) -> None: ...
+    absent: Absent
+    def __init__(self, hit: _Optional[_Union[Hit, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., contended: _Optional[_Union[Contended, _Mapping]] = ..., absent: _Optional[_Union[Absent, _Mapping]] = ...) -> None: ...
 
 class Hit(_message.Message):
-    __slots__ = ("value", "ttl_ms")
+    __slots__ = ("value", "ttl_ms", "fresh_ms", "renewal")
     VALUE_FIELD_NUMBER: _ClassVar[int]
     TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    FRESH_MS_FIELD_NUMBER: _ClassVar[int]
+    RENEWAL_FIELD_NUMBER: _ClassVar[int]
     value: bytes
     ttl_ms: int
-    def __init__(self, value: _Optional[bytes] = ..., ttl_ms: _Optional[int] = ...) -> None: ...
+    fresh_ms: int
+    renewal: Lease
+    def __init__(self, value: _Optional[bytes] = ..., ttl_ms: _Optional[int] = ..., fresh_ms: _Optional[int] = ..., renewal: _Optional[_Union[Lease, _Mapping]] = ...) -> None: ...
+
+class Absent(_message.Message):
+    __slots__ = ("ttl_ms",)
+    TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    ttl_ms: int
+    def __init__(self, ttl_ms: _Optional[int] = ...) -> None: ...
 
 class Lease(_message.Message):
     __slots__ = ("lease_id", "ttl_ms")
@@ -48,20 +62,24 @@ class Contended(_message.Message):
     def __init__(self, retry_after_ms: _Optional[int] = ...) -> None: ...
 
 class StoreRequest(_message.Message):
-    __slots__ = ("key", "lease_id", "value")
+    __slots__ = ("key", "lease_id", "value", "absent")
     KEY_FIELD_NUMBER: _ClassVar[int]
     LEASE_ID_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_FIELD_NUMBER: _ClassVar[int]
     key: str
     lease_id: str
     value: bytes
-    def __init__(self, key: _Optional[str] = ..., lease_id: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+    absent: bool
+    def __init__(self, key: _Optional[str] = ..., lease_id: _Optional[str] = ..., value: _Optional[bytes] = ..., absent: _Optional[bool] = ...) -> None: ...
 
 class StoreResponse(_message.Message):
-    __slots__ = ("ttl_ms",)
+    __slots__ = ("ttl_ms", "fresh_ms")
     TTL_MS_FIELD_NUMBER: _ClassVar[int]
+    FRESH_MS_FIELD_NUMBER: _ClassVar[int]
     ttl_ms: int
-    def __init__(self, ttl_ms: _Optional[int] = ...) -> None: ...
+    fresh_ms: int
+    def __init__(self, ttl_ms: _Optional[int] = ..., fresh_ms: _Optional[int] = ...) -> None: ...
 
 class ReleaseRequest(_message.Message):
     __slots__ = ("key", "lease_id")
@@ -104,40 +122,64 @@ class GetStatsResponse(_message.Message):
     def __init__(self, kinds: _Optional[_Iterable[_Union[KindStats, _Mapping]]] = ..., store_available: _Optional[bool] = ...) -> None: ...
 
 class KindStats(_message.Message):
-    __slots__ = ("kind", "ttl_seconds", "hits", "misses", "stores", "invalidations")
+    __slots__ = ("kind", "ttl_seconds", "hits", "misses", "stores", "invalidations", "stale", "absent", "fresh_seconds", "absent_seconds", "stored_bytes", "kept_bytes")
     KIND_FIELD_NUMBER: _ClassVar[int]
     TTL_SECONDS_FIELD_NUMBER: _ClassVar[int]
     HITS_FIELD_NUMBER: _ClassVar[int]
     MISSES_FIELD_NUMBER: _ClassVar[int]
     STORES_FIELD_NUMBER: _ClassVar[int]
     INVALIDATIONS_FIELD_NUMBER: _ClassVar[int]
+    STALE_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_FIELD_NUMBER: _ClassVar[int]
+    FRESH_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STORED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KEPT_BYTES_FIELD_NUMBER: _ClassVar[int]
     kind: str
     ttl_seconds: int
     hits: int
     misses: int
     stores: int
     invalidations: int
-    def __init__(self, kind: _Optional[str] = ..., ttl_seconds: _Optional[int] = ..., hits: _Optional[int] = ..., misses: _Optional[int] = ..., stores: _Optional[int] = ..., invalidations: _Optional[int] = ...) -> None: ...
+    stale: int
+    absent: int
+    fresh_seconds: int
+    absent_seconds: int
+    stored_bytes: int
+    kept_bytes: int
+    def __init__(self, kind: _Optional[str] = ..., ttl_seconds: _Optional[int] = ..., hits: _Optional[int] = ..., misses: _Optional[int] = ..., stores: _Optional[int] = ..., invalidations: _Optional[int] = ..., stale: _Optional[int] = ..., absent: _Optional[int] = ..., fresh_seconds: _Optional[int] = ..., absent_seconds: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., kept_bytes: _Optional[int] = ...) -> None: ...
 
 class WatchInvalidationsRequest(_message.Message):
-    __slots__ = ("kinds",)
+    __slots__ = ("kinds", "beats")
     KINDS_FIELD_NUMBER: _ClassVar[int]
+    BEATS_FIELD_NUMBER: _ClassVar[int]
     kinds: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, kinds: _Optional[_Iterable[str]] = ...) -> None: ...
+    beats: bool
+    def __init__(self, kinds: _Optional[_Iterable[str]] = ..., beats: _Optional[bool] = ...) -> None: ...
 
 class WatchInvalidationsResponse(_message.Message):
-    __slots__ = ("sequence", "watching", "invalidated")
+    __slots__ = ("sequence", "watching", "invalidated", "beat")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     WATCHING_FIELD_NUMBER: _ClassVar[int]
     INVALIDATED_FIELD_NUMBER: _ClassVar[int]
+    BEAT_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     watching: Watching
     invalidated: Invalidated
-    def __init__(self, sequence: _Optional[int] = ..., watching: _Optional[_Union[Watching, _Mapping]] = ..., invalidated: _Optional[_Union[Invalidated, _Mapping]] = ...) -> None: ...
+    beat: Beat
+    def __init__(self, sequence: _Optional[int] = ..., watching: _Optional[_Union[Watching, _Mapping]] = ..., invalidated: _Optional[_Union[Invalidated, _Mapping]] = ..., beat: _Optional[_Union[Beat, _Mapping]] = ...) -> None: ...
 
 class Watching(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("as_of_us",)
+    AS_OF_US_FIELD_NUMBER: _ClassVar[int]
+    as_of_us: int
+    def __init__(self, as_of_us: _Optional[int] = ...) -> None: ...
+
+class Beat(_message.Message):
+    __slots__ = ("as_of_us",)
+    AS_OF_US_FIELD_NUMBER: _ClassVar[int]
+    as_of_us: int
+    def __init__(self, as_of_us: _Optional[int] = ...) -> None: ...
 
 class Invalidated(_message.Message):
     __slots__ = ("keys", "prefixes")

@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class CacheServiceStub:
     """Values by key. The key's first segment is its kind: novel:{id}, scenario:{id}, character:{id}, user:{id},
-    passages:{novel_id}:{hash}:{top_k}. Each kind has a time to live. Conversations are refused.
+    passages:{novel_id}:{hash}:{top_k}. Each kind says how long a value is fresh, how long it lives, and how long it is
+    remembered that there is none. Conversations are refused.
     """
 
     def __init__(self, channel):
@@ -70,7 +71,8 @@ class CacheServiceStub:
 
 class CacheServiceServicer:
     """Values by key. The key's first segment is its kind: novel:{id}, scenario:{id}, character:{id}, user:{id},
-    passages:{novel_id}:{hash}:{top_k}. Each kind has a time to live. Conversations are refused.
+    passages:{novel_id}:{hash}:{top_k}. Each kind says how long a value is fresh, how long it lives, and how long it is
+    remembered that there is none. Conversations are refused.
     """
 
     def Lookup(self, request, context):
@@ -158,7 +160,8 @@ def add_CacheServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class CacheService:
     """Values by key. The key's first segment is its kind: novel:{id}, scenario:{id}, character:{id}, user:{id},
-    passages:{novel_id}:{hash}:{top_k}. Each kind has a time to live. Conversations are refused.
+    passages:{novel_id}:{hash}:{top_k}. Each kind says how long a value is fresh, how long it lives, and how long it is
+    remembered that there is none. Conversations are refused.
     """
 
     @staticmethod
