@@ -1,6 +1,6 @@
 """What the search room counts."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from mesh.telemetry.metrics import LATENCY_BUCKETS, REGISTRY
 
@@ -28,3 +28,11 @@ PASSAGES_INGESTED = Counter(
     "gaji_search_passages_ingested", "Passages of novels that were ingested to the end.", registry=REGISTRY
 )
 INGESTIONS = Counter("gaji_search_ingestions", "Ingestions by how they ended.", ("result",), registry=REGISTRY)
+INDEX_LOAD_SECONDS = Histogram(
+    "gaji_search_index_load_seconds",
+    "Bringing a novel's index into memory.",
+    buckets=LATENCY_BUCKETS,
+    registry=REGISTRY,
+)
+INDEXES = Gauge("gaji_search_indexes", "Novels whose index is in memory.", registry=REGISTRY)
+INDEX_BYTES = Gauge("gaji_search_index_bytes", "Memory that indexes take, roughly.", registry=REGISTRY)
