@@ -14,6 +14,7 @@ from mesh.server import MeshServer, Service, open_server
 from services.search.clients import open_answers
 from services.search.config import SearchSettings
 from services.search.domain.around import Around
+from services.search.domain.indexes import Indexes
 from services.search.domain.ingestion import Ingestions
 from services.search.domain.limited import LimitedCharacters
 from services.search.domain.searching import Searching
@@ -39,10 +40,12 @@ async def serving(settings: SearchSettings) -> AsyncIterator[MeshServer]:
         answers = await stack.enter_async_context(
             open_answers(channel, settings.cache_patience, settings.near_cache_bytes)
         )
-        ingestions = Ingestions(store, embedder, answers)
+        indexes = Indexes(store, settings.index_bytes)
+        stack.push_async_callback(indexes.close)
+        ingestions = Ingestions(store, embedder, answers, indexes)
         stack.push_async_callback(ingestions.close)
         servicer = SearchServicer(
-            Searching(store, embedder), ingestions, answers, Around(store), LimitedCharacters(store)
+            Searching(store, embedder, indexes), ingestions, answers, Around(store), LimitedCharacters(store)
         )
         service = Service(SEARCH, servicer, rpc.add_SearchServiceServicer_to_server)
         yield await stack.enter_async_context(open_server(settings, [service], name="search", breakers=breakers))

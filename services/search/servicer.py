@@ -20,7 +20,6 @@ from services.search.domain import languages
 from services.search.domain.around import MOST_AROUND, Around, Stretch
 from services.search.domain.ingestion import Ingestions
 from services.search.domain.limited import LimitedCharacters, beyond_limit
-from services.search.domain.ranking import score
 from services.search.domain.searching import Searching, answer_key, character_not_found, check_owner, search_key
 from services.search.edited import edited, edits_of, listed
 from services.search.metrics import INGESTIONS, PASSAGES_INGESTED, SEARCH_SECONDS
@@ -326,7 +325,7 @@ def _stretch(novel_id: str, stretch: Stretch) -> pb.ReadAroundResponse:
 def _found(novel_id: str, found: Found) -> pb.Passage:
     message = _passage(novel_id, found.passage)
     message.distance = found.distance
-    message.score = score(found.distance)
+    message.score = found.score
     return message
 
 

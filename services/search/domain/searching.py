@@ -1,10 +1,11 @@
 """Reading: who may see which novel, its passages and its characters."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 
-from mesh.errors import FailedPrecondition, NotFound, PermissionDenied
-from services.search.domain.ranking import ranked
+from mesh.errors import Aborted, FailedPrecondition, NotFound, PermissionDenied
+from services.search.domain.indexes import Indexes
 from services.search.models import Character, Edits, Found, Novel, Passage
 from services.search.ports import Embedder, NovelStore
 
@@ -18,12 +19,14 @@ class Searching:
 
     Args:
         store: where they are.
-        embedder: turns queries into vectors, each by the provider of its novel.
+        embedder: reads queries, each by the provider of its novel.
+        indexes: what novels are searched in.
     """
 
-    def __init__(self, store: NovelStore, embedder: Embedder) -> None:
+    def __init__(self, store: NovelStore, embedder: Embedder, indexes: Indexes) -> None:
         self._store = store
         self._embedder = embedder
+        self._indexes = indexes
 
     async def novel(self, novel_id: str, user_id: str | None) -> Novel:
         """A novel that can be searched.
@@ -62,27 +65,34 @@ class Searching:
             check_owner(novel.owner_id, user_id)
 
     async def search(self, novel: Novel, query: str, top_k: int, until_chapter: int | None) -> list[Found]:
-        """The passages of a novel that are nearest to a query, best first, none beyond the chapter limit.
+        """The passages of a novel that fit a query best, best first, none beyond the chapter limit.
 
         Raises:
             NotFound: the novel was removed meanwhile.
+            Aborted: it is replaced again and again.
             Unavailable: the embedding provider or the store does not answer.
         """
-        embedder, vector = novel.embedder, await self._embedder.query(novel.embedder, query)
         for _ in range(_ATTEMPTS):
-            found = await self._store.search(novel, vector, top_k, until_chapter)
-            if len(found) >= top_k:
-                break
-            # Few rows: the novel is small, or its generation was replaced between reading its record and this.
+            try:
+                return await self._searched(novel, query, top_k, until_chapter)
+            except Aborted as error:
+                replaced = error
+            # Its generation was replaced between reading its record and this.
             current = await self._store.novel(novel.id)
-            if current is None:
+            if current is None or not current.ready:
                 raise novel_not_found(novel.id)
-            if current.generation == novel.generation:
-                break
             novel = current
-            if novel.embedder != embedder:
-                embedder, vector = novel.embedder, await self._embedder.query(novel.embedder, query)
-        return ranked(found, top_k)
+        raise replaced
+
+    async def _searched(self, novel: Novel, query: str, top_k: int, until_chapter: int | None) -> list[Found]:
+        try:
+            async with asyncio.TaskGroup() as both:
+                loading = both.create_task(self._indexes.get(novel))
+                asking = both.create_task(self._embedder.ask(novel.embedder, query))
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        index, question = loading.result(), asking.result()
+        return await self._indexes.run(lambda: index.search(query, question, top_k, until_chapter))
 
     async def passages(self, novel: Novel, ids: Sequence[str], until_chapter: int | None) -> list[Passage]:
         """Passages by id in the order asked for; unknown ones and those beyond the chapter limit are left out."""
