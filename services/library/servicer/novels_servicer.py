@@ -21,7 +21,7 @@ from services.library.servicer import wire
 class NovelServicer(rpc.NovelServiceServicer):
     """`gaji.library.v1.NovelService`."""
 
-    def __init__(  # noqa: PLR0917 - one for each part of the domain that it serves
+    def __init__(
         self,
         novels: Novels,
         ingestions: Ingestions,

@@ -75,6 +75,11 @@ class NovelServiceStub:
                 request_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.ReingestNovelRequest.SerializeToString,
                 response_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.ReingestNovelResponse.FromString,
                 _registered_method=True)
+        self.UpdateCharacter = channel.unary_unary(
+                '/gaji.library.v1.NovelService/UpdateCharacter',
+                request_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.UpdateCharacterRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.UpdateCharacterResponse.FromString,
+                _registered_method=True)
         self.RunIngestion = channel.unary_unary(
                 '/gaji.library.v1.NovelService/RunIngestion',
                 request_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.RunIngestionRequest.SerializeToString,
@@ -155,6 +160,14 @@ class NovelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateCharacter(self, request, context):
+        """Changes the fields of a character that are present, for everybody; only the novel's owner may. What is changed outlives
+        a new ingestion of the novel. Conversations that have begun keep the name and the description of their beginning.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RunIngestion(self, request, context):
         """For jobs: sees to it that a novel is ingested, by whichever replica, and returns when that has ended.
         """
@@ -218,6 +231,11 @@ def add_NovelServiceServicer_to_server(servicer, server):
                     servicer.ReingestNovel,
                     request_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.ReingestNovelRequest.FromString,
                     response_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.ReingestNovelResponse.SerializeToString,
+            ),
+            'UpdateCharacter': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCharacter,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.UpdateCharacterRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_novel__service__pb2.UpdateCharacterResponse.SerializeToString,
             ),
             'RunIngestion': grpc.unary_unary_rpc_method_handler(
                     servicer.RunIngestion,
@@ -452,6 +470,33 @@ class NovelService:
             '/gaji.library.v1.NovelService/ReingestNovel',
             gaji_dot_library_dot_v1_dot_novel__service__pb2.ReingestNovelRequest.SerializeToString,
             gaji_dot_library_dot_v1_dot_novel__service__pb2.ReingestNovelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCharacter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.NovelService/UpdateCharacter',
+            gaji_dot_library_dot_v1_dot_novel__service__pb2.UpdateCharacterRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_novel__service__pb2.UpdateCharacterResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,10 @@ class NovelServiceStub:
     """Ingests a novel anew from its stored text, e.g. after a failure or a change of the embedding model. What was
     ingested before is searched until the new index takes its place in one step. Does nothing where one waits or runs.
     """
+    UpdateCharacter: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.UpdateCharacterRequest, _novel_service_pb2.UpdateCharacterResponse]
+    """Changes the fields of a character that are present, for everybody; only the novel's owner may. What is changed outlives
+    a new ingestion of the novel. Conversations that have begun keep the name and the description of their beginning.
+    """
     RunIngestion: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.RunIngestionRequest, _novel_service_pb2.RunIngestionResponse]
     """For jobs: sees to it that a novel is ingested, by whichever replica, and returns when that has ended."""
     ListWaitingNovels: _grpc.UnaryUnaryMultiCallable[_novel_service_pb2.ListWaitingNovelsRequest, _novel_service_pb2.ListWaitingNovelsResponse]
@@ -88,6 +92,10 @@ class NovelServiceAsyncStub(NovelServiceStub):
     ReingestNovel: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.ReingestNovelRequest, _novel_service_pb2.ReingestNovelResponse]  # type: ignore[assignment]
     """Ingests a novel anew from its stored text, e.g. after a failure or a change of the embedding model. What was
     ingested before is searched until the new index takes its place in one step. Does nothing where one waits or runs.
+    """
+    UpdateCharacter: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.UpdateCharacterRequest, _novel_service_pb2.UpdateCharacterResponse]  # type: ignore[assignment]
+    """Changes the fields of a character that are present, for everybody; only the novel's owner may. What is changed outlives
+    a new ingestion of the novel. Conversations that have begun keep the name and the description of their beginning.
     """
     RunIngestion: _aio.UnaryUnaryMultiCallable[_novel_service_pb2.RunIngestionRequest, _novel_service_pb2.RunIngestionResponse]  # type: ignore[assignment]
     """For jobs: sees to it that a novel is ingested, by whichever replica, and returns when that has ended."""
@@ -167,6 +175,16 @@ class NovelServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_novel_service_pb2.ReingestNovelResponse, _abc.Awaitable[_novel_service_pb2.ReingestNovelResponse]]:
         """Ingests a novel anew from its stored text, e.g. after a failure or a change of the embedding model. What was
         ingested before is searched until the new index takes its place in one step. Does nothing where one waits or runs.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateCharacter(
+        self,
+        request: _novel_service_pb2.UpdateCharacterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_novel_service_pb2.UpdateCharacterResponse, _abc.Awaitable[_novel_service_pb2.UpdateCharacterResponse]]:
+        """Changes the fields of a character that are present, for everybody; only the novel's owner may. What is changed outlives
+        a new ingestion of the novel. Conversations that have begun keep the name and the description of their beginning.
         """
 
     @_abc_1.abstractmethod
