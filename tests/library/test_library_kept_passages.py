@@ -113,7 +113,9 @@ async def test_what_is_fetched_in_the_background_makes_way_for_readers() -> None
         async def keep_of_novel(self, *_: object) -> None: ...
 
     keeping: Any = Keeping(Store(), None, Search())  # type: ignore[arg-type]  # what is not asked for is left out
-    novel = SimpleNamespace(novel_id=uuid4(), title="A novel", status=IngestionStatus.COMPLETE, characters=0)
+    novel = SimpleNamespace(
+        novel_id=uuid4(), title="A novel", status=IngestionStatus.COMPLETE, searchable=True, characters=0
+    )
     with deadlines.scope(5):
         keeping.look_after(
             SimpleNamespace(
