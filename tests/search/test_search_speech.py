@@ -61,6 +61,19 @@ def test_a_passage_may_begin_within_a_quotation() -> None:
     assert said('and so on," said he. "I go home," said Elizabeth.') == [("Elizabeth", ("I go home,",))]
 
 
+def test_what_i_say_is_the_narrator_s_where_there_is_one() -> None:
+    told = '"Come in, Lizzy," said Mr. Darcy.\n\n"I am coming," I said. "Is it late?"'
+    assert said(told) == [("Mr. Darcy", ("Come in, Lizzy,",))]
+    names, passages = NAMES, [told] * 60
+    lines = speeches(passages, Spotter(names, korean=False), korean=False)
+    assert {names[line.person].name for line in lines} == {"Mr. Darcy", "Elizabeth"}
+    assert lines[1].quotations == ("I am coming,", "Is it late?")
+    third = [told.replace("I said", "she said")] * 60
+    assert {names[line.person].name for line in speeches(third, Spotter(names, korean=False), korean=False)} == {
+        "Mr. Darcy"
+    }
+
+
 def test_korean_speakers_are_the_subjects() -> None:
     assert said("\u201c한 잔 더 주게.\u201d 하고 김첨지는 외쳤다.", korean=True) == [("김첨지", ("한 잔 더 주게.",))]
     assert said("치삼이가 김첨지를 보며, \u201c벌써 넉 잔일세.\u201d", korean=True) == [("치삼", ("벌써 넉 잔일세.",))]

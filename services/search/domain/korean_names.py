@@ -47,6 +47,7 @@ _FAMILY_NAMES = words(
     남궁 황보 제갈 선우 독고 사공 서문 동방
     """
 )
+_BY_END = {end: tuple(one for one in PARTICLES if one[-1] == end) for end in {one[-1] for one in PARTICLES}}
 _FIRST, _FINALS = 0xAC00, 28  # Unicode: a syllable's final consonant is its number from 가 on, modulo 28; 0: none
 
 
@@ -104,7 +105,7 @@ def _name(
 
 
 def _split(word: str) -> tuple[str, str]:
-    for particle in PARTICLES:
+    for particle in _BY_END.get(word[-1], ()):
         if word.endswith(particle) and len(word) - len(particle) >= 2:
             return word[: -len(particle)], particle
     return word, ""

@@ -1,14 +1,17 @@
 """Who says what: quotations with a speaker whom the text names beside them ("...," said Jane).
 
 Only what is told plainly counts: a verb of speech with a name right before or after the quotation, and the other
-quotations of the same paragraph where nobody else is told to speak in it. Korean has the speaker as the only subject
+quotations of the same paragraph where nobody else is told to speak in it. "I said" is the narrator's, where there is
+one (`services.search.domain.narrators`). Korean has the speaker as the only subject
 of the sentence around the quotation (particles 은, 는, 이, 가).
 """
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from services.search.domain.narrators import narrator
 from services.search.domain.quotations import Quotation, Quotations
 from services.search.domain.spotting import Spotter
 
@@ -28,6 +31,8 @@ _LEADS_IN = re.compile(rf"(?: \w+ly| then| again)? (?:{_VERBS})\b[^.!?;\"\u201c\
 _OTHER_TELLS = re.compile(
     rf"^[\s,]*(?:{_VERBS})\b|^[\s,]*(?:she|he|I|they|the [a-z]+|his [a-z]+|her [a-z]+|my [a-z]+) (?:{_VERBS})\b"
 )
+_I_SAY = re.compile(rf"[\s,]*(?:(?:{_VERBS}) I\b|I (?:\w+ly )?(?:{_VERBS})\b)")
+_I_TELL = re.compile(rf"\bI (?:{_VERBS})\b")
 _TAG_REACH = 120  # characters before a quotation in which it may be led in
 
 _KOREAN_SUBJECT = re.compile(r"(?:께서는|께서|은|는|이|가)(?![\uac00-\ud7a3])")
@@ -65,7 +70,10 @@ def speeches(passages: Sequence[str], spotter: Spotter, *, korean: bool) -> list
         korean: whether the text is Korean.
     """
     quotations = Quotations(passages)
-    tell: Callable[[str, Sequence[Quotation], Spotter], list[int | None]] = _korean if korean else _english
+    if korean:
+        tell: Callable[[str, Sequence[Quotation], Spotter], list[int | None]] = _korean
+    else:
+        tell = partial(_english, teller=narrator(passages, spotter, quotations))
     found: list[Speech] = []
     for position, passage in enumerate(passages):
         for paragraph in passage.split("\n\n"):
@@ -79,15 +87,17 @@ def speeches(passages: Sequence[str], spotter: Spotter, *, korean: bool) -> list
     return found
 
 
-def _english(paragraph: str, quoted: Sequence[Quotation], spotter: Spotter) -> list[int | None]:
+def _english(paragraph: str, quoted: Sequence[Quotation], spotter: Spotter, *, teller: int | None) -> list[int | None]:
     speakers: list[int | None] = []
     others = False
     for at, quotation in enumerate(quoted):
         before = quoted[at - 1].end if at else 0
         after = quoted[at + 1].start if at + 1 < len(quoted) else len(paragraph)
-        speaker = _said_after(paragraph, quotation, spotter)
+        mine = _I_SAY.match(paragraph, quotation.end)
+        speaker = teller if mine else _said_after(paragraph, quotation, spotter)
         if speaker is None:
-            others = others or _OTHER_TELLS.match(paragraph[quotation.end : after]) is not None
+            between = paragraph[quotation.end : after]
+            others = others or _OTHER_TELLS.match(between) is not None or _I_TELL.search(between) is not None
             speaker = _leads_in(paragraph, max(before, quotation.start - _TAG_REACH), quotation.start, spotter)
         speakers.append(speaker)
     told = {speaker for speaker in speakers if speaker is not None}

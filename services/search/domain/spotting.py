@@ -49,11 +49,13 @@ class Spotter:
         for person, name in enumerate(names):
             for form in name.forms:
                 bearers[form].append(person)
-        known = {form: people[0] for form, people in bearers.items() if len(people) == 1}
-        self._by_start: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        for form in sorted(known, key=lambda form: (-len(form), form)):
+        self._bearers = {form: people[0] for form, people in bearers.items() if len(people) == 1}
+        # By lengths, of which there are few, however many names begin alike.
+        lengths: dict[str, set[int]] = defaultdict(set)
+        for form in self._bearers:
             if start := self._begin.match(form):
-                self._by_start[start.group()].append((form, known[form]))
+                lengths[start.group()].add(len(form))
+        self._lengths = {start: sorted(found, reverse=True) for start, found in lengths.items()}
 
     def at(self, text: str, position: int) -> Spot | None:
         """Who is named from a position on."""
@@ -72,7 +74,8 @@ class Spotter:
         begin = start.start()
         if begin and text[begin - 1].isalnum():
             return None
-        for form, person in self._by_start.get(start.group(), ()):
-            if text.startswith(form, begin) and self._end.match(text, begin + len(form)):
-                return Spot(person, begin, begin + len(form))
+        for length in self._lengths.get(start.group(), ()):
+            person = self._bearers.get(text[begin : begin + length])
+            if person is not None and self._end.match(text, begin + length):
+                return Spot(person, begin, begin + length)
         return None
