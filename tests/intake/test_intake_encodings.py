@@ -11,12 +11,12 @@ from services.library.intake import UnreadableError
 from services.library.intake.encodings import decode
 
 TEXTS = {
-    "cp932": "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。" * 20,
-    "euc_jp": "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。" * 20,
+    "cp932": "今日は朝から雨が降っていたので、私は駅の前の古い喫茶店で友人を二時間も待っていた。" * 20,
+    "euc_jp": "今日は朝から雨が降っていたので、私は駅の前の古い喫茶店で友人を二時間も待っていた。" * 20,
     "gb18030": "从前有一座山,山里有一座庙,庙里有一个老和尚在讲故事。" * 20,
     "big5": "從前有一座山,山裡有一座廟,廟裡有一個老和尚在講故事。" * 20,
-    "koi8_r": "Жили-были старик со старухой у самого синего моря. " * 20,  # noqa: RUF001 - Russian
-    "cp1251": "Жили-были старик со старухой у самого синего моря. " * 20,  # noqa: RUF001 - Russian
+    "koi8_r": "Сегодня утром шёл дождь, и мы долго ждали поезда на старой станции. " * 20,  # noqa: RUF001 - Russian
+    "cp1251": "Сегодня утром шёл дождь, и мы долго ждали поезда на старой станции. " * 20,  # noqa: RUF001 - Russian
     "cp1250": "Był sobie raz król, który miał trzy córki, a każda z nich była piękniejsza. " * 20,
     "cp1252": "Il était une fois une “reine” très âgée… qui n’aimait pas l’hiver à la forêt. " * 20,  # noqa: RUF001 - French
     "cp949": "제1장 바닷가\n\n할머니는 아침마다 “바닷가”로 나갔다. 똠방각하와 펲시콜라도 있었다. " * 5,
