@@ -62,7 +62,7 @@ def ingest(url: str, sources: Sequence[Source], about: About, *, as_json: bool) 
     console = Console(stderr=as_json, highlight=False)
     failed = 0
     with ExitStack() as stack:
-        show = stack.enter_context(_shown(console, several=len(sources) > 1))
+        show = stack.enter_context(Display(console, several=len(sources) > 1))
         gateways = [Gateway(url, GuestSession(url)) for _ in sources]
         pool = ThreadPoolExecutor(min(AT_ONCE, len(sources)), thread_name_prefix="ingest")
         # Left early, by Ctrl-C: what is open is closed, and nobody waits for it.
@@ -115,7 +115,7 @@ def _print(console: Console, stored: Json, seconds: float, *, as_json: bool) -> 
     )
 
 
-class _shown:  # noqa: N801 - used as a function, like what contextlib makes
+class Display:
     """Gives out what tells of one source: a bar each on a terminal, else lines.
 
     Args:

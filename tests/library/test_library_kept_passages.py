@@ -16,7 +16,7 @@ from mesh import deadlines, priority
 from mesh.errors import Unavailable
 from services.library.domain import kept
 from services.library.domain.keeping import Keeping
-from services.library.models import IngestionStatus, StoredPassage
+from services.library.models import StoredPassage
 from tests.library.conftest import FakeSearch, LibraryClient, Reader, eventually
 from tests.library.talk import Talk
 
@@ -113,9 +113,7 @@ async def test_what_is_fetched_in_the_background_makes_way_for_readers() -> None
         async def keep_of_novel(self, *_: object) -> None: ...
 
     keeping: Any = Keeping(Store(), None, Search())  # type: ignore[arg-type]  # what is not asked for is left out
-    novel = SimpleNamespace(
-        novel_id=uuid4(), title="A novel", status=IngestionStatus.COMPLETE, searchable=True, characters=0
-    )
+    novel = SimpleNamespace(novel_id=uuid4(), title="A novel", searchable=True, characters=0)
     with deadlines.scope(5):
         keeping.look_after(
             SimpleNamespace(

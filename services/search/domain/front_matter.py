@@ -23,7 +23,7 @@ _IMPRINT = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"(?<=[^\W\dA-Z_])[.!?\u2026\u3002][\"'\u2019\u201d)\]]*(?:\s|$)")
-_ITEM = re.compile(r"\s*(?:[IVXLC]{1,7}|\d{1,3}|(?i:chapter|letter|part|book)\s+\w+)\b[.:)]?\s")
+_ITEM = re.compile(r"\s*(?:(?:[IVXLC]{1,7}|\d{1,3})[.:)]|(?i:chapter|letter|part|book)\s+\w+\b)\s.{0,100}")
 _BLANK = re.compile(r"\n[^\S\n]*\n")
 
 
@@ -62,5 +62,5 @@ def _opens(block: str) -> bool:
 
 def _is_prose(block: str) -> bool:
     lines = block.split("\n")
-    items = sum(_ITEM.match(line) is not None for line in lines)
+    items = sum(_ITEM.fullmatch(line) is not None for line in lines)
     return 2 * items <= len(lines) and weight(block) >= _PROSE_WORDS and _SENTENCE.search(block) is not None

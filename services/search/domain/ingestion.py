@@ -37,13 +37,13 @@ log = get_logger(__name__)
 class _Run:
     """A running ingestion and what it has reported."""
 
+    rest: Rest
     events: deque[Progress] = field(default_factory=lambda: deque(maxlen=_PROGRESS))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[Ingested] | None = None
-    rest: Rest | None = None
 
     def report(self, percent: int, stage: str, message: str) -> None:
-        self.events.append(Progress(percent, stage, message, self.rest.seconds() if self.rest else None))
+        self.events.append(Progress(percent, stage, message, self.rest.seconds()))
         self.changed.set()
 
 
@@ -78,7 +78,7 @@ class Ingestions:
         """
         if manuscript.novel_id in self._running:
             raise Aborted("the novel is being read in already; wait for its end", reason="INGESTION_RUNNING")
-        run = self._running[manuscript.novel_id] = _Run()
+        run = self._running[manuscript.novel_id] = _Run(self._pace.unknown())
         run.task = task = asyncio.create_task(self._ingested(manuscript, run))
         task.add_done_callback(lambda _: run.changed.set())
         last = Progress(0, "chapters", "Looking for chapters")
@@ -210,17 +210,16 @@ class Ingestions:
                 shown = percent
                 run.report(percent, "embedding", f"Read {done:,} of {total:,} passages")
 
-        reading = await self._embedder.read(novel.embedder, [passage.content for passage in passages], progress)
-        rest.next()
-        return reading
+        return await self._embedder.read(novel.embedder, [passage.content for passage in passages], progress)
 
     async def _stored(
         self, novel: Novel, passages: Sequence[Passage], characters: Sequence[Character], reading: Reading, run: _Run
     ) -> None:
+        rest = run.rest
+        rest.next()  # all passages are read
         for start in range(0, len(passages), STORE_BATCH):
             percent = EMBEDDING_TO + (99 - EMBEDDING_TO) * start // len(passages)
-            if run.rest is not None:
-                run.rest.done(start)
+            rest.done(start)
             run.report(percent, "storing", f"Stored {start:,} of {len(passages):,} passages")
             part = slice(start, start + STORE_BATCH)
             some = Reading(reading.vectors[part], None if reading.tokens is None else reading.tokens[part])
@@ -228,8 +227,7 @@ class Ingestions:
         if characters:
             shown = _character_vectors(passages, characters, reading.vectors)
             await self._store.add_characters(novel.id, novel.generation, characters, shown)
-        if run.rest is not None:
-            run.rest.next()
+        rest.next()
         run.report(99, "storing", "Finishing")
 
     async def _character_ids(self, novel: Novel) -> list[str]:

@@ -32,6 +32,10 @@ class Pace:
         """
         return Rest(self._known, self._clock, works, passages)
 
+    def unknown(self) -> "Rest":
+        """What is left of an ingestion of which nobody knows yet how much there is to do."""
+        return Rest({}, self._clock, ("nothing known",), 1)
+
 
 class Rest:
     """What is left of one ingestion."""
