@@ -57,10 +57,10 @@ class Held:
         await self.go.wait()
         if self.fails:
             raise Unavailable("no", reason="EMBEDDER_UNREACHABLE")
-        return np.ones((len(texts), 4), dtype=np.float32) / 2
+        return np.full((len(texts), 4), 0.5, dtype=np.float32)
 
     async def query(self, embedder: str, text: str) -> Vectors:
-        return np.ones(4, dtype=np.float32) / 2
+        return np.full(4, 0.5, dtype=np.float32)
 
 
 @pytest.mark.parametrize(
