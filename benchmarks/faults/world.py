@@ -25,6 +25,7 @@ it was not here that it burned." Marta Venn looked at the boat, and at the sea b
 """
 _AGAIN = {429, 502, 503, 504}
 _PAUSE_SECONDS = 0.3
+_STOP_SECONDS = 1.0  # time for a few words
 
 
 class Client:
@@ -146,8 +147,12 @@ class World:
         self.client = client
         self.novel_id = self.scenario_id = self.character_id = self.conversation_id = self.opening_id = ""
 
-    async def make(self) -> Self:
-        """Makes it all."""
+    async def make(self, *, stop: bool = False) -> Self:
+        """Makes it all.
+
+        Args:
+            stop: the opening soon, where a whole one would take long.
+        """
         ask = self.client.ask
         self.novel_id = await self.client.add_novel("The Light at Hollow Quay", STORY)
         await self.client.ingested(self.novel_id)
@@ -158,8 +163,18 @@ class World:
         whom = {"scenario_id": self.scenario_id, "character_id": self.character_id, "request_id": uuid.uuid4().hex}
         made = await ask("POST", "/api/conversations", whom)
         self.conversation_id, self.opening_id = made["conversation_id"], made["message_id"]
-        await self.client.completed(self.conversation_id, 1)
+        if stop:
+            await self._stopped()
+        else:
+            await self.client.completed(self.conversation_id, 1)
         return self
+
+    async def _stopped(self) -> None:
+        path = f"/api/conversations/{self.conversation_id}/messages/{self.opening_id}:stop"
+        async with asyncio.timeout(60):
+            while (await self.client.messages(self.conversation_id))[0]["status"] == "MESSAGE_STATUS_PENDING":
+                await asyncio.sleep(_STOP_SECONDS)
+                await self.client.ask("POST", path, {})
 
     async def conversation(self) -> str:
         """A conversation of two messages' room: a copy of the first one's opening, so that no model is asked."""

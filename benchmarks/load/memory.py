@@ -37,19 +37,23 @@ class Sampler:
     Args:
         stack: whose processes.
         services: of them, these.
+
+    Attributes:
+        pids: of each process by its name.
+        courses: what was seen of each.
     """
 
     def __init__(self, stack: Stack, *services: str) -> None:
-        self._pids = {replica.name: replica.pid for replica in stack.replicas(*services)}
-        self.courses = {name: Course(name) for name in self._pids}
+        self.pids = {replica.name: replica.pid for replica in stack.replicas(*services)}
+        self.courses = {name: Course(name) for name in self.pids}
         self._began = time.monotonic()
-        self._cpu = {name: cpu_seconds(pid) for name, pid in self._pids.items()}
+        self._cpu = {name: cpu_seconds(pid) for name, pid in self.pids.items()}
 
     async def run(self) -> None:
         """Samples every two seconds."""
         while True:
             at = time.monotonic() - self._began
-            for name, pid in self._pids.items():
+            for name, pid in self.pids.items():
                 course = self.courses[name]
                 course.points.append((at, await asyncio.to_thread(pss_mib, pid)))
                 course.cpu = (cpu_seconds(pid) - self._cpu[name]) / at if at else 0.0

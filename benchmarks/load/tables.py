@@ -15,8 +15,15 @@ from benchmarks.load.readers import Streams
 CALM, FULL, TWICE = "calm", "at capacity", "at twice that"
 
 
-def overload(console: Console, runs: Mapping[str, Answers], most: float) -> None:
-    """What came back at each rate, and against the most goodput that there was beside the overload."""
+def overload(console: Console, runs: Mapping[str, Answers], lasting: float, burst: float) -> None:
+    """What came back at each rate.
+
+    Args:
+        console: where to.
+        runs: by name.
+        lasting: the most goodput that there was beside the overload.
+        burst: the most on the way up, for four seconds, before the limits had found their places.
+    """
     table = Table(title="mixed reads: open loop, times from when a request was due")
     headings = ("", "offered/s", "goodput/s", "p50 ms", "p99 ms", "shed", "shed p50 ms", "no Retry-After", "else")
     for heading in (*headings, "generator CPU"):
@@ -32,7 +39,9 @@ def overload(console: Console, runs: Mapping[str, Answers], most: float) -> None
         by_class.add_row(name, *(_both(answers.times.get(name, ())) for answers in (calm, twice)))
     console.print(by_class)
     console.print(
-        f"capacity {most:.0f}/s; at twice that goodput {twice.goodput / most:.0%} of it, p99 of accepted "
+        f"capacity {lasting:.0f}/s ({burst:.0f}/s for seconds); at twice that "
+        f"goodput {twice.goodput / lasting:.0%} of it "
+        f"({twice.goodput / burst:.0%}), p99 of accepted "
         f"{twice.percentile(99) / max(1e-9, calm.percentile(99)):.2f} x calm, {twice.shed_share:.0%} shed",
         highlight=False,
         soft_wrap=True,
@@ -63,13 +72,16 @@ def streams(console: Console, seen: Streams, beside: Answers) -> None:
     console.print(reads)
 
 
-def processes(console: Console, title: str, courses: Iterable[Course]) -> None:
-    """What each process took; memory as means of the quarters of the time."""
+def processes(
+    console: Console, title: str, courses: Iterable[Course], after: Mapping[str, float] | None = None
+) -> None:
+    """What each process took; memory as means of the quarters of the time, and when all was over."""
     table = Table(title=title)
-    for heading in ("", "CPU", "PSS MiB: 1st quarter", "2nd", "3rd", "4th"):
+    for heading in ("", "CPU", "PSS MiB: 1st quarter", "2nd", "3rd", "4th", *(("after",) if after else ())):
         table.add_column(heading, justify="right")
     for course in courses:
-        table.add_row(course.name, f"{course.cpu:.0%}", *(f"{course.level(part):.1f}" for part in range(4)))
+        last = (f"{after[course.name]:.1f}",) if after else ()
+        table.add_row(course.name, f"{course.cpu:.0%}", *(f"{course.level(part):.1f}" for part in range(4)), *last)
     console.print(table)
 
 

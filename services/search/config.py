@@ -24,6 +24,15 @@ class SearchSettings(MeshSettings):
     embed_threads: int = Field(default_factory=_cores, ge=1, le=256, description="threads that embed passages")
     chroma_path: Path = Field(Path("data/chroma"), description="folder of the embedded vector store")
     chroma_url: str = Field("", description="a Chroma server, e.g. http://127.0.0.1:8000; empty: the embedded store")
+    index_bytes: int = Field(
+        256 * 1024 * 1024, ge=1024 * 1024, description="memory for the indexes of the novels that are searched most"
+    )
+    foreign_bytes: int = Field(
+        64 * 1024 * 1024, ge=0, description="memory for the indexes for queries in other languages; 0: there are none"
+    )
+    foreign_patience: float = Field(
+        2.0, ge=0, description="seconds that a query in another language waits for its index to be made"
+    )
     gemini_api_key: SecretStr | None = Field(
         None, validation_alias=AliasChoices("GAJI_GEMINI_API_KEY", "GEMINI_API_KEY"), description="for embedder gemini"
     )

@@ -41,3 +41,11 @@ FOREIGN_BUILD_SECONDS = Histogram(
     registry=REGISTRY,
 )
 FOREIGN_BYTES = Gauge("gaji_search_foreign_bytes", "Memory of the indexes for other languages.", registry=REGISTRY)
+INDEX_LOAD_SECONDS = Histogram(
+    "gaji_search_index_load_seconds",
+    "Bringing a novel's index into memory.",
+    buckets=LATENCY_BUCKETS,
+    registry=REGISTRY,
+)
+INDEXES = Gauge("gaji_search_indexes", "Novels whose index is in memory.", registry=REGISTRY)
+INDEX_BYTES = Gauge("gaji_search_index_bytes", "Memory that indexes take, roughly.", registry=REGISTRY)

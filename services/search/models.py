@@ -49,10 +49,12 @@ class Found:
     Attributes:
         passage: the passage.
         distance: cosine distance to the query, 0 to 2.
+        score: how well it fits by all that is looked at, 0 to 1; to be compared within one answer only.
     """
 
     passage: Passage
     distance: float
+    score: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,63 @@
 """What the search room needs from outside, as protocols."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from services.search.models import Character, Found, Novel, Passage
+from services.search.models import Character, Novel, Passage
 
 Vectors = npt.NDArray[np.float32]
 """Unit vectors, one a row."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """What a model says of the tokens of a text that tell what it is about.
+
+    Attributes:
+        ids: the model's numbers of the tokens, uint16 of shape (tokens,).
+        states: a vector of length 127 for each, int8 of shape (tokens, numbers).
+    """
+
+    ids: npt.NDArray[np.uint16]
+    states: npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """A query as a model reads it.
+
+    Attributes:
+        vector: its unit vector, of shape (dimension,).
+        tokens: its tokens; None: the model tells of whole texts only.
+    """
+
+    vector: Vectors
+    tokens: Tokens | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """Passages as a model reads them.
+
+    Attributes:
+        vectors: a unit vector for each, of shape (passages, dimension).
+        tokens: the tokens of each; None: the model tells of whole texts only.
+    """
+
+    vectors: Vectors
+    tokens: Sequence[Tokens] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """The passages of a generation of a novel in their order, and how a model read them."""
+
+    passages: Sequence[Passage]
+    reading: Reading
 
 
 class EmbeddingProvider(Protocol):
@@ -48,6 +96,27 @@ class EmbeddingProvider(Protocol):
         ...
 
 
+@runtime_checkable
+class TokenProvider(Protocol):
+    """An `EmbeddingProvider` that also tells of single tokens."""
+
+    def read_passages(self, texts: Sequence[str]) -> tuple[Vectors, Sequence[Tokens]]:
+        """Vectors of passages, of shape (texts, dimension), and the tokens of each.
+
+        Raises:
+            MeshError: the provider cannot be used or does not answer.
+        """
+        ...
+
+    def read_query(self, text: str) -> tuple[Vectors, Tokens]:
+        """The vector of a query, of shape (dimension,), and its tokens.
+
+        Raises:
+            MeshError: the provider cannot be used or does not answer.
+        """
+        ...
+
+
 class Embedder(Protocol):
     """Embedding providers by name, off the event loop."""
 
@@ -55,8 +124,8 @@ class Embedder(Protocol):
         """The provider for a new novel in a language (a BCP 47 tag)."""
         ...
 
-    async def passages(self, embedder: str, texts: Sequence[str], progress: Callable[[int], None]) -> Vectors:
-        """Vectors of passages, of shape (texts, dimension).
+    async def read(self, embedder: str, texts: Sequence[str], progress: Callable[[int], None]) -> Reading:
+        """Passages as a model reads them.
 
         Args:
             embedder: the provider's name.
@@ -68,8 +137,8 @@ class Embedder(Protocol):
         """
         ...
 
-    async def query(self, embedder: str, text: str) -> Vectors:
-        """The vector of a query, of shape (dimension,); does not wait for passages.
+    async def ask(self, embedder: str, text: str) -> Question:
+        """A query as a model reads it; does not wait for passages.
 
         Raises:
             MeshError: the provider cannot be used or does not answer.
@@ -98,8 +167,8 @@ class NovelStore(Protocol):
         """Removes a novel's record. Its rows stay, unseen."""
         ...
 
-    async def add_passages(self, novel_id: str, generation: int, passages: Sequence[Passage], vectors: Vectors) -> None:
-        """Adds passages to a generation, a vector for each."""
+    async def add_passages(self, novel_id: str, generation: int, passages: Sequence[Passage], reading: Reading) -> None:
+        """Adds passages to a generation, and how a model reads each."""
         ...
 
     async def add_characters(
@@ -120,8 +189,8 @@ class NovelStore(Protocol):
         """Removes the rows of all generations."""
         ...
 
-    async def search(self, novel: Novel, vector: Vectors, count: int, until_chapter: int | None) -> list[Found]:
-        """The passages nearest to a vector, among the chapters up to a limit."""
+    async def contents(self, novel: Novel) -> Contents:
+        """All passages of a novel's generation; fewer than its record says when it is being replaced."""
         ...
 
     async def passages(self, novel: Novel, ids: Sequence[str], until_chapter: int | None) -> dict[str, Passage]:

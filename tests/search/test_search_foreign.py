@@ -16,7 +16,7 @@ from services.search.domain.chapters import split_chapters
 from services.search.domain.foreign import MAX_WAITING, RETRY_SECONDS, Foreign, ForeignIndex
 from services.search.domain.passages import split_passages
 from services.search.models import Novel, Passage
-from services.search.ports import Vectors
+from services.search.ports import Question, Reading
 from services.search.providers import PROVIDERS
 from services.search.providers.pool import EmbeddingPool
 from tests.search.bilingual import QUERIES, found_at, spans
@@ -52,15 +52,15 @@ class Held:
     def choose(self, language: str) -> str:
         return "held"
 
-    async def passages(self, embedder: str, texts: Sequence[str], progress: Callable[[int], None]) -> Vectors:
+    async def read(self, embedder: str, texts: Sequence[str], progress: Callable[[int], None]) -> Reading:
         self.calls += 1
         await self.go.wait()
         if self.fails:
             raise Unavailable("no", reason="EMBEDDER_UNREACHABLE")
-        return np.full((len(texts), 4), 0.5, dtype=np.float32)
+        return Reading(np.full((len(texts), 4), 0.5, dtype=np.float32))
 
-    async def query(self, embedder: str, text: str) -> Vectors:
-        return np.full(4, 0.5, dtype=np.float32)
+    async def ask(self, embedder: str, text: str) -> Question:
+        return Question(np.full(4, 0.5, dtype=np.float32))
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,6 @@ async def test_what_is_missing_is_made_once_for_all(pool: EmbeddingPool) -> None
     assert not foreign.has(later)
     assert await foreign.views(later, passages, "밤") is not None
     assert held.calls == 2
-    foreign.forget(about.id)
-    assert not foreign.has(later)
 
 
 async def test_a_query_in_haste_does_not_wait() -> None:

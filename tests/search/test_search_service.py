@@ -31,8 +31,8 @@ async def test_the_best_passage_comes_first(search: Stub, story_id: str) -> None
     assert passages[0].chapter == 3
     assert passages[0].chapter_title == "CHAPTER III. The Ring"
     assert passages[0].novel_id == story_id
-    assert [p.distance for p in passages] == sorted(p.distance for p in passages)
-    assert all(abs(p.score - (1 - p.distance)) < 1e-6 for p in passages)
+    assert [p.score for p in passages] == sorted((p.score for p in passages), reverse=True)
+    assert all(0 < p.score < 1 and 0 <= p.distance <= 2 for p in passages)
     assert len({p.id for p in passages}) == len(passages)
 
 

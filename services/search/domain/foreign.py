@@ -131,7 +131,7 @@ class Foreign:
         index = await self._index(novel, passages)
         if index is not None:
             try:
-                views = await asyncio.to_thread(index.views, await self._embedder.query(EMBEDDER, query))
+                views = await asyncio.to_thread(index.views, (await self._embedder.ask(EMBEDDER, query)).vector)
             except MeshError as error:
                 log.warning("a query was not read for another language", extra={"error": error.message})
             else:
@@ -140,12 +140,6 @@ class Foreign:
         FOREIGN_SEARCHES.labels("missing").inc()
         log.info("a query in another language than the novel's had no index", extra={"novel_id": novel.id})
         return None
-
-    def forget(self, novel_id: str) -> None:
-        """Drops what is kept of a novel."""
-        self._kept.pop(novel_id, None)
-        self._failed.pop(novel_id, None)
-        FOREIGN_BYTES.set(self._bytes())
 
     async def close(self) -> None:
         """Ends what is being made."""
@@ -179,7 +173,7 @@ class Foreign:
                     parts = await asyncio.to_thread(_sentences_of, passages)
                     texts = [sentence for part in parts for sentence in part]
                     texts.extend(passage.content for passage in passages)
-                    vectors = await self._embedder.passages(EMBEDDER, texts, lambda _: None)
+                    vectors = (await self._embedder.read(EMBEDDER, texts, lambda _: None)).vectors
                     index = await asyncio.to_thread(ForeignIndex, vectors, [len(part) for part in parts])
         except MeshError as error:
             log.warning(

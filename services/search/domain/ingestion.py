@@ -17,10 +17,11 @@ from mesh.telemetry.logs import get_logger
 from services.search.domain.chapters import split_chapters
 from services.search.domain.characters import find_characters
 from services.search.domain.defaults import default_passages
+from services.search.domain.indexes import Indexes
 from services.search.domain.languages import detect
 from services.search.domain.passages import split_passages
 from services.search.models import Character, Ingested, Manuscript, Novel, Passage, Progress
-from services.search.ports import AnswerCache, Embedder, NovelStore, Vectors
+from services.search.ports import AnswerCache, Embedder, NovelStore, Reading, Vectors
 
 HEARTBEAT_SECONDS = 0.5
 _PROGRESS = 64  # events that a slow reader has not seen yet; the oldest go first
@@ -51,12 +52,14 @@ class Ingestions:
         store: where novels go.
         embedder: turns passages into vectors.
         cache: told of every change.
+        indexes: likewise.
     """
 
-    def __init__(self, store: NovelStore, embedder: Embedder, cache: AnswerCache) -> None:
+    def __init__(self, store: NovelStore, embedder: Embedder, cache: AnswerCache, indexes: Indexes) -> None:
         self._store = store
         self._embedder = embedder
         self._cache = cache
+        self._indexes = indexes
         self._running: dict[str, _Run] = {}
 
     async def ingest(self, manuscript: Manuscript) -> AsyncGenerator[Progress | Ingested, None]:
@@ -125,8 +128,8 @@ class Ingestions:
                 await self._store.put_novel(draft)
             novel, passages, characters = await self._understood(draft, manuscript, run)
             novel = replace(novel, generation=generation)
-            vectors = await self._embedded(novel, passages, run)
-            await self._stored(novel, passages, characters, vectors, run)
+            reading = await self._read(novel, passages, run)
+            await self._stored(novel, passages, characters, reading, run)
 
             async def switch() -> None:
                 nonlocal switched
@@ -190,7 +193,7 @@ class Ingestions:
         )
         return novel, passages, characters
 
-    async def _embedded(self, novel: Novel, passages: Sequence[Passage], run: _Run) -> Vectors:
+    async def _read(self, novel: Novel, passages: Sequence[Passage], run: _Run) -> Reading:
         total = len(passages)
         shown = EMBEDDING_FROM
         run.report(shown, "embedding", f"Reading {total:,} passages")
@@ -202,18 +205,19 @@ class Ingestions:
                 shown = percent
                 run.report(percent, "embedding", f"Read {done:,} of {total:,} passages")
 
-        return await self._embedder.passages(novel.embedder, [passage.content for passage in passages], progress)
+        return await self._embedder.read(novel.embedder, [passage.content for passage in passages], progress)
 
     async def _stored(
-        self, novel: Novel, passages: Sequence[Passage], characters: Sequence[Character], vectors: Vectors, run: _Run
+        self, novel: Novel, passages: Sequence[Passage], characters: Sequence[Character], reading: Reading, run: _Run
     ) -> None:
         for start in range(0, len(passages), STORE_BATCH):
             percent = EMBEDDING_TO + (99 - EMBEDDING_TO) * start // len(passages)
             run.report(percent, "storing", f"Stored {start:,} of {len(passages):,} passages")
             part = slice(start, start + STORE_BATCH)
-            await self._store.add_passages(novel.id, novel.generation, passages[part], vectors[part])
+            some = Reading(reading.vectors[part], None if reading.tokens is None else reading.tokens[part])
+            await self._store.add_passages(novel.id, novel.generation, passages[part], some)
         if characters:
-            shown = _character_vectors(passages, characters, vectors)
+            shown = _character_vectors(passages, characters, reading.vectors)
             await self._store.add_characters(novel.id, novel.generation, characters, shown)
         run.report(99, "storing", "Finishing")
 
@@ -223,6 +227,7 @@ class Ingestions:
         return [character.id for character in await self._store.characters(novel, 0, novel.characters)]
 
     async def _forget(self, novel_id: str, character_ids: Sequence[str]) -> None:
+        self._indexes.forget(novel_id)
         with deadlines.scope(None):  # the change is made: the caller's deadline no longer matters
             await self._cache.forget(novel_id, list(dict.fromkeys(character_ids)))
 

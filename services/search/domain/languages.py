@@ -83,6 +83,8 @@ def of_query(query: str, language: str) -> str:
 
 def _script(text: str) -> str | None:
     """The language whose script a fifth of the letters are of."""
+    if text.isascii():
+        return None
     letters = sum(map(str.isalpha, text))
     for tag, script in _SCRIPTS.items():
         if letters and len(script.findall(text)) >= letters / 5:

@@ -1,10 +1,12 @@
 """Reading: who may see which novel, its passages and its characters."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 
-from mesh.errors import FailedPrecondition, NotFound, PermissionDenied
-from services.search.domain.ranking import ranked
+from mesh.errors import Aborted, FailedPrecondition, NotFound, PermissionDenied
+from services.search.domain.foreign import Foreign
+from services.search.domain.indexes import Indexes
 from services.search.models import Character, Found, Novel, Passage
 from services.search.ports import Embedder, NovelStore
 
@@ -18,12 +20,16 @@ class Searching:
 
     Args:
         store: where they are.
-        embedder: turns queries into vectors, each by the provider of its novel.
+        embedder: reads queries, each by the provider of its novel.
+        indexes: what novels are searched in.
+        foreign: what queries in another language than a novel's find.
     """
 
-    def __init__(self, store: NovelStore, embedder: Embedder) -> None:
+    def __init__(self, store: NovelStore, embedder: Embedder, indexes: Indexes, foreign: Foreign) -> None:
         self._store = store
         self._embedder = embedder
+        self._indexes = indexes
+        self._foreign = foreign
 
     async def novel(self, novel_id: str, user_id: str | None) -> Novel:
         """A novel that can be searched.
@@ -62,27 +68,42 @@ class Searching:
             check_owner(novel.owner_id, user_id)
 
     async def search(self, novel: Novel, query: str, top_k: int, until_chapter: int | None) -> list[Found]:
-        """The passages of a novel that are nearest to a query, best first, none beyond the chapter limit.
+        """The passages of a novel that fit a query best, best first, none beyond the chapter limit.
 
         Raises:
             NotFound: the novel was removed meanwhile.
+            Aborted: it is replaced again and again.
             Unavailable: the embedding provider or the store does not answer.
         """
-        embedder, vector = novel.embedder, await self._embedder.query(novel.embedder, query)
         for _ in range(_ATTEMPTS):
-            found = await self._store.search(novel, vector, top_k, until_chapter)
-            if len(found) >= top_k:
-                break
-            # Few rows: the novel is small, or its generation was replaced between reading its record and this.
+            try:
+                return await self._searched(novel, query, top_k, until_chapter)
+            except Aborted as error:
+                replaced = error
+            # Its generation was replaced between reading its record and this.
             current = await self._store.novel(novel.id)
-            if current is None:
+            if current is None or not current.ready:
                 raise novel_not_found(novel.id)
-            if current.generation == novel.generation:
-                break
             novel = current
-            if novel.embedder != embedder:
-                embedder, vector = novel.embedder, await self._embedder.query(novel.embedder, query)
-        return ranked(found, top_k)
+        raise replaced
+
+    async def _searched(self, novel: Novel, query: str, top_k: int, until_chapter: int | None) -> list[Found]:
+        try:
+            async with asyncio.TaskGroup() as both:
+                loading = both.create_task(self._indexes.get(novel))
+                asking = both.create_task(self._embedder.ask(novel.embedder, query))
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        index, question = loading.result(), asking.result()
+        foreign = None
+        if self._foreign.concerns(novel, query):
+            foreign = await self._foreign.views(novel, index.passages, query)
+        return await self._indexes.run(lambda: index.search(query, question, top_k, until_chapter, foreign))
+
+    def key(self, novel: Novel, query: str, top_k: int, until_chapter: int | None) -> str:
+        """The cache key of a search. What is found without an index that is being made is not found again with it."""
+        missing = self._foreign.concerns(novel, query) and not self._foreign.has(novel)
+        return search_key(novel, query, top_k, until_chapter, foreign_missing=missing)
 
     async def passages(self, novel: Novel, ids: Sequence[str], until_chapter: int | None) -> list[Passage]:
         """Passages by id in the order asked for; unknown ones and those beyond the chapter limit are left out."""
@@ -134,8 +155,11 @@ def character_not_found(character_id: str) -> NotFound:
     )
 
 
-def search_key(novel: Novel, query: str, top_k: int, until_chapter: int | None) -> str:
+def search_key(
+    novel: Novel, query: str, top_k: int, until_chapter: int | None, *, foreign_missing: bool = False
+) -> str:
     """The cache key of a search: its hash covers all that changes the answer, the spoiler limit above all."""
-    parts = (novel.embedder, str(novel.generation), "" if until_chapter is None else str(until_chapter), query)
+    limit = "" if until_chapter is None else str(until_chapter)
+    parts = (novel.embedder, str(novel.generation), limit, query, *(["foreign missing"] if foreign_missing else []))
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return f"passages:{novel.id}:{digest[:32]}:{top_k}"

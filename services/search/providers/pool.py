@@ -12,7 +12,7 @@ import numpy as np
 from services.search.config import SearchSettings
 from services.search.domain.languages import primary
 from services.search.metrics import EMBEDDING_SECONDS
-from services.search.ports import EmbeddingProvider, Vectors
+from services.search.ports import EmbeddingProvider, Question, Reading, TokenProvider, Tokens, Vectors
 
 QUERY_THREADS = 2
 
@@ -45,7 +45,15 @@ class EmbeddingPool:
         return "minilm" if primary(language) == "en" else "e5"
 
     async def passages(self, embedder: str, texts: Sequence[str], progress: Callable[[int], None]) -> Vectors:
-        """Vectors of passages, of shape (texts, dimension).
+        """Vectors of passages, of shape (texts, dimension)."""
+        return (await self.read(embedder, texts, progress)).vectors
+
+    async def query(self, embedder: str, text: str) -> Vectors:
+        """The vector of a query, of shape (dimension,)."""
+        return (await self.ask(embedder, text)).vector
+
+    async def read(self, embedder: str, texts: Sequence[str], progress: Callable[[int], None]) -> Reading:
+        """Passages as a model reads them.
 
         Texts of like length share a batch, so that little of it is padding; the longest come last, when what is left to
         do is known best.
@@ -54,15 +62,21 @@ class EmbeddingPool:
         order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
         batches = iter([order[at : at + provider.batch_size] for at in range(0, len(order), provider.batch_size)])
         vectors: Vectors = np.empty((len(texts), provider.dimension), dtype=np.float32)
+        tokens: dict[int, Tokens] = {}
         done = 0
 
         async def work() -> None:
             nonlocal done
             for batch in batches:
                 chosen = [texts[at] for at in batch]
-                vectors[batch] = await self._run(
-                    self._passages, embedder, "passages", partial(provider.embed_passages, chosen)
-                )
+                if isinstance(provider, TokenProvider):
+                    call = partial(provider.read_passages, chosen)
+                    vectors[batch], told = await self._run(self._passages, embedder, "passages", call)
+                    tokens.update(zip(batch, told, strict=True))
+                else:
+                    vectors[batch] = await self._run(
+                        self._passages, embedder, "passages", partial(provider.embed_passages, chosen)
+                    )
                 done += len(batch)
                 progress(done)
 
@@ -72,12 +86,14 @@ class EmbeddingPool:
                     workers.create_task(work())
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
-        return vectors
+        return Reading(vectors, [tokens[at] for at in range(len(texts))] if tokens else None)
 
-    async def query(self, embedder: str, text: str) -> Vectors:
-        """The vector of a query, of shape (dimension,)."""
+    async def ask(self, embedder: str, text: str) -> Question:
+        """A query as a model reads it."""
         provider = await self._loaded(embedder)
-        return await self._run(self._queries, embedder, "query", partial(provider.embed_query, text))
+        if isinstance(provider, TokenProvider):
+            return Question(*await self._run(self._queries, embedder, "query", partial(provider.read_query, text)))
+        return Question(await self._run(self._queries, embedder, "query", partial(provider.embed_query, text)))
 
     def warm_up(self) -> None:
         """Loads the model of English novels, or the one that the setting names, so that the first reader need not wait.

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from itertools import repeat
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -25,15 +26,14 @@ from mesh.errors import Unavailable
 from mesh.telemetry.logs import get_logger
 from services.search.config import SearchSettings
 from services.search.metrics import STORE_SECONDS
-from services.search.models import Character, Found, Novel, Passage
-from services.search.ports import Vectors
+from services.search.models import Character, Novel, Passage
+from services.search.ports import Contents, Reading, Vectors
 from services.search.stores import rows
 
 PASSAGES, CHARACTERS, NOVELS = "novel_passages", "characters", "novels"
 READERS = 4
 MAX_BATCH = 5_000
 """Rows in one call; Chroma takes 5,461."""
-MAX_DISTANCE = 2.0
 SERVER_SECONDS = 30.0
 """The longest wait for a Chroma server."""
 
@@ -82,15 +82,18 @@ class ChromaStore:
         """Removes a novel's record."""
         await self._write("remove_novel", lambda: _delete(self._novels, [novel_id]))
 
-    async def add_passages(self, novel_id: str, generation: int, passages: Sequence[Passage], vectors: Vectors) -> None:
+    async def add_passages(self, novel_id: str, generation: int, passages: Sequence[Passage], reading: Reading) -> None:
         """Adds passages to a generation, at most `MAX_BATCH` at once."""
         await self._write(
             "add_passages",
             lambda: self._passages.add(
                 ids=[rows.row_id(generation, passage.id) for passage in passages],
-                embeddings=vectors,
+                embeddings=reading.vectors,
                 documents=[passage.content for passage in passages],
-                metadatas=[rows.passage_row(novel_id, generation, passage) for passage in passages],
+                metadatas=[
+                    rows.passage_row(novel_id, generation, passage, tokens)
+                    for passage, tokens in zip(passages, reading.tokens or repeat(None), strict=False)
+                ],
             ),
         )
 
@@ -123,23 +126,17 @@ class ChromaStore:
         """Removes the rows of all generations."""
         await self._drop({"novel_id": novel_id})
 
-    async def search(self, novel: Novel, vector: Vectors, count: int, until_chapter: int | None) -> list[Found]:
-        """The passages nearest to a vector, among the chapters up to a limit."""
+    async def contents(self, novel: Novel) -> Contents:
+        """All passages of a novel's generation, in the order of the novel."""
 
-        def query() -> list[Found]:
-            result = self._passages.query(
-                query_embeddings=[vector],
-                n_results=count,
-                where=_up_to(novel, until_chapter),
-                include=["documents", "metadatas", "distances"],
+        def get() -> Contents:
+            result = self._passages.get(
+                where={"index": rows.index_of(novel.id, novel.generation)},
+                include=["documents", "metadatas", "embeddings"],
             )
-            found = zip(result["documents"][0], result["metadatas"][0], result["distances"][0], strict=True)
-            return [
-                Found(rows.passage_of(document, row), min(max(float(distance), 0.0), MAX_DISTANCE))
-                for document, row, distance in found
-            ]
+            return rows.contents_of(result["documents"], result["metadatas"], result["embeddings"])
 
-        return await self._read("search", query)
+        return await self._read("contents", get)
 
     async def passages(self, novel: Novel, ids: Sequence[str], until_chapter: int | None) -> dict[str, Passage]:
         """Passages by id, among the chapters up to a limit."""

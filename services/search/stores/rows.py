@@ -1,10 +1,15 @@
 """Domain to the vector store's rows and back. A row has an id, a document and metadata of plain values."""
 
 import json
-from collections.abc import Mapping
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from services.search.models import Character, Novel, Passage
+from services.search.ports import Contents, Reading, Tokens
 
 Metadata = Mapping[str, Any]
 
@@ -45,9 +50,10 @@ def novel_of(novel_id: str, row: Metadata) -> Novel:
     return Novel(id=novel_id, **row)
 
 
-def passage_row(novel_id: str, generation: int, passage: Passage) -> dict[str, Any]:
-    """The metadata of a passage."""
-    return {
+def passage_row(novel_id: str, generation: int, passage: Passage, tokens: Tokens | None) -> dict[str, Any]:
+    """The metadata of a passage, and its tokens where a model tells of them."""
+    row = {} if tokens is None else {"tokens": _packed(tokens)}
+    return row | {
         "novel_id": novel_id,
         "generation": generation,
         "index": index_of(novel_id, generation),
@@ -72,6 +78,29 @@ def passage_of(document: str, row: Metadata) -> Passage:
         previous_id=row["previous_id"],
         next_id=row["next_id"],
     )
+
+
+def contents_of(documents: Sequence[str], metadatas: Sequence[Metadata], vectors: npt.NDArray[np.float32]) -> Contents:
+    """A generation's passages in the order of the novel; without tokens unless all of them have some."""
+    order = sorted(range(len(documents)), key=lambda at: metadatas[at]["position"])
+    passages = [passage_of(documents[at], metadatas[at]) for at in order]
+    packed = [metadatas[at].get("tokens") for at in order]
+    tokens = [_unpacked(one) for one in packed if one is not None]
+    return Contents(passages, Reading(vectors[order], tokens if tokens and len(tokens) == len(packed) else None))
+
+
+def _packed(tokens: Tokens) -> str:
+    """Tokens as text, which the store has a type for: how many numbers each has, the ids, the states."""
+    numbers = tokens.states.shape[1]
+    return f"{numbers}:" + b64encode(tokens.ids.astype("<u2").tobytes() + tokens.states.tobytes()).decode()
+
+
+def _unpacked(text: str) -> Tokens:
+    numbers, _, packed = text.partition(":")
+    data = np.frombuffer(b64decode(packed), dtype=np.uint8)
+    count = len(data) // (2 + int(numbers))
+    ids = data[: 2 * count].view("<u2").astype(np.uint16)
+    return Tokens(ids, data[2 * count :].view(np.int8).reshape(count, int(numbers)))
 
 
 def character_row(novel_id: str, generation: int, rank: int, character: Character) -> dict[str, Any]:

@@ -1,0 +1,65 @@
+"""What a transformer says of each token of a text, small enough to keep for every passage of a novel.
+
+A search compares the tokens of its query with those of each passage ("late interaction": Khattab and Zaharia, "ColBERT:
+Efficient and Effective Passage Search via Contextualized Late Interaction over BERT", SIGIR 2020). all-MiniLM-L6-v2 was
+trained for whole texts, but its last layer serves for this as well, and costs nothing more: the vector of a text is the
+mean of these very states.
+
+What is kept: no stop words, no punctuation; of a token's 384 numbers 128, along the axes on which the states of novels
+differ most from their mean, as bytes. `python -m benchmarks.eval.axes` made `minilm_axes.npy`: the mean, then the axes.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from services.search.domain.lexical.stop_words import ENGLISH
+from services.search.ports import Tokens, Vectors
+
+AXES = Path(__file__).with_name("minilm_axes.npy")
+SCALE = 127.0
+
+
+@cache
+def _axes() -> tuple[Vectors, Vectors]:
+    """The mean of unit states, of shape (384,), and orthonormal axes, of shape (384, kept numbers)."""
+    loaded = np.load(AXES).astype(np.float32)
+    return loaded[0], loaded[1:].T
+
+
+def counted(vocabulary: Mapping[str, int], unknown: str) -> npt.NDArray[np.bool_]:
+    """Which token ids say what a text is about, by id.
+
+    Args:
+        vocabulary: the tokenizer's, token to id.
+        unknown: its token for what it does not know, which says nothing either.
+    """
+    chosen = np.zeros(max(vocabulary.values()) + 1, dtype=np.bool_)
+    for token, number in vocabulary.items():
+        word = token.removeprefix("##")
+        chosen[number] = word.isalnum() and token not in ENGLISH and token != unknown
+    return chosen
+
+
+def kept(ids: Sequence[int], states: Vectors, chosen: npt.NDArray[np.bool_]) -> Tokens:
+    """The tokens of a text that are kept.
+
+    Args:
+        ids: its token ids.
+        states: the last layer's states, of shape (tokens, 384).
+        chosen: which ids count.
+    """
+    numbers = np.asarray(ids)
+    places = np.flatnonzero(chosen[numbers])
+    mean, axes = _axes()
+    reduced = _unit((_unit(states[places]) - mean) @ axes)
+    return Tokens(numbers[places].astype(np.uint16), np.rint(reduced * SCALE).astype(np.int8))
+
+
+def _unit(rows: Vectors) -> Vectors:
+    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    unit: Vectors = rows / lengths
+    return unit
