@@ -83,13 +83,18 @@ def where(words: list[str], passage: pb.Passage) -> tuple[int, int]:
     return start, start + len(inside)
 
 
-@pytest.mark.parametrize("name", [name for name in IN_KOREAN if novel(name)])
+@pytest.mark.parametrize("name", list(IN_KOREAN))
 async def test_korean_novels_are_found_in_by_both_languages(patient: Stub, name: str) -> None:
-    text = novel(name) or ""
+    text, korean = novel(name), IN_KOREAN[name]
+    english = [one for one in QUERIES if one.novel == name]
+    if text is None:
+        text, at = KOREAN_STORY, (KOREAN_STORY.split().index("오래전에"),)
+        korean = [Asked(name, "ko", "오래전에 떠났던 아버지", at)]
+        english = [Asked(name, "en", "the father who left long ago comes back on a boat", at)]
     novel_id, words = str(uuid.uuid4()), text.split()
     (*_, end) = await ingested(patient, novel_id, text)
     assert end.complete.language == "ko"
-    for asked, count in ((IN_KOREAN[name], 5), ([one for one in QUERIES if one.novel == name], 10)):
+    for asked, count in ((korean, 5), (english, 10)):
         hits = 0
         for one in asked:
             passages = await found(patient, novel_id, one.query, top_k=count)
@@ -103,4 +108,4 @@ async def test_until_there_is_an_index_there_are_answers(search_settings: Callab
         async with opened(search_settings(**changes)) as stub:
             if changes == {"foreign_patience": 0.0}:
                 await ingested(stub, novel_id, STORY)
-            assert len(await found(stub, novel_id, "해초 속에서 검은 보석 반지를 줍는다")) == 3
+            assert len(await found(stub, novel_id, "해초 속에서 검은 보석 반지를 줍는다")) > 3
