@@ -13,6 +13,7 @@ from mesh.process import run, until_signal
 from mesh.server import MeshServer, Service, open_server
 from services.search.clients import Answers, CacheClient
 from services.search.config import SearchSettings
+from services.search.domain.foreign import Foreign
 from services.search.domain.indexes import Indexes
 from services.search.domain.ingestion import Ingestions
 from services.search.domain.searching import Searching
@@ -38,9 +39,11 @@ async def serving(settings: SearchSettings) -> AsyncIterator[MeshServer]:
         answers = Answers(CacheClient(channel), settings.cache_patience)
         indexes = Indexes(store, settings.index_bytes)
         stack.push_async_callback(indexes.close)
+        foreign = Foreign(embedder, settings.foreign_bytes, settings.foreign_patience)
+        stack.push_async_callback(foreign.close)
         ingestions = Ingestions(store, embedder, answers, indexes)
         stack.push_async_callback(ingestions.close)
-        servicer = SearchServicer(Searching(store, embedder, indexes), ingestions, answers)
+        servicer = SearchServicer(Searching(store, embedder, indexes, foreign), ingestions, answers)
         service = Service(SEARCH, servicer, rpc.add_SearchServiceServicer_to_server)
         yield await stack.enter_async_context(open_server(settings, [service], name="search", breakers=breakers))
 

@@ -28,6 +28,19 @@ PASSAGES_INGESTED = Counter(
     "gaji_search_passages_ingested", "Passages of novels that were ingested to the end.", registry=REGISTRY
 )
 INGESTIONS = Counter("gaji_search_ingestions", "Ingestions by how they ended.", ("result",), registry=REGISTRY)
+FOREIGN_SEARCHES = Counter(
+    "gaji_search_foreign_searches",
+    "Searches in another language than the novel's: found by its index for them, or missing it.",
+    ("result",),
+    registry=REGISTRY,
+)
+FOREIGN_BUILD_SECONDS = Histogram(
+    "gaji_search_foreign_build_seconds",
+    "Reading a novel once more for queries in other languages.",
+    buckets=(1, 2.5, 5, 10, 20, 40, 80, 160, 320),
+    registry=REGISTRY,
+)
+FOREIGN_BYTES = Gauge("gaji_search_foreign_bytes", "Memory of the indexes for other languages.", registry=REGISTRY)
 INDEX_LOAD_SECONDS = Histogram(
     "gaji_search_index_load_seconds",
     "Bringing a novel's index into memory.",

@@ -16,7 +16,7 @@ from mesh.validation import Violations
 from services.search.clients import Answers, character_key
 from services.search.domain import languages
 from services.search.domain.ingestion import Ingestions
-from services.search.domain.searching import Searching, character_not_found, check_owner, search_key
+from services.search.domain.searching import Searching, character_not_found, check_owner
 from services.search.metrics import INGESTIONS, PASSAGES_INGESTED, SEARCH_SECONDS
 from services.search.models import Character, Found, Ingested, Manuscript, Passage, Progress
 
@@ -77,7 +77,7 @@ class SearchServicer(rpc.SearchServiceServicer):
                 answer = pb.SearchPassagesResponse(passages=[_found(novel.id, one) for one in found])
                 return answer.SerializeToString()
 
-            answer = await self._answers.get(search_key(novel, query, top_k, until_chapter), compute)
+            answer = await self._answers.get(self._searching.key(novel, query, top_k, until_chapter), compute)
             return pb.SearchPassagesResponse.FromString(answer)
 
     async def GetPassages(self, request: pb.GetPassagesRequest, context: _Context) -> pb.GetPassagesResponse:

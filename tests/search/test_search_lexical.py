@@ -42,6 +42,7 @@ def test_english() -> None:
     assert terms("What if I hadn\u2019t been to the Brontës\u2019?") == terms("bronte")
     assert terms("Café № 5") == terms("cafe no 5")
     assert terms("") == terms("?! …") == []
+    assert terms("Darcy가 쓴 편지") == ["darci", "가", "쓴", "편지"]
 
 
 @pytest.mark.parametrize(

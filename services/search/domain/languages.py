@@ -5,6 +5,8 @@ from collections import Counter
 
 SAMPLE = 20_000
 """Characters looked at."""
+MARGIN = 2
+"""Common words that a query must have more of another language than of its novel's."""
 
 _TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _SCRIPTS = {
@@ -18,6 +20,8 @@ _SCRIPTS = {
     "hi": re.compile(r"[\u0900-\u097f]"),
     "th": re.compile(r"[\u0e00-\u0e7f]"),
 }
+# Languages of the same script, which the script alone does not tell apart.
+_ALIKE = {"ar": ("fa", "ur"), "he": ("yi",), "hi": ("mr", "ne"), "ru": ("be", "bg", "mk", "sr", "uk"), "zh": ("ja",)}
 # The commonest words that the languages do not share.
 _COMMON_WORDS = {
     tag: frozenset(words.split())
@@ -49,10 +53,46 @@ def detect(text: str) -> str:
     A script decides when a fifth of the letters are of it, else the commonest words of seven languages.
     """
     sample = text[:SAMPLE]
-    letters = sum(char.isalpha() for char in sample)
+    hits = _hits(sample)
+    return _script(sample) or max(hits, key=lambda tag: (hits[tag], tag == "en"))
+
+
+def of_query(query: str, language: str) -> str:
+    """The language of a query about a novel: the novel's unless the query says otherwise.
+
+    Few words say little: "De Lacey" is no Dutch, "die hard" no German. So another script decides, but among those who
+    share one only common words that are more than the novel's own by `MARGIN`.
+
+    Args:
+        query: a few words, or more.
+        language: the novel's BCP 47 tag.
+
+    Returns:
+        The novel's tag, or another language's.
+    """
+    sample = query[:SAMPLE]
+    own, written = primary(language), _script(sample)
+    if written is not None:
+        return language if own in {written, *_ALIKE.get(written, ())} else written
+    hits = _hits(sample)
+    found = max(hits, key=lambda tag: (hits[tag], tag == "en"))
+    if own in _SCRIPTS or any(own in alike for alike in _ALIKE.values()):
+        return found if any(map(str.isalpha, sample)) else language
+    return found if hits[found] >= hits.get(own, 0) + MARGIN else language
+
+
+def _script(text: str) -> str | None:
+    """The language whose script a fifth of the letters are of."""
+    if text.isascii():
+        return None
+    letters = sum(map(str.isalpha, text))
     for tag, script in _SCRIPTS.items():
-        if letters and len(script.findall(sample)) >= letters / 5:
+        if letters and len(script.findall(text)) >= letters / 5:
             return tag
-    words = Counter(re.findall(r"\w+", sample.lower()))
-    hits = {tag: sum(words[word] for word in common) for tag, common in _COMMON_WORDS.items()}
-    return max(hits, key=lambda tag: (hits[tag], tag == "en"))
+    return None
+
+
+def _hits(text: str) -> dict[str, int]:
+    """How often the common words of each language stand in a text."""
+    words = Counter(re.findall(r"\w+", text.lower()))
+    return {tag: sum(words[word] for word in common) for tag, common in _COMMON_WORDS.items()}

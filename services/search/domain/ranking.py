@@ -4,6 +4,9 @@
 - *words*: BM25 of the terms that they share;
 - *detail*: for each word of the query the words of the passage that are most like it, each in its context.
 
+For a query in another language the first and the last give way to *foreign sentence* and *foreign passage*, the cosines
+of a model of many languages (`foreign`).
+
 Each is brought to mean 0 and deviation 1 over the passages that may be seen, since only then can they be added: ranks
 alone (reciprocal rank fusion) forget by how much the first is ahead. What is looked for is a scene rather than a
 passage, so the neighbours in the chapter count too. docs/retrieval.md has what each part brings.
@@ -16,7 +19,13 @@ import numpy.typing as npt
 
 Scores = npt.NDArray[np.float32]
 
-WEIGHTS: Mapping[str, float] = {"meaning": 1.0, "words": 0.5, "detail": 1.5}
+WEIGHTS: Mapping[str, float] = {
+    "meaning": 1.0,
+    "words": 0.5,
+    "detail": 1.5,
+    "foreign sentence": 1.0,
+    "foreign passage": 1.0,
+}
 """What a deviation of each view counts."""
 NEIGHBOURS = (0.3, 0.15)
 """What each of the two nearest passages in the chapter counts beside the passage itself, and each of the two next."""

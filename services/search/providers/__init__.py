@@ -7,9 +7,11 @@ from services.search.ports import EmbeddingProvider
 from services.search.providers.e5 import E5
 from services.search.providers.gemini import Gemini
 from services.search.providers.minilm import MiniLM
+from services.search.providers.use import USE
 
 PROVIDERS: Mapping[str, Callable[[SearchSettings], EmbeddingProvider]] = {
     "e5": E5,
     "gemini": Gemini,
     "minilm": MiniLM,
+    "use": USE,
 }

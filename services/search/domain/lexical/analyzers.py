@@ -51,7 +51,8 @@ _SNOWBALL = {
 }
 # Written without spaces: Thai and Lao, Burmese, Khmer, Kana, Han.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_RUN = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:'[^\W_{_UNSPACED}]+)*")
+_HANGUL = "\uac00-\ud7a3"  # "Darcy\uac00" is a name and a particle
+_RUN = re.compile(rf"[{_UNSPACED}]+|[{_HANGUL}]+|[^\W_{_UNSPACED}{_HANGUL}]+(?:'[^\W_{_UNSPACED}{_HANGUL}]+)*")
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _ACCENTS = re.compile(r"[\u0300-\u036f]+")
 _LOADING = threading.Lock()
