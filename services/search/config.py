@@ -27,6 +27,12 @@ class SearchSettings(MeshSettings):
     index_bytes: int = Field(
         256 * 1024 * 1024, ge=1024 * 1024, description="memory for the indexes of the novels that are searched most"
     )
+    foreign_bytes: int = Field(
+        64 * 1024 * 1024, ge=0, description="memory for the indexes for queries in other languages; 0: there are none"
+    )
+    foreign_patience: float = Field(
+        2.0, ge=0, description="seconds that a query in another language waits for its index to be made"
+    )
     gemini_api_key: SecretStr | None = Field(
         None, validation_alias=AliasChoices("GAJI_GEMINI_API_KEY", "GEMINI_API_KEY"), description="for embedder gemini"
     )

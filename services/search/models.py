@@ -21,7 +21,7 @@ class Chapter:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """About 120 words of one chapter.
+    """About 140 words of one chapter, 150 at most unless a single sentence has more.
 
     Attributes:
         id: a UUID made from novel, position and text.

@@ -20,7 +20,7 @@ from services.search.domain import languages
 from services.search.domain.around import MOST_AROUND, Around, Stretch
 from services.search.domain.ingestion import Ingestions
 from services.search.domain.limited import LimitedCharacters, beyond_limit
-from services.search.domain.searching import Searching, answer_key, character_not_found, check_owner, search_key
+from services.search.domain.searching import Searching, answer_key, character_not_found, check_owner
 from services.search.edited import edited, edits_of, listed
 from services.search.metrics import INGESTIONS, PASSAGES_INGESTED, SEARCH_SECONDS
 from services.search.models import Character, Edits, Found, Ingested, Manuscript, Novel, Passage, Progress
@@ -88,7 +88,8 @@ class SearchServicer(rpc.SearchServiceServicer):
                 answer = pb.SearchPassagesResponse(passages=[_found(novel.id, one) for one in found])
                 return answer.SerializeToString()
 
-            answer = await self._answers.get(search_key(novel, query, top_k, until_chapter), compute, always)
+            key = self._searching.key(novel, query, top_k, until_chapter)
+            answer = await self._answers.get(key, compute, always)
             return pb.SearchPassagesResponse.FromString(answer)
 
     async def GetPassages(self, request: pb.GetPassagesRequest, context: _Context) -> pb.GetPassagesResponse:

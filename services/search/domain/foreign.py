@@ -29,6 +29,8 @@ from services.search.ports import Embedder, Vectors
 EMBEDDER = "use"
 LANGUAGES = words("ar de en es fr it ja ko nl pl pt ru th tr zh")
 """What that model was taught."""
+ALL_LANGUAGES = words("gemini")
+"""Embedders whose own vectors find more across languages than that model's."""
 BUILDS = 1
 """Novels that are read at once; others wait for their turn."""
 MAX_WAITING = 16
@@ -106,7 +108,7 @@ class Foreign:
 
     def concerns(self, novel: Novel, query: str) -> bool:
         """Whether a query is in another language than a novel's, and both are known here."""
-        if not self._max_bytes:
+        if not self._max_bytes or novel.embedder in ALL_LANGUAGES:
             return False
         language = primary(of_query(query, novel.language))
         own = primary(novel.language)
@@ -131,7 +133,7 @@ class Foreign:
         index = await self._index(novel, passages)
         if index is not None:
             try:
-                views = await asyncio.to_thread(index.views, await self._embedder.query(EMBEDDER, query))
+                views = await asyncio.to_thread(index.views, (await self._embedder.ask(EMBEDDER, query)).vector)
             except MeshError as error:
                 log.warning("a query was not read for another language", extra={"error": error.message})
             else:
@@ -140,12 +142,6 @@ class Foreign:
         FOREIGN_SEARCHES.labels("missing").inc()
         log.info("a query in another language than the novel's had no index", extra={"novel_id": novel.id})
         return None
-
-    def forget(self, novel_id: str) -> None:
-        """Drops what is kept of a novel."""
-        self._kept.pop(novel_id, None)
-        self._failed.pop(novel_id, None)
-        FOREIGN_BYTES.set(self._bytes())
 
     async def close(self) -> None:
         """Ends what is being made."""
@@ -179,7 +175,7 @@ class Foreign:
                     parts = await asyncio.to_thread(_sentences_of, passages)
                     texts = [sentence for part in parts for sentence in part]
                     texts.extend(passage.content for passage in passages)
-                    vectors = await self._embedder.passages(EMBEDDER, texts, lambda _: None)
+                    vectors = (await self._embedder.read(EMBEDDER, texts, lambda _: None)).vectors
                     index = await asyncio.to_thread(ForeignIndex, vectors, [len(part) for part in parts])
         except MeshError as error:
             log.warning(

@@ -12,14 +12,17 @@ Scores = npt.NDArray[np.float32]
 
 BLOCK = 8_192
 """Tokens compared in one go: what fits into a core's cache."""
-_UNIT = np.float32(1 / 127**2)
+SHARPNESS = 10.0
+_SCALE = np.float32(SHARPNESS / 127**2)
 
 
 class LateInteraction:
     """The tokens of a novel's passages, in their order.
 
-    Each token of a query counts by the token of the passage that is most like it, and the more the fewer passages it
-    stands in: MaxSim of Khattab and Zaharia, "ColBERT" (SIGIR 2020), weighted by BM25's idf.
+    Each token of a query counts by the tokens of a passage that are like it, and the more the fewer passages it stands
+    in. It is the late interaction of Khattab and Zaharia, "ColBERT" (SIGIR 2020), with BM25's idf as the weights and,
+    in place of the largest likeness, the soft maximum ``ln(mean(exp(SHARPNESS * likeness))) / SHARPNESS``: a passage
+    that speaks of a thing throughout is more about it than one that names it once.
 
     Searching changes nothing and may be done by several threads at once.
 
@@ -42,7 +45,7 @@ class LateInteraction:
         return self._states.nbytes + self._starts.nbytes + self._pairs.nbytes
 
     def scores(self, query: Tokens, first: int) -> Scores:
-        """How well each of the first passages fits, as if there were no others: at most 1; 0 where nothing can be said.
+        """How well each of the first passages fits, as if there were no others: -1 to 1, and -1 where it has no tokens.
 
         Args:
             query: the query's tokens.
@@ -51,20 +54,21 @@ class LateInteraction:
         Returns:
             float32 of shape (first,).
         """
-        found: Scores = np.zeros(first, dtype=np.float32)
+        found: Scores = np.full(first, -1.0, dtype=np.float32)
         if not len(query.ids):
             return found
         weights = self._weights(query.ids, first)
-        states = query.states.astype(np.float32).T
+        states = query.states.astype(np.float32).T * _SCALE
         for low, high in self._blocks(first):
             start, end = self._starts[low], self._starts[high]
             if start == end:
                 continue
-            likeness = self._states[start:end].astype(np.float32) @ states
+            likeness = np.exp(self._states[start:end].astype(np.float32) @ states)
             filled = low + np.flatnonzero(np.diff(self._starts[low : high + 1]))
-            best = np.maximum.reduceat(likeness, self._starts[filled] - start, axis=0)
-            found[filled] = best @ weights
-        return found * _UNIT
+            lengths = (self._starts[filled + 1] - self._starts[filled]).astype(np.float32)
+            mean = np.add.reduceat(likeness, self._starts[filled] - start, axis=0) / lengths[:, None]
+            found[filled] = np.log(mean) @ weights / np.float32(SHARPNESS)
+        return found
 
     def _weights(self, ids: npt.NDArray[np.uint16], first: int) -> Scores:
         """Shares of the query's tokens, which sum up to 1: their idf among the first passages."""

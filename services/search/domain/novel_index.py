@@ -1,11 +1,14 @@
 """One generation of a novel, in memory, ready to be searched exactly."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from services.search.domain import ranking
 from services.search.domain.late_interaction import LateInteraction
 from services.search.domain.lexical import Bm25, analyzer
-from services.search.models import Found
+from services.search.domain.ranking import Scores
+from services.search.models import Found, Passage
 from services.search.ports import Contents, Question
 
 _PER_PASSAGE = 1_500
@@ -21,10 +24,13 @@ class NovelIndex:
     Args:
         contents: the passages, and how a model read them.
         language: the novel's, a BCP 47 tag.
+
+    Attributes:
+        passages: in the order of the novel.
     """
 
     def __init__(self, contents: Contents, language: str) -> None:
-        self._passages = contents.passages
+        self.passages: Sequence[Passage] = contents.passages
         self._vectors = np.ascontiguousarray(contents.reading.vectors, dtype=np.float32)
         self._chapters = np.asarray([passage.chapter for passage in contents.passages], dtype=np.int32)
         self._analyzer = analyzer(language)
@@ -34,7 +40,7 @@ class NovelIndex:
 
     def __len__(self) -> int:
         """How many passages there are."""
-        return len(self._passages)
+        return len(self.passages)
 
     @property
     def nbytes(self) -> int:
@@ -42,7 +48,14 @@ class NovelIndex:
         detail = 0 if self._detail is None else self._detail.nbytes
         return self._vectors.nbytes + self._words.nbytes + detail + _PER_PASSAGE * len(self)
 
-    def search(self, query: str, question: Question, top_k: int, until_chapter: int | None) -> list[Found]:
+    def search(
+        self,
+        query: str,
+        question: Question,
+        top_k: int,
+        until_chapter: int | None,
+        foreign: Mapping[str, Scores] | None = None,
+    ) -> list[Found]:
         """The passages that fit best, best first; equally good ones in the order of the novel.
 
         Args:
@@ -50,24 +63,36 @@ class NovelIndex:
             question: the same as the model of the novel's passages reads it.
             top_k: how many at most.
             until_chapter: the last chapter that may be seen; None: no limit.
+            foreign: the views of a query in another language, `foreign.ForeignIndex.views`; they stand in for those
+                that read the novel's language alone.
         """
         first = self._visible(until_chapter)
         if not first:
             return []
-        likeness = self._vectors[:first] @ question.vector
-        views = {"meaning": likeness, "words": self._words.scores(self._analyzer(query), first)}
-        if self._detail is not None and question.tokens is not None:
-            views["detail"] = self._detail.scores(question.tokens, first)
+        views = self.views(query, question, first, foreign)
+        likeness = views["meaning" if foreign is None else "foreign passage"]
         fit = ranking.fused(views, self._chapters[:first])
         best = np.argsort(-fit, kind="stable")[:top_k]
         return [
             Found(
-                self._passages[at],
+                self.passages[at],
                 distance=min(max(1.0 - float(likeness[at]), 0.0), MAX_DISTANCE),
                 score=ranking.score(float(fit[at])),
             )
             for at in best
         ]
+
+    def views(
+        self, query: str, question: Question, first: int, foreign: Mapping[str, Scores] | None = None
+    ) -> dict[str, Scores]:
+        """How well each of the first passages fits by each of the ways there are, as if there were no others."""
+        views = {"words": self._words.scores(self._analyzer(query), first)}
+        if foreign is not None:
+            return views | {name: scores[:first] for name, scores in foreign.items()}
+        views["meaning"] = self._vectors[:first] @ question.vector
+        if self._detail is not None and question.tokens is not None:
+            views["detail"] = self._detail.scores(question.tokens, first)
+        return views
 
     def _visible(self, until_chapter: int | None) -> int:
         """How many passages from the beginning may be seen: none from the first on that lies beyond the limit."""

@@ -1,7 +1,8 @@
-"""Cuts chapters into passages of about 120 words at the ends of sentences."""
+"""Cuts chapters into passages of about 140 words at the ends of sentences, 150 at most."""
 
+import math
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import accumulate
@@ -10,9 +11,11 @@ from uuid import UUID, uuid5
 from services.search.domain.sentences import Piece, pieces
 from services.search.models import Chapter, Passage
 
-TARGET_WORDS = 120
-MAX_MEAN_WORDS = 150
-"""A chapter whose passages would be longer than this on average gets one more."""
+TARGET_WORDS = 146
+MAX_WORDS = 150
+"""Words of a passage at most, unless its first sentence has more."""
+STRAY_WORDS = 35
+"""How far from an even share a cut may be."""
 MAX_SENTENCE_WORDS = 90
 """A longer sentence may be cut."""
 PARAGRAPH_BONUS = 12.0
@@ -47,26 +50,25 @@ def passage_texts(text: str) -> Iterator[str]:
 
 
 def _cuts(atoms: list[Piece]) -> Iterator[int]:
-    """The last atom of each passage: passages of even weight, cut rather after a paragraph; no scrap is left over."""
-    if not atoms:
-        return
+    """The last atom of each passage: passages of even weight, cut rather after a paragraph; no scrap is left over.
+
+    What is left of the chapter is shared out anew after each cut, so that all others make up for an uneven passage.
+    """
     ends = list(accumulate(atom.weight for atom in atoms))
-    total = ends[-1]
-    count = max(1, round(total / TARGET_WORDS))
-    if total / count > MAX_MEAN_WORDS:
-        count += 1
-    before = -1
-    for number in range(1, count):
-        ideal = total * number / count
-        low = max(before + 1, bisect_left(ends, ideal - TARGET_WORDS / 4))
-        high = bisect_right(ends, ideal + TARGET_WORDS / 4)
-        nearest = bisect_left(ends, ideal)
-        choices = range(low, min(high, len(atoms) - 1)) or range(max(nearest, before + 1), len(atoms) - 1)
-        if not choices:
-            break
-        before = min(choices, key=lambda at: abs(ends[at] - ideal) - PARAGRAPH_BONUS * atoms[at].ends_paragraph)
-        yield before
-    yield len(atoms) - 1
+    first, done = 0, 0.0
+    while first < len(atoms):
+        rest = ends[-1] - done
+        count = max(round(rest / TARGET_WORDS), math.ceil(rest / MAX_WORDS))
+        if count <= 1:
+            yield len(atoms) - 1
+            return
+        ideal = done + rest / count
+        longest = max(bisect_right(ends, done + MAX_WORDS, first) - 1, first)
+        near = bisect_right(ends, ideal - STRAY_WORDS, first)
+        choices = range(min(near, longest), min(longest, len(atoms) - 2) + 1) or (first,)
+        last = min(choices, key=lambda at: abs(ends[at] - ideal) - PARAGRAPH_BONUS * atoms[at].ends_paragraph)
+        yield last
+        first, done = last + 1, ends[last]
 
 
 def _tidy(text: str) -> str:

@@ -2,11 +2,14 @@
 
 - *meaning*: the cosine of the vectors of query and passage;
 - *words*: BM25 of the terms that they share;
-- *detail*: for each word of the query the word of the passage that is most like it in its context.
+- *detail*: for each word of the query the words of the passage that are most like it, each in its context.
+
+For a query in another language the first and the last give way to *foreign sentence* and *foreign passage*, the cosines
+of a model of many languages (`foreign`).
 
 Each is brought to mean 0 and deviation 1 over the passages that may be seen, since only then can they be added: ranks
-alone (reciprocal rank fusion) forget by how much the first is ahead. What is found is a scene rather than a passage, so
-the neighbours in a chapter count too. docs/retrieval.md has what each part brings.
+alone (reciprocal rank fusion) forget by how much the first is ahead. What is looked for is a scene rather than a
+passage, so the neighbours in the chapter count too. docs/retrieval.md has what each part brings.
 """
 
 from collections.abc import Mapping
@@ -16,10 +19,16 @@ import numpy.typing as npt
 
 Scores = npt.NDArray[np.float32]
 
-WEIGHTS: Mapping[str, float] = {"meaning": 1.0, "words": 0.8, "detail": 1.0}
+WEIGHTS: Mapping[str, float] = {
+    "meaning": 1.0,
+    "words": 0.5,
+    "detail": 1.5,
+    "foreign sentence": 1.0,
+    "foreign passage": 1.0,
+}
 """What a deviation of each view counts."""
-NEIGHBOUR = 0.25
-"""What each of the two neighbours in the chapter counts beside the passage itself."""
+NEIGHBOURS = (0.3, 0.15)
+"""What each of the two nearest passages in the chapter counts beside the passage itself, and each of the two next."""
 MIDDLE = 2.0
 """The deviations that score 0.5."""
 
@@ -47,14 +56,15 @@ def standard(scores: Scores) -> Scores:
 
 def smoothed(scores: Scores, chapters: npt.NDArray[np.int32]) -> Scores:
     """Each score drawn towards those of its neighbours in the chapter; where there is none, its own stands in."""
-    if len(scores) < 2:
-        return scores
-    same = chapters[1:] == chapters[:-1]
-    before, after = scores.copy(), scores.copy()
-    before[1:][same] = scores[:-1][same]
-    after[:-1][same] = scores[1:][same]
-    drawn: Scores = (scores + NEIGHBOUR * (before + after)) / (1 + 2 * NEIGHBOUR)
-    return drawn
+    drawn = scores.copy()
+    for distance, part in enumerate(NEIGHBOURS, 1):
+        same = chapters[distance:] == chapters[:-distance]
+        before, after = scores.copy(), scores.copy()
+        before[distance:][same] = scores[:-distance][same]
+        after[:-distance][same] = scores[distance:][same]
+        drawn += part * (before + after)
+    mean: Scores = drawn / np.float32(1 + 2 * sum(NEIGHBOURS))
+    return mean
 
 
 def score(deviations: float) -> float:

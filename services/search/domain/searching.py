@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 
 from mesh.errors import Aborted, FailedPrecondition, NotFound, PermissionDenied
+from services.search.domain.foreign import Foreign
 from services.search.domain.indexes import Indexes
 from services.search.models import Character, Edits, Found, Novel, Passage
 from services.search.ports import Embedder, NovelStore
@@ -21,12 +22,14 @@ class Searching:
         store: where they are.
         embedder: reads queries, each by the provider of its novel.
         indexes: what novels are searched in.
+        foreign: what queries in another language than a novel's find.
     """
 
-    def __init__(self, store: NovelStore, embedder: Embedder, indexes: Indexes) -> None:
+    def __init__(self, store: NovelStore, embedder: Embedder, indexes: Indexes, foreign: Foreign) -> None:
         self._store = store
         self._embedder = embedder
         self._indexes = indexes
+        self._foreign = foreign
 
     async def novel(self, novel_id: str, user_id: str | None) -> Novel:
         """A novel that can be searched.
@@ -92,7 +95,15 @@ class Searching:
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         index, question = loading.result(), asking.result()
-        return await self._indexes.run(lambda: index.search(query, question, top_k, until_chapter))
+        foreign = None
+        if self._foreign.concerns(novel, query):
+            foreign = await self._foreign.views(novel, index.passages, query)
+        return await self._indexes.run(lambda: index.search(query, question, top_k, until_chapter, foreign))
+
+    def key(self, novel: Novel, query: str, top_k: int, until_chapter: int | None) -> str:
+        """The cache key of a search. What is found without an index that is being made is not found again with it."""
+        missing = self._foreign.concerns(novel, query) and not self._foreign.has(novel)
+        return search_key(novel, query, top_k, until_chapter, foreign_missing=missing)
 
     async def passages(self, novel: Novel, ids: Sequence[str], until_chapter: int | None) -> list[Passage]:
         """Passages by id in the order asked for; unknown ones and those beyond the chapter limit are left out."""
@@ -158,9 +169,12 @@ def character_not_found(character_id: str) -> NotFound:
     )
 
 
-def search_key(novel: Novel, query: str, top_k: int, until_chapter: int | None) -> str:
+def search_key(
+    novel: Novel, query: str, top_k: int, until_chapter: int | None, *, foreign_missing: bool = False
+) -> str:
     """The cache key of a search: its hash covers all that changes the answer, the spoiler limit above all."""
-    parts = (novel.embedder, str(novel.generation), "" if until_chapter is None else str(until_chapter), query)
+    limit = "" if until_chapter is None else str(until_chapter)
+    parts = (novel.embedder, str(novel.generation), limit, query, *(["foreign missing"] if foreign_missing else []))
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return f"passages:{novel.id}:{digest[:32]}:{top_k}"
 

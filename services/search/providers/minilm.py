@@ -62,6 +62,26 @@ class MiniLM:
 
     def read_passages(self, texts: Sequence[str]) -> tuple[Vectors, list[Tokens]]:
         """Unit vectors of texts, each text cut at `MAX_TOKENS` tokens, and their tokens."""
+        encoded, states = self._run(texts)
+        mean = np.stack([told.mean(axis=0) for told in states])
+        vectors: Vectors = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+        return vectors, [kept(ids, told, self._counted) for ids, told in zip(encoded, states, strict=True)]
+
+    def read_query(self, text: str) -> tuple[Vectors, Tokens]:
+        """The unit vector of a query, and its tokens."""
+        vectors, (tokens,) = self.read_passages([text])
+        return vectors[0], tokens
+
+    def states(self, texts: Sequence[str]) -> Vectors:
+        """Unit states of the tokens that are kept of texts, whole: of shape (tokens, dimension)."""
+        encoded, states = self._run(texts)
+        chosen = [told[self._counted[ids]] for ids, told in zip(encoded, states, strict=True)]
+        unit: Vectors = np.concatenate(chosen)
+        unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+        return unit
+
+    def _run(self, texts: Sequence[str]) -> tuple[list[list[int]], list[Vectors]]:
+        """The token ids of each text, and the last layer's states of them."""
         encoded = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         length = max(map(len, encoded))
         ids = np.zeros((len(encoded), length), dtype=np.int64)
@@ -71,16 +91,7 @@ class MiniLM:
             mask[row, : len(tokens)] = 1
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         (states,) = self._session.run(["last_hidden_state"], feed)
-        weights = mask[:, :, None].astype(np.float32)
-        mean = (states * weights).sum(axis=1) / weights.sum(axis=1)
-        vectors: Vectors = (mean / np.linalg.norm(mean, axis=1, keepdims=True)).astype(np.float32)
-        told = [kept(tokens, states[row, : len(tokens)], self._counted) for row, tokens in enumerate(encoded)]
-        return vectors, told
-
-    def read_query(self, text: str) -> tuple[Vectors, Tokens]:
-        """The unit vector of a query, and its tokens."""
-        vectors, (tokens,) = self.read_passages([text])
-        return vectors[0], tokens
+        return encoded, [states[row, : len(tokens)] for row, tokens in enumerate(encoded)]
 
     def close(self) -> None:
         """Nothing to free before the process ends."""

@@ -12,6 +12,7 @@ differ most from their mean, as bytes. `python -m benchmarks.eval.axes` made `mi
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +60,7 @@ def kept(ids: Sequence[int], states: Vectors, chosen: npt.NDArray[np.bool_]) -> 
     return Tokens(numbers[places].astype(np.uint16), np.rint(reduced * SCALE).astype(np.int8))
 
 
-def _unit(rows: Vectors) -> Vectors:
+def _unit(rows: npt.NDArray[np.floating[Any]]) -> Vectors:
     lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-    unit: Vectors = rows / lengths
+    unit: Vectors = (rows / lengths).astype(np.float32)
     return unit
