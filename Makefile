@@ -5,7 +5,7 @@ PROTOS := $(shell find protos -name '*.proto' | LC_ALL=C sort)
 SERVICES := $(filter %_service.proto,$(PROTOS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check protos lock bench load faults fuzz clean
+.PHONY: help setup setup-dev run test check protos lock bench eval load faults fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,11 @@ bench: setup-dev ## measure relay, circuit breaker and cache against their peers
 	@$(BIN)/python -m benchmarks.fanout
 	@$(BIN)/python -m benchmarks.breaker
 	@$(BIN)/python -m benchmarks.cache
+
+eval: setup-dev ## find passages for known queries; NOVELS=folder QUERIES=file
+	@$(BIN)/python -m benchmarks.eval --novels $(NOVELS) --queries $(QUERIES)
+NOVELS := ../shared/novels
+QUERIES := $(NOVELS)/queries-dev.jsonl
 
 load: setup-dev ## put a stack under more load than it can bear
 	@$(BIN)/python -m benchmarks.load

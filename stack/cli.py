@@ -123,6 +123,47 @@ def ingest(
 
 
 @main.command()
+@click.argument("query", required=False)
+@click.option("--novel", metavar="NOVEL", help="Its id or a part of its title.")
+@click.option("--until-chapter", type=click.IntRange(0), metavar="N", help="The last chapter that may be shown.")
+@click.option(
+    "--run", "queries", type=click.File(encoding="utf-8"), metavar="FILE", help="Queries, a line of JSON each."
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Else standard output.")
+@click.option(
+    "--novels",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the novels of --run are that are not on the shelf.",
+)
+@_url
+@_data_dir
+def search(
+    *,
+    query: str | None,
+    novel: str | None,
+    until_chapter: int | None,
+    queries: IO[str] | None,
+    out: Path | None,
+    novels: Path | None,
+    url: str | None,
+    data_dir: Path,
+) -> None:
+    """Find passages of a novel.
+
+    With --run it searches for each line {"id", "novel", "query"} of a file and writes {"id", "passages"}.
+    """
+    from stack.commands.search import run, search
+
+    if (query is None) == (queries is None):
+        raise click.UsageError("give a QUERY, or a file of them with --run")
+    if queries is not None:
+        run(gateway_url(url, data_dir), queries, out, novels)
+    elif query is not None:
+        search(gateway_url(url, data_dir), query, novel, until_chapter)
+
+
+@main.command()
 @click.option("--novel", metavar="NOVEL", help="Its id or a part of its title.")
 @click.option("--scenario", metavar="SCENARIO", help="Its id or a part of its title.")
 @click.option("--what-if", metavar="TEXT", help="A new scenario instead.")

@@ -1,0 +1,140 @@
+"""Ranking: each part against its plain formula, and nothing beyond a chapter limit has a part in it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.search.domain import ranking
+from services.search.domain.late_interaction import BLOCK, SHARPNESS, LateInteraction
+from services.search.domain.novel_index import NovelIndex
+from services.search.models import Passage
+from services.search.ports import Contents, Question, Reading, Tokens
+from services.search.stores import rows
+
+WIDTH = 8
+NUMBERS = st.integers(0, 2**32 - 1)
+WORDS = ("lamp", "sea", "ring", "goat", "storm", "captain")
+
+
+def tokens(random: np.random.Generator, count: int) -> Tokens:
+    states = random.normal(size=(count, WIDTH))
+    states /= np.linalg.norm(states, axis=1, keepdims=True)
+    return Tokens(random.integers(0, 12, count).astype(np.uint16), np.rint(states * 127).astype(np.int8))
+
+
+def contents(random: np.random.Generator, chapters: list[int]) -> Contents:
+    texts = [" ".join(random.choice(WORDS, 6)) for _ in chapters]
+    passages = [Passage(f"id-{at}", texts[at], chapter, "", at) for at, chapter in enumerate(chapters)]
+    vectors = random.normal(size=(len(chapters), WIDTH)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Contents(passages, Reading(vectors, [tokens(random, int(random.integers(0, 5))) for _ in chapters]))
+
+
+def plain(passages: list[Tokens], query: Tokens, first: int) -> list[float]:
+    """What late interaction computes, as its formula stands."""
+    number = [sum(int(one in passage.ids) for passage in passages[:first]) for one in query.ids]
+    weights = [np.log(1 + (first - n + 0.5) / (n + 0.5)) for n in number]
+    scores = []
+    for passage in passages[:first]:
+        likeness = query.states.astype(float) @ passage.states.T.astype(float) / 127**2
+        soft = [np.log(np.mean(np.exp(SHARPNESS * row))) / SHARPNESS for row in likeness] if len(passage.ids) else []
+        scores.append(np.average(soft, weights=weights) if soft else -1.0)
+    return scores
+
+
+@given(NUMBERS, st.lists(st.integers(0, 6), min_size=1, max_size=12), st.integers(0, 4), st.data())
+@settings(max_examples=60, deadline=None)
+def test_late_interaction_is_its_formula(seed: int, lengths: list[int], asked: int, data: st.DataObject) -> None:
+    random = np.random.default_rng(seed)
+    passages = [tokens(random, length) for length in lengths]
+    query, first = tokens(random, asked), data.draw(st.integers(0, len(passages)))
+    scores = LateInteraction(passages).scores(query, first)
+    if asked:
+        assert np.allclose(scores, plain(passages, query, first), atol=1e-4)
+    else:
+        assert scores.tolist() == [-1.0] * first
+
+
+def test_late_interaction_over_many_blocks() -> None:
+    random = np.random.default_rng(7)
+    passages = [tokens(random, length) for length in [40] * (BLOCK // 30) + [0, BLOCK + 5, 0, 0, 3]]
+    query = tokens(random, 5)
+    scores = LateInteraction(passages).scores(query, len(passages))
+    assert np.allclose(scores, plain(passages, query, len(passages)), atol=1e-4)
+
+
+@given(NUMBERS, st.lists(st.integers(0, 4), min_size=1, max_size=14).map(sorted), st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_what_lies_beyond_the_limit_has_no_part(seed: int, chapters: list[int], limit: int) -> None:
+    random = np.random.default_rng(seed)
+    whole = contents(random, chapters)
+    seen = sum(chapter <= limit for chapter in chapters)
+    reading = Reading(whole.reading.vectors[:seen], (whole.reading.tokens or [])[:seen])
+    question = Question(whole.reading.vectors[0], tokens(random, 3))
+    found = NovelIndex(whole, "en").search("lamp and storm", question, 50, limit)
+    assert len(found) == seen
+    assert all(one.passage.chapter <= limit for one in found)
+    if seen:
+        alone = NovelIndex(Contents(whole.passages[:seen], reading), "en").search("lamp and storm", question, 50, None)
+        assert [(one.passage.id, one.score) for one in found] == [(one.passage.id, one.score) for one in alone]
+
+
+def test_an_unsorted_novel_fails_closed() -> None:
+    whole = contents(np.random.default_rng(1), [1, 1, 3, 2])
+    found = NovelIndex(whole, "en").search("lamp", Question(whole.reading.vectors[0]), 10, 2)
+    assert {one.passage.position for one in found} == {0, 1}
+
+
+def test_scores_fall_and_lie_between_0_and_1() -> None:
+    random = np.random.default_rng(2)
+    whole = contents(random, [1] * 40)
+    found = NovelIndex(whole, "en").search("lamp", Question(whole.reading.vectors[3], tokens(random, 4)), 40, None)
+    scores = [one.score for one in found]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 < score < 1 for score in scores)
+    assert all(0 <= one.distance <= 2 for one in found)
+
+
+def test_neighbours_count_within_a_chapter_only() -> None:
+    scores = np.asarray([0, 0, 0, 9, 0, 0], dtype=np.float32)
+    one = ranking.smoothed(scores, np.asarray([1] * 6, dtype=np.int32))
+    assert one[3] > one[2] == one[4] > one[1] == one[5] > one[0] == 0
+    two = ranking.smoothed(scores, np.asarray([1, 1, 1, 2, 2, 2], dtype=np.int32))
+    assert two[2] == two[1] == 0
+    assert two[4] > two[5] > 0
+    assert two[3] == pytest.approx(9 * (1 + sum(ranking.NEIGHBOURS)) / (1 + 2 * sum(ranking.NEIGHBOURS)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_passages(count: int) -> None:
+    same = np.ones(count, dtype=np.float32)
+    fit = ranking.fused({"meaning": same, "words": same}, np.ones(count, dtype=np.int32))
+    assert fit.tolist() == [0.0] * count
+
+
+@given(NUMBERS, st.lists(st.integers(0, 5), min_size=1, max_size=6))
+@settings(max_examples=30, deadline=None)
+def test_tokens_survive_the_store(seed: int, lengths: list[int]) -> None:
+    random = np.random.default_rng(seed)
+    given_tokens = [tokens(random, length) for length in lengths]
+    passages = [Passage(f"id-{at}", "text", 1, "", at) for at in range(len(lengths))]
+    metadatas = [rows.passage_row("n", 1, *pair) for pair in zip(passages, given_tokens, strict=True)]
+    order = random.permutation(len(lengths))
+    vectors = np.eye(len(lengths), dtype=np.float32)
+    kept = rows.contents_of([passages[at].content for at in order], [metadatas[at] for at in order], vectors[order])
+    assert kept.passages == passages
+    assert np.array_equal(kept.reading.vectors, vectors)
+    assert kept.reading.tokens is not None
+    for before, after in zip(given_tokens, kept.reading.tokens, strict=True):
+        assert np.array_equal(before.ids, after.ids)
+        assert np.array_equal(before.states, after.states)
+
+
+def test_passages_of_earlier_releases_have_no_tokens() -> None:
+    passages = [Passage(f"id-{at}", "text", 1, "", at) for at in range(2)]
+    old, new = (
+        rows.passage_row("n", 1, passages[0], None),
+        rows.passage_row("n", 1, passages[1], tokens(np.random.default_rng(0), 2)),
+    )
+    assert rows.contents_of(["text"] * 2, [old, new], np.eye(2, dtype=np.float32)).reading.tokens is None
