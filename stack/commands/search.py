@@ -13,11 +13,11 @@ from rich.text import Text
 from stack.answers import ApiError, Json
 from stack.api import Gateway
 from stack.commands.choice import choose
-from stack.commands.ingest import read_novel, title_of
+from stack.commands.sources import Source
 from stack.commands.text import one_line
 from stack.errors import StackError
 from stack.sessions import GuestSession
-from stack.shelf import ingest
+from stack.shelf import ingest_file
 
 PASSAGES = 10
 PATIENCE_SECONDS = 120.0
@@ -85,7 +85,7 @@ def _shelved(gateway: Gateway, names: set[str], folder: Path | None) -> Mapping[
     shelf = list(gateway.all("/api/novels", "novels"))
     ids = {}
     for name in sorted(names):
-        title = title_of(Path(f"{name}.txt"))
+        title = name.replace("-", " ").replace("_", " ").title()
         fits = [novel for novel in shelf if title.casefold() in str(novel["title"]).casefold()]
         exact = [novel for novel in fits if str(novel["title"]).casefold() == title.casefold()]
         if fits:
@@ -94,10 +94,10 @@ def _shelved(gateway: Gateway, names: set[str], folder: Path | None) -> Mapping[
         path = None if folder is None else folder / f"{name}.txt"
         if path is None or not path.is_file():
             raise StackError(f"{title} is not on the shelf", "`gaji ingest` it, or say where files are with --novels")
-        with path.open("rb") as file:
-            novel = read_novel(file, title, "", "", None)
         _err.print(Text(f"{path} goes on the shelf"))
-        ids[name] = str(ingest(gateway, novel, lambda *_: None)["novel_id"])
+        file_name, data = Source(str(path), path).read()
+        novel = ingest_file(gateway, {"title": title, "file_name": file_name}, data, lambda *_: None)
+        ids[name] = str(novel["novel_id"])
     return ids
 
 
