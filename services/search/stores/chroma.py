@@ -11,7 +11,7 @@ novel, generation and chapter together in ``place``, and a spoiler limit is a li
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from itertools import repeat
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -30,6 +30,7 @@ from services.search.metrics import STORE_SECONDS
 from services.search.models import Character, Edits, Novel, Passage
 from services.search.ports import Contents, Reading, Vectors
 from services.search.stores import rows
+from services.search.stores.records import Records
 
 PASSAGES, CHARACTERS, NOVELS, EDITS = "novel_passages", "characters", "novels", "character_edits"
 READERS = 4
@@ -49,8 +50,10 @@ log = get_logger(__name__)
 class ChromaStore:
     """A `NovelStore`. Calls run in threads: reads in a few, writes in one, so that they happen in the order asked."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, alone: bool = False) -> None:
+        """As the only process that writes there, if ``alone``."""
         self._client = client
+        self._records = Records() if alone else None
         self._sessions = _sessions(client)
         for session in self._sessions:
             session.timeout = httpx.Timeout(SERVER_SECONDS)
@@ -71,20 +74,27 @@ class ChromaStore:
 
     async def novel(self, novel_id: str) -> Novel | None:
         """The record of a novel."""
-        return await self._read("novel", lambda: self._novel(novel_id))
+
+        async def read() -> Novel | None:
+            return await self._read("novel", lambda: self._novel(novel_id))
+
+        return await (read() if self._records is None else self._records.get(novel_id, read))
 
     async def put_novel(self, novel: Novel) -> None:
         """Writes or replaces the record of a novel."""
-        await self._write(
-            "put_novel",
-            lambda: self._novels.upsert(ids=[novel.id], embeddings=[_NO_VECTOR], metadatas=[rows.novel_row(novel)]),
-        )
+
+        def put() -> None:
+            with self._writing(novel.id):
+                self._novels.upsert(ids=[novel.id], embeddings=[_NO_VECTOR], metadatas=[rows.novel_row(novel)])
+
+        await self._write("put_novel", put)
 
     async def remove_novel(self, novel_id: str) -> None:
         """Removes a novel's record."""
 
         def remove() -> None:
-            _delete(self._novels, [novel_id])
+            with self._writing(novel_id):
+                _delete(self._novels, [novel_id])
             _delete(self._edits, [novel_id])
 
         await self._write("remove_novel", remove)
@@ -234,6 +244,9 @@ class ChromaStore:
 
         return await self._read("passages", get)
 
+    def _writing(self, novel_id: str) -> AbstractContextManager[None]:
+        return nullcontext() if self._records is None else self._records.writing(novel_id)
+
     def _novel(self, novel_id: str) -> Novel | None:
         found = self._novels.get(ids=[novel_id], include=["metadatas"])["metadatas"]
         return rows.novel_of(novel_id, found[0]) if found else None
@@ -316,7 +329,8 @@ def _opened(settings: SearchSettings) -> ChromaStore:
     try:
         if not settings.chroma_url:
             settings.chroma_path.mkdir(parents=True, exist_ok=True)
-            return ChromaStore(cast(Client, chromadb.PersistentClient(settings.chroma_path, settings=quiet)))
+            client = chromadb.PersistentClient(settings.chroma_path, settings=quiet)
+            return ChromaStore(cast(Client, client), alone=True)
         url = urlsplit(settings.chroma_url)
         ssl = url.scheme == "https"
         port = url.port or (443 if ssl else 8000)
