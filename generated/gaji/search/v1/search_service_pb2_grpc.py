@@ -80,7 +80,7 @@ class SearchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SearchPassages(self, request, context):
-        """The passages of one novel that are nearest to a query, best first.
+        """The passages of one novel that fit a query best, best first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,7 @@ class SearchServiceStub:
     stored under the same novel_id. Ends with `complete` or a status.
     """
     SearchPassages: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.SearchPassagesRequest, _search_service_pb2.SearchPassagesResponse]
-    """The passages of one novel that are nearest to a query, best first."""
+    """The passages of one novel that fit a query best, best first."""
     GetPassages: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.GetPassagesRequest, _search_service_pb2.GetPassagesResponse]
     """Passages by id, in the order asked for; unknown ids are left out."""
     ListCharacters: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ListCharactersRequest, _search_service_pb2.ListCharactersResponse]
@@ -58,7 +58,7 @@ class SearchServiceAsyncStub(SearchServiceStub):
     stored under the same novel_id. Ends with `complete` or a status.
     """
     SearchPassages: _aio.UnaryUnaryMultiCallable[_search_service_pb2.SearchPassagesRequest, _search_service_pb2.SearchPassagesResponse]  # type: ignore[assignment]
-    """The passages of one novel that are nearest to a query, best first."""
+    """The passages of one novel that fit a query best, best first."""
     GetPassages: _aio.UnaryUnaryMultiCallable[_search_service_pb2.GetPassagesRequest, _search_service_pb2.GetPassagesResponse]  # type: ignore[assignment]
     """Passages by id, in the order asked for; unknown ids are left out."""
     ListCharacters: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ListCharactersRequest, _search_service_pb2.ListCharactersResponse]  # type: ignore[assignment]
@@ -87,7 +87,7 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_service_pb2.SearchPassagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.SearchPassagesResponse, _abc.Awaitable[_search_service_pb2.SearchPassagesResponse]]:
-        """The passages of one novel that are nearest to a query, best first."""
+        """The passages of one novel that fit a query best, best first."""
 
     @_abc_1.abstractmethod
     def GetPassages(
