@@ -6,7 +6,8 @@ trained for whole texts, but its last layer serves for this as well, and costs n
 mean of these very states.
 
 What is kept: no stop words, no punctuation; of a token's 384 numbers 128, along the axes on which the states of novels
-differ most from their mean, as bytes. `python -m benchmarks.eval.axes` made `minilm_axes.npy`: the mean, then the axes.
+differ most from their mean, turned at random so that all 128 vary alike and need the same few bits.
+`python -m benchmarks.eval.axes` makes `minilm_axes.npy`: the mean, then the axes.
 """
 
 from collections.abc import Mapping, Sequence
