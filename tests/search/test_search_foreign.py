@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,7 @@ async def test_which_queries_it_is_for(pool: EmbeddingPool) -> None:
     assert foreign.concerns(a_novel("ko"), "goldfish")
     assert not foreign.concerns(a_novel("en"), "Elizabeth")
     assert not foreign.concerns(a_novel("sv"), "엘리자베스")  # the model knows no Swedish
+    assert not foreign.concerns(replace(a_novel("en"), embedder="gemini"), "엘리자베스")
     assert not Foreign(pool, 0, PATIENCE).concerns(a_novel("en"), "엘리자베스")
 
 
@@ -125,7 +127,7 @@ async def test_what_is_missing_is_made_once_for_all(pool: EmbeddingPool) -> None
     assert foreign.has(about)
     assert held.calls == 1
     # another generation is another text
-    later = Novel(about.id, about.owner_id, public=True, generation=2, language="en")
+    later = replace(about, generation=2)
     assert not foreign.has(later)
     assert await foreign.views(later, passages, "밤") is not None
     assert held.calls == 2

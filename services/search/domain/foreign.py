@@ -29,6 +29,8 @@ from services.search.ports import Embedder, Vectors
 EMBEDDER = "use"
 LANGUAGES = words("ar de en es fr it ja ko nl pl pt ru th tr zh")
 """What that model was taught."""
+ALL_LANGUAGES = words("gemini")
+"""Embedders whose own vectors find more across languages than that model's."""
 BUILDS = 1
 """Novels that are read at once; others wait for their turn."""
 MAX_WAITING = 16
@@ -106,7 +108,7 @@ class Foreign:
 
     def concerns(self, novel: Novel, query: str) -> bool:
         """Whether a query is in another language than a novel's, and both are known here."""
-        if not self._max_bytes:
+        if not self._max_bytes or novel.embedder in ALL_LANGUAGES:
             return False
         language = primary(of_query(query, novel.language))
         own = primary(novel.language)

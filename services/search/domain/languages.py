@@ -1,7 +1,6 @@
 """Finds the language of a text, well enough to choose an embedding model and the rules for names."""
 
 import re
-from collections import Counter
 
 SAMPLE = 20_000
 """Characters looked at."""
@@ -35,6 +34,11 @@ _COMMON_WORDS = {
         "nl": "de het een en van niet ik dat zijn op te hij met voor maar was",
     }.items()
 }
+_LANGUAGES_OF = {
+    word: tuple(tag for tag, common in _COMMON_WORDS.items() if word in common)
+    for word in frozenset().union(*_COMMON_WORDS.values())
+}
+_WORD = re.compile(r"\w+")
 
 
 def is_tag(value: str) -> bool:
@@ -94,5 +98,8 @@ def _script(text: str) -> str | None:
 
 def _hits(text: str) -> dict[str, int]:
     """How often the common words of each language stand in a text."""
-    words = Counter(re.findall(r"\w+", text.lower()))
-    return {tag: sum(words[word] for word in common) for tag, common in _COMMON_WORDS.items()}
+    hits = dict.fromkeys(_COMMON_WORDS, 0)
+    for word in _WORD.findall(text.lower()):
+        for tag in _LANGUAGES_OF.get(word, ()):
+            hits[tag] += 1
+    return hits
