@@ -1,7 +1,8 @@
 """Makes the axes along which search keeps token states (`services/search/providers/minilm_axes.npy`).
 
-Usage: python -m benchmarks.eval.axes FILE... [--numbers 128]. The files are novels in English. The axes are the
-principal components of the unit states of their tokens, about the mean of those; no query has a part in it.
+Usage: python -m benchmarks.eval.axes FILE... [--numbers 128] [--every 3]. The files are novels in English. The axes
+span the first principal components of the unit states of their tokens, about the mean of those, turned at random; no
+query has a part in it. The file that is there was made of every third passage of five novels.
 """
 
 import argparse
@@ -24,9 +25,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--numbers", type=int, default=128)
+    parser.add_argument("--every", type=int, default=3, help="read each such passage only")
     arguments = parser.parse_args()
     model = MiniLM(SearchSettings())
-    texts = [text for path in arguments.files for text in _passages(path)]
+    texts = [text for path in arguments.files for text in _passages(path)[:: arguments.every]]
     states = [model.states([text]) for text in texts]
     made = axes(np.concatenate(states), arguments.numbers)
     np.save(AXES, made.astype(np.float16))
@@ -34,11 +36,12 @@ def main() -> None:
 
 
 def axes(states: Vectors, numbers: int) -> Vectors:
-    """The mean of unit states, then their principal components, largest first: of shape (1 + numbers, 384)."""
+    """The mean of unit states, then axes that span their first principal components: of shape (1 + numbers, 384)."""
     mean = states.mean(axis=0)
     centred = states - mean
     _, vectors = np.linalg.eigh(centred.T @ centred / len(states))
-    made: Vectors = np.vstack([mean, vectors[:, ::-1][:, :numbers].T])
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(numbers, numbers)))
+    made: Vectors = np.vstack([mean, turn.T @ vectors[:, ::-1][:, :numbers].T])
     return made
 
 

@@ -128,7 +128,9 @@ def test_tokens_survive_the_store(seed: int, lengths: list[int]) -> None:
     assert kept.reading.tokens is not None
     for before, after in zip(given_tokens, kept.reading.tokens, strict=True):
         assert np.array_equal(before.ids, after.ids)
-        assert np.array_equal(before.states, after.states)
+        assert after.states.shape == before.states.shape
+        likeness = (before.states.astype(float) * after.states.astype(float)).sum(axis=1) / 127**2
+        assert (likeness > 0.97).all()
 
 
 def test_passages_of_earlier_releases_have_no_tokens() -> None:

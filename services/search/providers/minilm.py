@@ -65,7 +65,7 @@ class MiniLM:
         encoded, states = self._run(texts)
         mean = np.stack([told.mean(axis=0) for told in states])
         vectors: Vectors = mean / np.linalg.norm(mean, axis=1, keepdims=True)
-        return vectors, [kept(ids, told, self._counted) for ids, told in zip(encoded, states, strict=True)]
+        return vectors, kept(encoded, states, self._counted)
 
     def read_query(self, text: str) -> tuple[Vectors, Tokens]:
         """The unit vector of a query, and its tokens."""

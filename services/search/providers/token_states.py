@@ -6,7 +6,8 @@ trained for whole texts, but its last layer serves for this as well, and costs n
 mean of these very states.
 
 What is kept: no stop words, no punctuation; of a token's 384 numbers 128, along the axes on which the states of novels
-differ most from their mean, as bytes. `python -m benchmarks.eval.axes` made `minilm_axes.npy`: the mean, then the axes.
+differ most from their mean, turned at random so that all 128 vary alike and need the same few bits.
+`python -m benchmarks.eval.axes` makes `minilm_axes.npy`: the mean, then the axes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,19 +46,22 @@ def counted(vocabulary: Mapping[str, int], unknown: str) -> npt.NDArray[np.bool_
     return chosen
 
 
-def kept(ids: Sequence[int], states: Vectors, chosen: npt.NDArray[np.bool_]) -> Tokens:
-    """The tokens of a text that are kept.
+def kept(texts: Sequence[Sequence[int]], states: Sequence[Vectors], chosen: npt.NDArray[np.bool_]) -> list[Tokens]:
+    """The tokens of each text that are kept.
 
     Args:
-        ids: its token ids.
-        states: the last layer's states, of shape (tokens, 384).
+        texts: the token ids of each.
+        states: the last layer's states of each, of shape (tokens, 384).
         chosen: which ids count.
     """
-    numbers = np.asarray(ids)
-    places = np.flatnonzero(chosen[numbers])
+    ids = [np.asarray(text)[chosen[np.asarray(text)]] for text in texts]
+    told = [states[at][chosen[np.asarray(text)]] for at, text in enumerate(texts)]
     mean, axes = _axes()
-    reduced = _unit((_unit(states[places]) - mean) @ axes)
-    return Tokens(numbers[places].astype(np.uint16), np.rint(reduced * SCALE).astype(np.int8))
+    # One product for all of them: a small one costs more to begin than to compute.
+    reduced = _unit((_unit(np.concatenate(told)) - mean) @ axes)
+    packed = np.rint(reduced * SCALE).astype(np.int8)
+    ends = np.cumsum([len(one) for one in ids])[:-1]
+    return [Tokens(one.astype(np.uint16), part) for one, part in zip(ids, np.split(packed, ends), strict=True)]
 
 
 def _unit(rows: npt.NDArray[np.floating[Any]]) -> Vectors:
