@@ -1,0 +1,1 @@
+"""What the embedded vector store does with a shelf of many novels."""
