@@ -1,7 +1,7 @@
 """Fills a store of its own with invented novels and looks at them through the code that search uses.
 
-Usage: python -m benchmarks.shelf [--novels N] [--passages N]. By default 100 novels of 1,000 passages: some minutes, and
-some gigabytes of a temporary folder. Vectors and tokens are random: what is measured does not depend on what they say.
+Usage: python -m benchmarks.shelf [--novels N] [--passages N]. By default 100 novels of 1,000 passages: some minutes
+and gigabytes of a temporary folder. Vectors and tokens are random: what is measured does not depend on what they say.
 """
 
 import argparse
