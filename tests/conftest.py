@@ -5,6 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 import grpc
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import settings
+
+settings.register_profile("no deadline", deadline=None)  # no test asserts a duration
+settings.load_profile("no deadline")
 
 pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.stack"]
 

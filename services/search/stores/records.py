@@ -20,9 +20,7 @@ class Records:
 
     def __init__(self) -> None:
         self._kept: LRUCache[str, Novel] = LRUCache(MOST)
-        self._version = (
-            0  # odd while something is written, as in Linux's seqlocks
-        )
+        self._version = 0  # odd while something is written, as in Linux's seqlocks
         self._lock = Lock()
 
     async def get(self, novel_id: str, read: Callable[[], Awaitable[Novel | None]]) -> Novel | None:
