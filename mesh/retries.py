@@ -2,9 +2,11 @@
 
 Repeated are calls that may be (``idempotency_level`` in the contract), of which nothing has come yet, and which ended
 with UNAVAILABLE: the status that gRPC itself gives to a peer that cannot be reached, and the only one that is safe to
-repeat without knowing the call (https://google.aip.dev/194). RESOURCE_EXHAUSTED and ABORTED are handed up: a peer that
-sheds load is not helped by more of it, and what lost a race is to be repeated as a whole. So is what a peer says of a
-peer of its own (`mesh.errors.PEER`): who stood nearer has tried again already, and retries of retries multiply.
+repeat without knowing the call (https://google.aip.dev/194). A peer that is stopped in the middle of one may reset its
+stream instead, which gRPC calls CANCELLED though nobody has cancelled it; that is the same. RESOURCE_EXHAUSTED and
+ABORTED are handed up: a peer that sheds load is not helped by more of it, and what lost a race is to be repeated as a
+whole. So is what a peer says of a peer of its own (`mesh.errors.PEER`): who stood nearer has tried again already, and
+retries of retries multiply.
 """
 
 import random
@@ -30,6 +32,8 @@ PREVIOUS_ATTEMPTS = "x-previous-rpc-attempts"
 C-core's own: while its transparent retries are on, it takes away what an application sets."""
 _PUSHBACK = "grpc-retry-pushback-ms"
 _METHOD = ("grpc_service", "grpc_method")
+_RESET = "CANCELLED"
+"""What C-core says of a stream that was reset with CANCEL, without a word of the peer's."""
 
 RETRIES = Counter(
     "gaji_client_retries", "Calls made again, each attempt after the first.", _METHOD, registry=metrics.REGISTRY
@@ -62,7 +66,9 @@ def pause_after(error: grpc.aio.AioRpcError, retry: int) -> float | None:
         error: how it failed.
         retry: how often it has been made again so far.
     """
-    if error.code() is not grpc.StatusCode.UNAVAILABLE or retry >= ATTEMPTS - 1:
+    lost = error.code() is grpc.StatusCode.UNAVAILABLE
+    reset = error.code() is grpc.StatusCode.CANCELLED and error.details() == _RESET
+    if not (lost or reset) or retry >= ATTEMPTS - 1:
         return None
     for key, value in error.trailing_metadata() or ():
         if key == _PUSHBACK:

@@ -26,7 +26,9 @@ async def test_a_novel_goes_in_with_progress_and_can_be_searched(reader: Reader)
     events = await reader.all_events("GET", f"/api/novels/{novel_id}/ingestion-stream")
     progress = [event.data["progress"] for event in events if event.name == "progress"]
     assert progress == sorted(progress)
-    assert all(set(event.data) == {"progress", "stage", "message"} for event in events if event.name == "progress")
+    told = [set(event.data) for event in events if event.name == "progress"]
+    assert all({"progress", "stage", "message"} <= names for names in told)
+    assert set().union(*told) <= {"progress", "stage", "message", "remaining_seconds"}
     assert events[-1].name == "complete"
     # What is told before there is a log has no id.
     numbers = [int(event.id.rpartition(".")[2]) for event in events if event.id]
@@ -41,7 +43,7 @@ async def test_a_novel_goes_in_with_progress_and_can_be_searched(reader: Reader)
     best = found["passages"][0]
     assert {"id", "content", "chapter", "position", "score", "distance"} <= set(best)
     assert best["chapter"] == 2
-    assert best["score"] == pytest.approx(1 - best["distance"], abs=1e-5)
+    assert 0 < best["score"] <= 1
 
     limited = await reader.ok(
         "POST", "/api/ai/search/passages", {"novel_id": novel_id, "query": "the bell", "until_chapter": 1}

@@ -80,7 +80,7 @@ def test_a_novel_may_be_large() -> None:
 def test_the_document_is_valid_openapi_with_the_contract_s_words(document: dict[str, Any]) -> None:
     OpenAPIV31SpecValidator(document).validate()
     search = document["paths"]["/api/search/passages"]["post"]
-    assert search["summary"] == "The passages of one novel that are nearest to a query, best first"
+    assert search["summary"] == "The passages of one novel that fit a query best, best first"
     fields = document["components"]["schemas"]["SearchPassagesRequest"]["properties"]
     assert fields["top_k"]["description"] == "How many passages at most, 1 to 50; absent: 10."
     assert search["security"] == [{"bearer": []}, {"cookie": []}]

@@ -166,6 +166,14 @@ def test_the_servers_own_word_sets_the_pause() -> None:
     assert retries.pause_after(rpc_error(UNAVAILABLE), ATTEMPTS - 1) is None
 
 
+def test_a_stream_that_was_reset_is_a_lost_one() -> None:
+    """C-core calls it CANCELLED; a peer that says so itself has its reason."""
+    nothing = grpc.aio.Metadata()
+    reset = grpc.aio.AioRpcError(grpc.StatusCode.CANCELLED, nothing, nothing, "CANCELLED")
+    assert retries.pause_after(reset, 0) is not None
+    assert retries.pause_after(rpc_error(errors.Cancelled("the reader left")), 0) is None
+
+
 @given(st.integers(0, 2000), st.integers(0, 2**32))
 def test_back_off_has_full_jitter(retry: int, seed: int) -> None:
     assert backoff(retry, lambda: 0.0) == 0.0

@@ -62,7 +62,7 @@ async def test_frames_come_formatted_whole_and_in_order(relay: Any) -> None:
 
     async with relay(watch) as (client, _):
         assert await text_of(opened(client, kinds=("한글",))) == (
-            b"event: watching\nid: 1\ndata: {}\n\n"
+            b'event: watching\nid: 1\ndata: {"as_of_us":"0"}\n\n'
             b"event: invalidated\nid: 2\ndata: " + '{"keys":["한글"],"prefixes":[]}'.encode() + b"\n\n"
         )
         assert client.active == 0

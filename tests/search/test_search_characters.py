@@ -16,12 +16,12 @@ NOVEL_ID = "0b8f4a52-6c1d-4a7e-9b57-0d3c8a1f2e64"
 
 # Names in the order of importance; the story of this folder stands in for a novel that is not at hand.
 EXPECTED = {
-    "pride-and-prejudice": ["Elizabeth", "Mr. Darcy", "Jane", "Mr. Bingley", "Wickham"],
-    "alice-in-wonderland": ["Alice", "Queen", "King"],
+    "pride-and-prejudice": ["Elizabeth", "Jane", "Mr. Darcy", "Mr. Bingley"],
+    "alice-in-wonderland": ["Alice", "Queen", "Duchess"],
     "dracula": ["Van Helsing", "Mina", "Lucy"],
     "jane-eyre": ["Jane", "Mr. Rochester", "St. John"],
     "frankenstein": ["Elizabeth", "Clerval", "Justine"],
-    "adventures-of-sherlock-holmes": ["Holmes", "Watson", "Lestrade"],
+    "adventures-of-sherlock-holmes": ["Holmes", "Watson"],
 }
 
 

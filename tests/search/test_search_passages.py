@@ -66,7 +66,7 @@ def test_novels(name: str) -> None:
         assert " ".join(cut).split() == chapter.text.split()
     sizes = [weight(passage.content) for passage in passages]
     assert 128 <= sum(sizes) / len(sizes) <= 146
-    assert min(sizes) >= 50
+    assert min(sizes) >= 40
     assert max(sizes) <= 150
 
 
