@@ -116,19 +116,16 @@ class SearchServicer(rpc.SearchServiceServicer):
         novel = await self._searching.novel(request.novel_id, _user_id())
         edits = Edits() if request.as_found else await self._searching.edits(novel.id)
         if until_chapter is not None and until_chapter < novel.chapters:
-            shown = listed(await self._known_by(novel, until_chapter), edits, limited=True)
-            token = encode_token(novel.id, str(start + size)) if start + size < len(shown) else ""
-            return pb.ListCharactersResponse(characters=shown[start : start + size], next_page_token=token)
-        if edits.edits:
-            found, _ = await self._searching.characters(novel, 0, novel.characters)
-            shown = listed([_character(novel.id, one) for one in found], edits)
-            token = encode_token(novel.id, str(start + size)) if start + size < len(shown) else ""
-            return pb.ListCharactersResponse(characters=shown[start : start + size], next_page_token=token)
-        characters, more = await self._searching.characters(novel, start, size)
+            everybody = listed(await self._known_by(novel, until_chapter), edits, limited=True)
+            shown, more = everybody[start : start + size], start + size < len(everybody)
+        elif edits.edits:
+            everybody = listed(await self._everybody(novel), edits)
+            shown, more = everybody[start : start + size], start + size < len(everybody)
+        else:
+            found, more = await self._searching.characters(novel, start, size)
+            shown = [_character(novel.id, one) for one in found]
         token = encode_token(novel.id, str(start + size)) if more else ""
-        return pb.ListCharactersResponse(
-            characters=[_character(novel.id, one) for one in characters], next_page_token=token
-        )
+        return pb.ListCharactersResponse(characters=shown, next_page_token=token)
 
     async def GetCharacter(self, request: pb.GetCharacterRequest, context: _Context) -> pb.GetCharacterResponse:
         check = Violations()
@@ -155,8 +152,7 @@ class SearchServicer(rpc.SearchServiceServicer):
         if until_chapter is not None and until_chapter < novel.chapters:
             answer = await self._known_as(novel, request.character_id, until_chapter, edits)
         elif edits.edits:  # also of others, whom relations name
-            found, _ = await self._searching.characters(novel, 0, novel.characters)
-            everybody = edited([_character(novel.id, one) for one in found], edits)
+            everybody = edited(await self._everybody(novel), edits)
             answer = next((one for one in everybody if one.character_id == answer.character_id), answer)
         return pb.GetCharacterResponse(character=answer, until_chapter=until_chapter)
 
@@ -188,6 +184,11 @@ class SearchServicer(rpc.SearchServiceServicer):
 
         key = answer_key(novel, "around", request.passage_id, before, after, until_chapter)
         return pb.ReadAroundResponse.FromString(await self._answers.get(key, compute, always))
+
+    async def _everybody(self, novel: Novel) -> list[pb.Character]:
+        """The characters as they were found."""
+        found, _ = await self._searching.characters(novel, 0, novel.characters)
+        return [_character(novel.id, one) for one in found]
 
     async def _known_by(self, novel: Novel, until_chapter: int) -> Sequence[pb.Character]:
         """The characters as the chapters up to a limit show them."""

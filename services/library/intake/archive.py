@@ -19,7 +19,8 @@ MAX_RATIO = 300
 """Of unpacked to packed size: markup of prose comes to some 3, of repeated lines to 30."""
 _RATIO_FROM = 1024 * 1024
 _ENCRYPTED = 0x1
-_BROKEN = (BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, RuntimeError, OverflowError)
+# What `zipfile` lets through of a damaged archive; RuntimeError covers its NotImplementedError of unknown features.
+_BROKEN = (BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, OverflowError)
 
 
 class Archive:
