@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="of the mixed load a few faults, short ones")
     parser.add_argument("--replies", type=int, default=100, help="in the first scenario; a quarter in others")
     parser.add_argument("--tokens", type=int, default=200, help="words of a reply, 50 a second")
-    parser.add_argument("--rate", type=float, default=24.0, help="requests a second of the mixed load")
+    parser.add_argument("--rate", type=float, default=8.0, help="requests a second of the mixed load")
     parser.add_argument("--seconds", type=float, help="how long each fault of the mixed load lasts")
     parser.add_argument("--seed", type=int, default=1, help="of what is left to chance")
     parser.add_argument("--logs", type=Path, help="keep the logs of the stacks under mixed load in this folder")

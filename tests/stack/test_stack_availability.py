@@ -12,7 +12,7 @@ from benchmarks.faults.availability.cells import Cell, cells
 from benchmarks.faults.availability.model import open_model_server
 from benchmarks.faults.availability.records import Record, met, quantile, recovered, share
 from benchmarks.faults.availability.verdict import Times, percent, row_of
-from benchmarks.faults.availability.watching import Breakers, states_in
+from benchmarks.faults.availability.watching import Breakers, rejected_in, states_in
 from benchmarks.faults.proxy import Mode, Proxy, open_proxy
 from stack.ports import HOST, Ports
 
@@ -184,12 +184,32 @@ def test_breakers_are_followed() -> None:
     assert states_in(text) == {"search/read": "open", "library/": "closed", "jobs/": "closed"}
     breakers = Breakers()
     for at, state in enumerate(("closed", "open", "half_open", "open", "half_open", "closed")):
-        breakers.hear("gateway", {"search/read": state}, float(at))
+        breakers.hear("gateway", {"search/read": state}, {}, float(at))
     assert (breakers.opened, breakers.closed, breakers.now) == (
         {"gateway->search/read": 1.0},
         {"gateway->search/read": 5.0},
         {},
     )
+    assert breakers.over(0.0, 5.0) == 5.0
+    assert breakers.over(2.0, 5.0) is None
+
+
+def test_a_breaker_that_nobody_calls_is_in_nobodys_way() -> None:
+    text = (
+        'gaji_breaker_rejected_total{group="read",peer="search"} 2.0\n'
+        'gaji_breaker_rejected_total{group="read",peer="search"} 1.0\n'
+    )
+    assert rejected_in(text) == {"search/read": 3.0}
+    breakers = Breakers()
+    for at, refused in enumerate((0.0, 3.0, 4.0, 4.0)):
+        breakers.hear("gateway", {"search/read": "open"}, {"search/read": refused}, float(at))
+    assert breakers.refusing(6.0) == ["gateway->search/read"]
+    assert breakers.over(0.0, 6.0) is None
+    assert breakers.refusing(8.0) == []
+    assert breakers.over(0.0, 8.0) == 2.0
+    breakers.forget("gateway")
+    breakers.hear("gateway", {"search/read": "open"}, {"search/read": 1.0}, 9.0)
+    assert breakers.refusing(10.0) == ["gateway->search/read"]
 
 
 async def test_the_first_try_counts_and_the_second_is_told() -> None:

@@ -41,6 +41,7 @@ _SETTINGS = {
     "GAJI_PROVIDER": "scripted",
     "GAJI_SCRIPTED_TOKENS": str(WORDS),
     "GAJI_SCRIPTED_RATE": f"{WORDS_A_SECOND:g}",
+    "GAJI_ACCESS_TOKEN_SECONDS": "14400",  # the readers of one stack outlive all its faults
     # One machine plays all readers: what one of them may ask for is not what is measured here.
     **dict.fromkeys(
         (
@@ -67,7 +68,7 @@ class Options:
         logs: where the logs of the stacks are kept; None: nowhere.
     """
 
-    rate: float = 24.0
+    rate: float = 8.0
     steady: float = 5.0
     seed: int = 1
     logs: Path | None = None
@@ -150,8 +151,8 @@ class Matrix:
                 await load.stop()
             leaked = await _leaks(house, watch, before)
             opened = [at for at in watch.breakers.opened.values() if at >= fault]
-            closed = watch.breakers.closed.values() if opened and not watch.breakers.now else ()
-            times = Times(fault, healed, ended, min(opened, default=None), max(closed, default=None))
+            closed = watch.breakers.over(fault, ended)
+            times = Times(fault, healed, ended, min(opened, default=None), closed)
         row = row_of(cell, load.records, times, leaked, load.lag)
         row.broken = [f"the load itself: {error} ({times} times)" for error, times in Counter(load.broken).items()]
         row.errors = logs.errors()
@@ -206,7 +207,7 @@ async def _broken(breaking: Breaking, seconds: float) -> tuple[float, float]:
 
 async def _until_closed(watch: Watch, seconds: float) -> None:
     end = time.monotonic() + seconds
-    while watch.breakers.now and time.monotonic() < end:  # noqa: ASYNC110 - it asks
+    while watch.breakers.refusing(time.monotonic()) and time.monotonic() < end:  # noqa: ASYNC110 - it asks
         await asyncio.sleep(_LOOK_SECONDS)
 
 
@@ -233,9 +234,13 @@ def _all_good(load: Traffic, now: float) -> bool:
 
 
 async def _until_good(load: Traffic, watch: Watch, healed: float, seconds: float) -> None:
-    """Waits until everything has been answered at once for some seconds and all breakers are closed, or long enough."""
+    """Waits until everything has been answered at once for some seconds and no breaker refuses, or long enough."""
     while (now := time.monotonic()) < healed + seconds:
-        if now - _GOOD_SECONDS - _ANSWER_SECONDS >= healed and _all_good(load, now) and not watch.breakers.now:
+        if (
+            now - _GOOD_SECONDS - _ANSWER_SECONDS >= healed
+            and _all_good(load, now)
+            and not watch.breakers.refusing(now)
+        ):
             return
         await asyncio.sleep(_LOOK_SECONDS)
 

@@ -22,7 +22,8 @@ class Times:
         healed: what was broken does its work again.
         ended: the load was stopped.
         opened: the first breaker was seen open; None: none was.
-        closed: the last of those was seen closed again; None: not in time.
+        closed: the last of those was seen closed again or, where nobody called any more, refused its last call; None:
+            not in time.
     """
 
     fault: float
@@ -59,7 +60,8 @@ class Row:
         p99_fault: of those that met it.
         to_open: seconds from the fault to the first breaker open; None: none was seen.
         to_recover: seconds from the healing until, for a second, everything was answered at once; None: never.
-        to_closed: seconds from the healing until the breakers were closed again; None: none was open, or not in time.
+        to_closed: seconds from the healing until the breakers were closed again, or refused their last call where too
+            few came to close them; None: none was open, or not in time.
         after: requests begun after the healing that were not answered at the first try.
         steady: the same of those before the fault.
         hung: requests without an answer a second after their deadline.

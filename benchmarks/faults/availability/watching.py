@@ -17,7 +17,9 @@ from benchmarks.faults.running import STORES, Stack
 
 _EVERY_SECONDS = 0.5
 _ANSWER_SECONDS = 0.4
+_IDLE_SECONDS = 5.0
 _STATE = re.compile(r"^gaji_breaker_state\{([^}]*)\} (\S+)", re.MULTILINE)
+_REJECTED = re.compile(r"^gaji_breaker_rejected_total\{([^}]*)\} (\S+)", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _CLOSED = "closed"
 _OPEN = "open"
@@ -35,16 +37,24 @@ class Breakers:
         told: whether any process has the metric.
         opened: when each was first seen open, by process, peer and group.
         closed: when each was last seen to have become closed again.
+        refused: when each was last seen to have refused a call.
         now: states other than closed.
     """
 
     told: bool = False
     opened: dict[str, float] = field(default_factory=dict)
     closed: dict[str, float] = field(default_factory=dict)
+    refused: dict[str, float] = field(default_factory=dict)
     now: dict[str, str] = field(default_factory=dict)
+    _counts: dict[str, float] = field(default_factory=dict)
 
-    def hear(self, process: str, states: dict[str, str], at: float) -> None:
-        """Takes what a process said, ``peer/group`` -> state."""
+    def hear(self, process: str, states: dict[str, str], rejected: dict[str, float], at: float) -> None:
+        """Takes what a process said, ``peer/group`` -> state, and -> how many calls were refused since its start."""
+        for name, count in rejected.items():
+            key = f"{process}->{name}"
+            if count > self._counts.get(key, 0.0):
+                self.refused[key] = at
+            self._counts[key] = count
         for name, state in states.items():
             self.told = True
             key = f"{process}->{name}"
@@ -58,8 +68,27 @@ class Breakers:
 
     def forget(self, process: str) -> None:
         """The process is gone: its breakers with it."""
-        for key in [key for key in self.now if key.startswith(f"{process}->")]:
-            del self.now[key]
+        for found in (self.now, self._counts):
+            for key in [key for key in found if key.startswith(f"{process}->")]:
+                del found[key]
+
+    def refusing(self, at: float) -> list[str]:
+        """Those that are not closed and keep calls from being made.
+
+        A breaker leaves OPEN, and then HALF_OPEN, by calls: one that nobody calls stays, and is in nobody's way.
+        """
+        return [key for key in self.now if at - self.refused.get(key, self.opened.get(key, at)) < _IDLE_SECONDS]
+
+    def over(self, since: float, at: float) -> float | None:
+        """When the last of those that have opened since a time was closed, or refused its last call; None: not yet."""
+        if self.refusing(at):
+            return None
+        ends = [
+            self.refused.get(key, opened) if key in self.now else self.closed.get(key, opened)
+            for key, opened in self.opened.items()
+            if opened >= since
+        ]
+        return max(ends, default=None)
 
 
 class Watch:
@@ -113,7 +142,7 @@ class Watch:
             text = (await self._http.get(f"http://{admin}/metrics")).text
         except httpx.HTTPError:  # it is dead or frozen
             return
-        self.breakers.hear(name, states_in(text), time.monotonic())
+        self.breakers.hear(name, states_in(text), rejected_in(text), time.monotonic())
 
 
 def states_in(text: str) -> dict[str, str]:
@@ -129,6 +158,16 @@ def states_in(text: str) -> dict[str, str]:
             state = named.get("state", "").lower()
             ranked = [found.get(key, _CLOSED), state if state in _NOT_CLOSED else _CLOSED]
             found[key] = max(ranked, key=lambda each: _NOT_CLOSED.index(each) if each in _NOT_CLOSED else -1)
+    return found
+
+
+def rejected_in(text: str) -> dict[str, float]:
+    """How many calls breakers have refused, in an exposition of metrics: ``peer/group`` -> calls."""
+    found: dict[str, float] = {}
+    for labels, value in _REJECTED.findall(text):
+        named = dict(_LABEL.findall(labels))
+        key = f"{named.get('peer', '')}/{named.get('group', '')}"
+        found[key] = found.get(key, 0.0) + float(value)
     return found
 
 
