@@ -26,6 +26,9 @@ class GatewaySettings(LimitSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins that may call from a browser, separated by commas; empty: the gateway's own only"
     )
+    web_root: str = Field(
+        "", description="folder of the built web app; unset: web/dist, where it was built; none: no app is served"
+    )
     cookie_secure: bool = Field(False, description="mark cookies Secure: set it wherever browsers come through TLS")
     revocation_poll_seconds: float = Field(3.0, gt=0, le=10, description="how often to ask which sessions have ended")
     stream_token_grace_seconds: float = Field(

@@ -28,6 +28,10 @@ class LimitSettings(MeshSettings):
         2.0, ge=0, description="new guests and refreshed tokens a second of an address; 0: off"
     )
     sessions_burst: int = Field(100, ge=1, description="how many may come at once")
+    files_rate: float = Field(
+        200.0, ge=0, description="files of the web app a second of an address, counted by each gateway; 0: off"
+    )
+    files_burst: int = Field(2_000, ge=1, description="how many may come at once: a first visit takes some thirty")
     max_streams_per_user: int = Field(
         20, ge=0, description="streams that a user, or else an address, may have open at one gateway; 0: any number"
     )

@@ -32,6 +32,7 @@ from gateway.protocol import bounded_protocol
 from gateway.revocations import ROOM, open_revocations
 from gateway.schemas import Json
 from gateway.upstreams import GateOf, open_upstreams
+from gateway.web import load_web
 from mesh.breaker import Breakers, BreakerSettings
 from mesh.breaker.page import breakers_page
 from mesh.identity import open_verifier
@@ -88,6 +89,8 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
             "/docs": _fixed(docs_page(document)),
             PATH: keys_page(verifier),
         }
+        paths = [*pages, *(route.template.text for route in routes)]
+        web = await asyncio.to_thread(load_web, settings.web_root, paths)
         admission = Admission(settings)
         authenticator = Authenticator(
             verifier,
@@ -101,7 +104,7 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
         shared = await stack.enter_async_context(open_shared(settings.redis_url, settings.rate_limit_wait))
         limits = RateLimits(settings, shared)
         gateway = Gateway(
-            settings, routes, upstreams, authenticator, pages, admission=admission, watch=watch, limits=limits
+            settings, routes, upstreams, authenticator, pages, admission=admission, watch=watch, limits=limits, web=web
         )
         addresses = ClientAddresses(settings.trusted_proxies, settings.proxy_header)
         admin_address = await stack.enter_async_context(
