@@ -1,5 +1,8 @@
-"""Files that are answered from memory: read once, in the best coding that a client takes (RFC 9110, section 12.5.3), and
-not sent again to one that has them (section 13.1.2)."""
+"""Files that are answered from memory.
+
+They are read once, sent in the smallest coding that a client takes (RFC 9110, section 12.5.3) and not sent again to one
+that has them (section 13.1.2).
+"""
 
 import base64
 import hashlib

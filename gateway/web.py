@@ -1,7 +1,7 @@
 """The web app: the files of its build, and the paths that are pages of it.
 
-What is asked for is looked up among the names that were read at start and never opened, so that nothing in a path (``..``,
-``%2e``, an encoded slash, NUL) leads anywhere.
+What is asked for is looked up among the names that were read at start and never opened, so that nothing in a path
+(``..``, ``%2e``, an encoded slash, NUL) leads anywhere.
 """
 
 import re

@@ -228,7 +228,7 @@ def test_what_is_no_build_of_the_app_is_refused_by_the_setting_s_name(tmp_path: 
         load_web(str(tmp_path / "nowhere"), [])
     root = build(tmp_path)
     assert load_web(str(root), ["/health", "/api/novels"]) is not None
-    with pytest.raises(ValueError, match="GAJI_WEB_ROOT: .* would hide /favicon.svg, /novels"):
+    with pytest.raises(ValueError, match=r"GAJI_WEB_ROOT: .* would hide /favicon\.svg, /novels"):
         load_web(str(root), ["/novels/{novel_id}", "/favicon.svg"])
 
 

@@ -1,4 +1,7 @@
-"""Photographs each page of the app in a running stack, light and dark, on a desk and on a phone: ``tools/screenshots``."""
+"""Photographs each page of the app in a running stack, light and dark, on a desk and on a phone.
+
+``tools/screenshots`` runs it.
+"""
 
 import asyncio
 import os

@@ -49,7 +49,7 @@ async def test_axe_finds_nothing_on_any_page(
             # Nothing is cut off or has to be scrolled to at the side (WCAG 2.2, 1.4.10).
             if await visited.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
                 found[name].append("the page is wider than the window")
-    assert found == dict.fromkeys(furnished.pages, [])
+    assert found == {name: [] for name in furnished.pages}
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
