@@ -1,13 +1,16 @@
-import { computed, type ComputedRef } from "vue";
+import { computed, type ComputedRef, type Ref } from "vue";
 import type { Message } from "@/api/types";
 import { before, entryOf, entryOfLive, type Entry } from "./entries";
-import type { useConversation } from "./useConversation";
+import type { LiveReply } from "./useConversation";
 
 /**
  * The messages as they are shown, the one that is being written included. The entry of a message stays the same object
  * as long as the message does: with each word the reply's own part of the page is made anew, and no other.
  */
-export function useEntries(talk: Pick<ReturnType<typeof useConversation>, "messages" | "live">): ComputedRef<readonly Entry[]> {
+export function useEntries(talk: {
+  messages: Readonly<Ref<readonly Message[]>>;
+  live: Readonly<Ref<LiveReply | undefined>>;
+}): ComputedRef<readonly Entry[]> {
   const known = new WeakMap<Message, Entry>();
 
   function kept(message: Message, place: number): Entry {

@@ -46,7 +46,10 @@ test("each message is an item with its words, level and place", () => {
     "aria-selected": "true",
     "aria-current": "true",
   });
-  expect(wrapper.get('[data-id="p"]').attributes()).toMatchObject({ "aria-label": "You: text of p", "aria-selected": "false" });
+  expect(wrapper.get('[data-id="p"]').attributes()).toMatchObject({
+    "aria-label": "You: text of p",
+    "aria-selected": "false",
+  });
 });
 
 test("arrow keys move along the branches from where the conversation stands, Enter goes there", async () => {

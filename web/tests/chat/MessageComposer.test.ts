@@ -2,7 +2,6 @@
 import { flushPromises } from "@vue/test-utils";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { ApiError } from "@/api/errors";
-import { keep } from "@/chat/begins";
 import MessageComposer from "@/chat/MessageComposer.vue";
 import { mounted } from "./mounted";
 
@@ -17,10 +16,25 @@ beforeEach(() => {
   );
 });
 
-function composer(given: { busy?: boolean; send?: (content: string) => Promise<void>; stop?: () => Promise<void> } = {}) {
+function composer(
+  given: {
+    onItsWay?: string;
+    busy?: boolean;
+    send?: (content: string) => Promise<void>;
+    stop?: () => Promise<void>;
+  } = {},
+) {
   const send = vi.fn(given.send ?? (() => Promise.resolve()));
   const stop = vi.fn(given.stop ?? (() => Promise.resolve()));
-  const props = { conversationId: "c1", name: "Emma", sent: "", busy: given.busy ?? false, send, stop };
+  const props = {
+    conversationId: "c1",
+    name: "Emma",
+    onItsWay: given.onItsWay ?? "",
+    sent: "",
+    busy: given.busy ?? false,
+    send,
+    stop,
+  };
   const wrapper = mounted(MessageComposer, props);
   const box = wrapper.get("textarea");
   return { wrapper, box, send, stop, text: () => box.element.value };
@@ -83,7 +97,9 @@ describe("Enter", () => {
 
 test("a message that is refused stays in the box, with the reason, and can be sent again", async () => {
   const refusal = new ApiError(503, { code: "UNAVAILABLE", reason: "X", message: "busy, come back", fields: {} });
-  const { wrapper, box, send, text } = composer({ send: vi.fn().mockRejectedValueOnce(refusal).mockResolvedValue(undefined) });
+  const { wrapper, box, send, text } = composer({
+    send: vi.fn().mockRejectedValueOnce(refusal).mockResolvedValue(undefined),
+  });
   await box.setValue("Do not lose me");
   await box.trigger("keydown", { key: "Enter" });
   await flushPromises();
@@ -105,6 +121,7 @@ test("what is not sent yet outlives a reload, for each conversation by itself", 
   const other = mounted(MessageComposer, {
     conversationId: "c2",
     name: "Emma",
+    onItsWay: "",
     sent: "",
     busy: false,
     send: () => Promise.resolve(),
@@ -141,8 +158,7 @@ test("Stop stops, and gives the keyboard back to the box when it goes", async ()
 
 test("a message that was on its way when the page was left leaves the box once it is known to be taken", async () => {
   sessionStorage.setItem(DRAFT, "On my way");
-  keep("c1", { kind: "send", content: "On my way" });
-  const { wrapper, text } = composer();
+  const { wrapper, text } = composer({ onItsWay: "On my way" });
   await wrapper.setProps({ sent: "Something earlier" });
   expect(text()).toBe("On my way");
   await wrapper.setProps({ sent: "On my way" });

@@ -53,7 +53,7 @@ test("before the first word it says how far it is", async () => {
 test("the text that was being written keeps its elements when it is stored", async () => {
   const { wrapper } = item({ ...reply, state: "writing" }, { busy: true });
   const paragraph = wrapper.get("p").element;
-  await wrapper.setProps({ entry: { ...reply, text: "I *will* not. Never." , state: "writing" } });
+  await wrapper.setProps({ entry: { ...reply, text: "I *will* not. Never.", state: "writing" } });
   await wrapper.setProps({ entry: { ...reply, text: "I *will* not. Never." }, busy: false });
   expect(wrapper.get("p").element).toBe(paragraph);
   expect(wrapper.text()).toContain("I will not. Never.");

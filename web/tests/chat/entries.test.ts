@@ -36,7 +36,7 @@ function shown(messages: Message[], reply?: LiveReply) {
   return { ...talk, entries: useEntries(talk) };
 }
 
-const ids = (entries: { id: string }[]) => entries.map((entry) => entry.id);
+const ids = (entries: readonly { id: string }[]) => entries.map((entry) => entry.id);
 
 test("a reply comes after what it answers", () => {
   expect(ids(shown(branch.slice(0, 2), live({})).entries.value)).toEqual(["o", "q", "new"]);

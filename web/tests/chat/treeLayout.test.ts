@@ -3,14 +3,12 @@ import { expect, test } from "vitest";
 import { layOut, nodeAfter, type TreeNode } from "@/chat/treeLayout";
 
 /** Trees, and now and then several: the n-th node hangs on one of those before it, or begins a conversation. */
-const trees = fc
-  .array(fc.nat(), { maxLength: 60 })
-  .map((draws) =>
-    draws.map((draw, index): TreeNode => {
-      const parent = draw % (index + 1);
-      return { message_id: `n${index}`, parent_id: parent === index ? "" : `n${parent}` };
-    }),
-  );
+const trees = fc.array(fc.nat(), { maxLength: 60 }).map((draws) =>
+  draws.map((draw, index): TreeNode => {
+    const parent = draw % (index + 1);
+    return { message_id: `n${index}`, parent_id: parent === index ? "" : `n${parent}` };
+  }),
+);
 
 const node = (id: string, parent = ""): TreeNode => ({ message_id: id, parent_id: parent });
 const lanes = (nodes: TreeNode[]) =>
@@ -57,8 +55,7 @@ test("nodes never meet, stand under their parents, and their twigs do not cross"
       for (const one of twigs)
         for (const other of twigs) {
           const [from, to] = [layout.byId.get(one.parentId), layout.byId.get(other.parentId)];
-          if (from && to && one.depth === other.depth && from.lane < to.lane)
-            expect(one.lane).toBeLessThan(other.lane);
+          if (from && to && one.depth === other.depth && from.lane < to.lane) expect(one.lane).toBeLessThan(other.lane);
         }
     }),
   );
@@ -80,7 +77,8 @@ test("what hangs on nothing that is there begins a conversation; a ring is left 
 
 test("arrow keys follow the drawing", () => {
   const layout = layOut([node("a"), node("b", "a"), node("c", "b"), node("d", "a"), node("e", "d")]);
-  const go = (id: string, key: string, chosen: string[] = []) => nodeAfter(layout, id, key, (one) => chosen.includes(one));
+  const go = (id: string, key: string, chosen: string[] = []) =>
+    nodeAfter(layout, id, key, (one) => chosen.includes(one));
   expect(go("a", "ArrowDown")).toBe("b");
   expect(go("a", "ArrowDown", ["a", "d", "e"])).toBe("d");
   expect(go("b", "ArrowRight")).toBe("d");

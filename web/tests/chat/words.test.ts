@@ -7,7 +7,9 @@ const t = (key: string, named: Record<string, unknown>) => `${key}(${named["name
 
 test("codes have words, and what has none is said as the service says it", () => {
   expect(stageWords(t, undefined, "Emma")).toBe("chat.stageBegun(Emma)");
-  expect(stageWords(t, { progress: 70, stage: "prompt", message: "Emma thinks" }, "Emma")).toBe("chat.stageThinking(Emma)");
+  expect(stageWords(t, { progress: 70, stage: "prompt", message: "Emma thinks" }, "Emma")).toBe(
+    "chat.stageThinking(Emma)",
+  );
   expect(stageWords(t, { progress: 10, stage: "new", message: "Something new" }, "Emma")).toBe("Something new");
   const failure = { code: "UNAVAILABLE", message: "the tide is out", retryable: true };
   expect(failureWords(t, { ...failure, reason: "MODEL_BUSY" }, "Emma")).toBe("chat.failedBusy(Emma)");
