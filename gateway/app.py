@@ -43,6 +43,8 @@ class Answer:
 
 
 Page = Callable[[], Awaitable[Answer]]
+Own = Callable[[Request], Awaitable[None]]
+"""A page that looks at who asks, and answers by itself."""
 
 
 class Gateway:
@@ -54,6 +56,7 @@ class Gateway:
         upstreams: the peers by room.
         authenticator: lets readers in.
         pages: path -> what answers GET there, beside the contract's routes.
+        own: likewise, of those that answer by themselves.
         admission: has places for streams.
         watch: says which streams may go on.
         limits: of rates.
@@ -67,6 +70,7 @@ class Gateway:
         authenticator: Authenticator,
         pages: Mapping[str, Page],
         *,
+        own: Mapping[str, Own],
         admission: Admission,
         watch: Watch,
         limits: RateLimits,
@@ -76,6 +80,7 @@ class Gateway:
         self._upstreams = upstreams
         self._authenticator = authenticator
         self._pages = pages
+        self._own = own
         self._copies = Copies(settings.edge_copies_bytes)
         self._unary = UnaryCalls(settings, EdgeCache(settings.edge_cache_bytes), self._copies)
         self._admission = admission
@@ -119,6 +124,8 @@ class Gateway:
         if page is not None:
             self._admission.late(request)
             await _answer_page(request, page)
+        elif (own := self._own.get(request.raw_path)) is not None:
+            await _answer_own(request, own)
         elif request.method == "OPTIONS" and (allowed := self._router.allowed(request.raw_path)):
             self._admission.late(request)
             await request.respond(204, b"", [(b"allow", ", ".join(sorted(allowed)).encode())])
@@ -180,6 +187,13 @@ async def _answer_page(request: Request, page: Page) -> None:
         return
     answer = await page()
     await request.respond(answer.status, answer.body, answer.headers, content_type=answer.content_type)
+
+
+async def _answer_own(request: Request, own: Own) -> None:
+    request.label = request.raw_path
+    if request.method != "GET":
+        raise method_not_allowed(request.method, {"GET"})
+    await own(request)
 
 
 async def _refuse(request: Request, refusal: EdgeError) -> None:
