@@ -45,6 +45,8 @@ class Answer:
 
 
 Page = Callable[[], Awaitable[Answer]]
+Own = Callable[[Request], Awaitable[None]]
+"""A page that looks at who asks, and answers by itself."""
 
 
 class Gateway:
@@ -56,6 +58,7 @@ class Gateway:
         upstreams: the peers by room.
         authenticator: lets readers in.
         pages: path -> what answers GET there, beside the contract's routes.
+        own: likewise, of those that answer by themselves.
         admission: has places for streams.
         watch: says which streams may go on.
         limits: of rates.
@@ -70,6 +73,7 @@ class Gateway:
         authenticator: Authenticator,
         pages: Mapping[str, Page],
         *,
+        own: Mapping[str, Own],
         admission: Admission,
         watch: Watch,
         limits: RateLimits,
@@ -80,6 +84,7 @@ class Gateway:
         self._upstreams = upstreams
         self._authenticator = authenticator
         self._pages = pages
+        self._own = own
         self._copies = Copies(settings.edge_copies_bytes)
         self._unary = UnaryCalls(settings, EdgeCache(settings.edge_cache_bytes), self._copies)
         self._admission = admission
@@ -124,6 +129,8 @@ class Gateway:
         if page is not None:
             self._admission.late(request)
             await _answer_page(request, page)
+        elif (own := self._own.get(request.raw_path)) is not None:
+            await _answer_own(request, own)
         elif self._web is not None and (file := self._web.find(request.raw_path)) is not None:
             self._admission.late(request)
             request.label = file.label
@@ -201,6 +208,13 @@ async def _answered_options(request: Request) -> bool:
         await request.respond(204, b"", [(b"allow", b", ".join(name.encode() for name in sorted(_PAGE_METHODS)))])
         return True
     return False
+
+
+async def _answer_own(request: Request, own: Own) -> None:
+    request.label = request.raw_path
+    if request.method != "GET":
+        raise method_not_allowed(request.method, {"GET"})
+    await own(request)
 
 
 async def _refuse(request: Request, refusal: EdgeError) -> None:

@@ -62,7 +62,10 @@ class GatewaySettings(LimitSettings):
         0.5, ge=0, description="how soon a reader is asked to come back when the gateway stops, at the soonest"
     )
     return_max_seconds: float = Field(3.0, ge=0, description="the same, at the latest")
-    ready_seconds: float = Field(1.0, gt=0, description="how long /ready waits for each service")
+    ready_seconds: float = Field(1.0, gt=0, description="how long /ready and /api/status wait for each service")
+    status_seconds: float = Field(
+        2.0, gt=0, description="how often services are asked while anybody watches the status"
+    )
     edge_cache_bytes: int = Field(32 * MIB, ge=0, description="size of the cache of answers; 0: off")
     edge_copies_bytes: int = Field(
         32 * MIB, ge=0, description="size of the copies of answers for when a service does not answer; 0: off"

@@ -44,13 +44,20 @@ class LimitSettings(MeshSettings):
     proxy_header: Literal["x-forwarded-for", "forwarded"] = Field(
         "x-forwarded-for", description="the one header in which they tell the client's address"
     )
+    operator_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.0/8", "::1/128"),
+        description="addresses and networks (CIDR) that may see /api/status, separated by commas; none: nobody may",
+    )
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "operator_networks", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        parts = tuple(part.strip() for part in value.split(",") if part.strip())
+        return () if parts == ("none",) else parts
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "operator_networks")
     @classmethod
     def _parse(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:

@@ -16,6 +16,7 @@ from gateway.keys_page import PATH as KEYS_PATH
 from gateway.origin import changes
 from gateway.raw_body import takes_bytes
 from gateway.schemas import Json, Schemas, messages_sent
+from gateway.status.document import status_paths
 
 _ERRORS = {
     "400": "The request does not fit; `fields` says where.",
@@ -80,6 +81,7 @@ class _Builder:
             tags[service.name] = {"name": service.name, "description": self._contract.comment(service.full_name)}
             paths.setdefault(route.template.text, {})[route.verb.lower()] = self._operation(route, used)
         paths.update(_own_paths())
+        paths.update(status_paths(self._contract, self._schemas))
         tags["Gateway"] = {"name": "Gateway", "description": "The gateway itself."}
         return {
             "openapi": "3.1.0",
