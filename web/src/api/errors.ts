@@ -1,0 +1,53 @@
+/** What the gateway says when it refuses: see the schema `Error` of /openapi.json. */
+export interface ErrorBody {
+  code: string;
+  reason: string;
+  message: string;
+  fields: Record<string, string>;
+}
+
+/** A request that was refused or that nobody answered (`status` 0). */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly body: ErrorBody,
+    /** When to come back, in seconds; undefined: it was not said. */
+    readonly retryAfter?: number,
+  ) {
+    super(body.message);
+    this.name = "ApiError";
+  }
+
+  get reason(): string {
+    return this.body.reason;
+  }
+
+  /** What is wrong, by field of the request. */
+  get fields(): Record<string, string> {
+    return this.body.fields;
+  }
+
+  /** Whether the same request may succeed later. */
+  get retryable(): boolean {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+
+  /** Nobody answered: the network is away. */
+  static unreachable(cause: unknown): ApiError {
+    const body = { code: "UNAVAILABLE", reason: "UNREACHABLE", message: String(cause), fields: {} };
+    return new ApiError(0, body);
+  }
+
+  /** What an answer with a status of 400 or above says, whoever gave it. */
+  static async of(response: Response): Promise<ApiError> {
+    let body: ErrorBody = { code: "UNKNOWN", reason: `HTTP_${response.status}`, message: response.statusText, fields: {} };
+    try {
+      const said = (await response.json()) as { error?: Partial<ErrorBody> };
+      body = { ...body, ...said.error };
+    } catch {
+      // Not the gateway's own: a proxy's page, or an answer that was cut.
+    }
+    const seconds = Number(response.headers.get("retry-after") ?? NaN);
+    return Number.isFinite(seconds) ? new ApiError(response.status, body, seconds) : new ApiError(response.status, body);
+  }
+}

@@ -1,0 +1,31 @@
+export const en = {
+  skip: "Skip to content",
+  nav: "Main",
+  library: "Library",
+  conversations: "Conversations",
+  signIn: "Sign in",
+  otherLanguage: "한국어",
+  light: "Light colours",
+  dark: "Dark colours",
+  dismiss: "Dismiss",
+  offline: "You are offline. What is being written goes on, and comes when you are back.",
+  unreachable: "Gaji does not answer ({message}). It is tried again when you do something.",
+  notFound: "Nothing is here",
+  notFoundText: "The page may have moved, or it belongs to another reader.",
+};
+
+export const ko: typeof en = {
+  skip: "본문으로 건너뛰기",
+  nav: "주 메뉴",
+  library: "서재",
+  conversations: "대화",
+  signIn: "로그인",
+  otherLanguage: "English",
+  light: "밝은 화면",
+  dark: "어두운 화면",
+  dismiss: "닫기",
+  offline: "오프라인입니다. 쓰이고 있는 글은 계속되며, 다시 연결되면 이어집니다.",
+  unreachable: "가지가 응답하지 않습니다 ({message}). 무엇이든 하시면 다시 시도합니다.",
+  notFound: "여기에는 아무것도 없습니다",
+  notFoundText: "페이지가 옮겨졌거나 다른 독자의 것일 수 있습니다.",
+};
