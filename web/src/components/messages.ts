@@ -4,6 +4,7 @@ export const en = {
   loading: "Loading",
   cover: "Cover of {title}",
   more: "Show more",
+  cancel: "Cancel",
   comeBack: "Try again in {seconds} s.",
 };
 
@@ -13,5 +14,6 @@ export const ko: typeof en = {
   loading: "불러오는 중",
   cover: "{title} 표지",
   more: "더 보기",
+  cancel: "취소",
   comeBack: "{seconds}초 뒤에 다시 시도하세요.",
 };
