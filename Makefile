@@ -5,13 +5,18 @@ PROTOS := $(shell find protos -name '*.proto' | LC_ALL=C sort)
 SERVICES := $(filter %_service.proto,$(PROTOS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check protos lock bench eval load faults fuzz clean
+.PHONY: help setup setup-dev run web web-tools test check protos types screenshots lock bench eval load faults fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: .venv/.run ## install what `make run` needs into .venv
-setup-dev: .venv/.dev ## the same with the tools of test, check and bench
+setup: .venv/.run ## install what `make run` needs into .venv, and build the web app
+	@$(WEB) build --or-without
+
+setup-dev: .venv/.dev ## install it with the tools of test, check and bench
+
+# Installs and builds only what has changed.
+WEB := $(BIN)/python -m stack.web
 
 .venv/bin/uv: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Gaji needs Python 3.11 or newer; set PYTHON=...")'
@@ -34,14 +39,22 @@ setup-dev: .venv/.dev ## the same with the tools of test, check and bench
 run: setup ## start everything on this machine; Ctrl-C stops it
 	@$(BIN)/gaji up
 
-test: setup-dev ## run the tests
-	@$(BIN)/python -m pytest -n 2
+web-tools: setup-dev
+	@$(WEB) install
 
-check: setup-dev protos ## lint, types, contract, import rules, a clean tree after regeneration
+web: web-tools ## build the web app into web/dist
+	@$(WEB) build
+
+test: web ## run the tests: those of the web app's parts, then all others
+	@$(WEB) npm run --silent test; parts=$$?; $(BIN)/python -m pytest -n 2 && \
+	if [ $$parts != 0 ]; then echo "web/tests: failed, see above"; exit 1; fi
+
+check: protos types web ## lint, types, contract, import rules, a clean tree after regeneration
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && echo "ruff: clean"
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/buf lint && $(BIN)/buf format --diff --exit-code && echo "buf lint: clean"
+	@$(WEB) npm run --silent check && $(WEB) npm run --silent weight
 	@tools/check-breaking
 	@tools/check-generated
 
@@ -51,6 +64,13 @@ protos: setup-dev ## regenerate generated/ from protos/
 	@rm -rf generated/gaji && mkdir generated/gaji
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos -I.build/googleapis --python_out=generated --pyi_out=generated --descriptor_set_out=generated/gaji/descriptors.binpb --include_imports --include_source_info $(PROTOS)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos -I.build/googleapis --grpc_python_out=generated --mypy_grpc_out=quiet:generated $(SERVICES)
+
+types: web-tools ## write the web app's types of the API anew from the contract
+	@mkdir -p .build && $(BIN)/python -m gateway.openapi >.build/openapi.json
+	@$(WEB) npm run --silent types >/dev/null
+
+screenshots: web ## photograph each page of a running stack into .build/screenshots; SHOTS=--help
+	@tools/screenshots $(SHOTS)
 
 lock: setup-dev ## resolve the dependencies anew into the two lock files
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK) --extra local --extra gemini --extra build -o requirements.lock
@@ -79,4 +99,4 @@ fuzz: setup-dev ## try 100,000 hostile inputs on the gateway and its decoders
 	@GAJI_FUZZ_CASES=$(or $(CASES),17000) $(BIN)/python -m pytest -n 2 --timeout 3000 tests/hostile
 
 clean: ## remove what was installed and built (data stays)
-	@rm -rf .venv .build
+	@rm -rf .venv .build web/dist web/node_modules

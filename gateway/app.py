@@ -22,8 +22,10 @@ from gateway.middleware import Observed
 from gateway.raw_body import takes_bytes
 from gateway.router import Match, Router, method_not_allowed
 from gateway.sse import EventStreams
+from gateway.static import answer_file
 from gateway.unary import UnaryCalls
 from gateway.upstreams import Upstream
+from gateway.web import WebApp
 from mesh.errors import Internal, MeshError, ResourceExhausted
 from mesh.telemetry.logs import get_logger
 
@@ -43,6 +45,8 @@ class Answer:
 
 
 Page = Callable[[], Awaitable[Answer]]
+Own = Callable[[Request], Awaitable[None]]
+"""A page that looks at who asks, and answers by itself."""
 
 
 class Gateway:
@@ -54,9 +58,11 @@ class Gateway:
         upstreams: the peers by room.
         authenticator: lets readers in.
         pages: path -> what answers GET there, beside the contract's routes.
+        own: likewise, of those that answer by themselves.
         admission: has places for streams.
         watch: says which streams may go on.
         limits: of rates.
+        web: the web app; None: there is none.
     """
 
     def __init__(
@@ -67,20 +73,24 @@ class Gateway:
         authenticator: Authenticator,
         pages: Mapping[str, Page],
         *,
+        own: Mapping[str, Own],
         admission: Admission,
         watch: Watch,
         limits: RateLimits,
+        web: WebApp | None = None,
     ) -> None:
         self._settings = settings
         self._router = Router(routes)
         self._upstreams = upstreams
         self._authenticator = authenticator
         self._pages = pages
+        self._own = own
         self._copies = Copies(settings.edge_copies_bytes)
         self._unary = UnaryCalls(settings, EdgeCache(settings.edge_cache_bytes), self._copies)
         self._admission = admission
         self._streams = EventStreams(settings, admission, watch)
         self._limits = limits
+        self._web = web
         self._open_streams = Counts(settings.max_streams_per_user)
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
@@ -119,6 +129,14 @@ class Gateway:
         if page is not None:
             self._admission.late(request)
             await _answer_page(request, page)
+        elif (own := self._own.get(request.raw_path)) is not None:
+            await _answer_own(request, own)
+        elif self._web is not None and (file := self._web.find(request.raw_path)) is not None:
+            self._admission.late(request)
+            request.label = file.label
+            if not await _answered_options(request):
+                await self._limits.admit_file(request)
+                await answer_file(request, file)
         elif request.method == "OPTIONS" and (allowed := self._router.allowed(request.raw_path)):
             self._admission.late(request)
             await request.respond(204, b"", [(b"allow", ", ".join(sorted(allowed)).encode())])
@@ -173,13 +191,30 @@ class Gateway:
 
 async def _answer_page(request: Request, page: Page) -> None:
     request.label = request.raw_path
+    if not await _answered_options(request):
+        answer = await page()
+        await request.respond(answer.status, answer.body, answer.headers, content_type=answer.content_type)
+
+
+async def _answered_options(request: Request) -> bool:
+    """Refuses what pages do not take, and answers OPTIONS; False: the page is asked for.
+
+    Raises:
+        EdgeError: 405.
+    """
     if request.method not in _PAGE_METHODS:
         raise method_not_allowed(request.method, _PAGE_METHODS)
     if request.method == "OPTIONS":
         await request.respond(204, b"", [(b"allow", b", ".join(name.encode() for name in sorted(_PAGE_METHODS)))])
-        return
-    answer = await page()
-    await request.respond(answer.status, answer.body, answer.headers, content_type=answer.content_type)
+        return True
+    return False
+
+
+async def _answer_own(request: Request, own: Own) -> None:
+    request.label = request.raw_path
+    if request.method != "GET":
+        raise method_not_allowed(request.method, {"GET"})
+    await own(request)
 
 
 async def _refuse(request: Request, refusal: EdgeError) -> None:

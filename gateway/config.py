@@ -26,6 +26,9 @@ class GatewaySettings(LimitSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins that may call from a browser, separated by commas; empty: the gateway's own only"
     )
+    web_root: str = Field(
+        "", description="folder of the built web app; unset: web/dist, where it was built; none: no app is served"
+    )
     cookie_secure: bool = Field(False, description="mark cookies Secure: set it wherever browsers come through TLS")
     revocation_poll_seconds: float = Field(3.0, gt=0, le=10, description="how often to ask which sessions have ended")
     stream_token_grace_seconds: float = Field(
@@ -59,7 +62,10 @@ class GatewaySettings(LimitSettings):
         0.5, ge=0, description="how soon a reader is asked to come back when the gateway stops, at the soonest"
     )
     return_max_seconds: float = Field(3.0, ge=0, description="the same, at the latest")
-    ready_seconds: float = Field(1.0, gt=0, description="how long /ready waits for each service")
+    ready_seconds: float = Field(1.0, gt=0, description="how long /ready and /api/status wait for each service")
+    status_seconds: float = Field(
+        2.0, gt=0, description="how often services are asked while anybody watches the status"
+    )
     edge_cache_bytes: int = Field(32 * MIB, ge=0, description="size of the cache of answers; 0: off")
     edge_copies_bytes: int = Field(
         32 * MIB, ge=0, description="size of the copies of answers for when a service does not answer; 0: off"

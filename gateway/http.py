@@ -43,6 +43,7 @@ class Request:
         wire: the connection.
         permit: to be answered, where there is a limit.
         client: the address of the client, proxies seen through.
+        peer: the address of whoever has connected, a proxy perhaps; empty: it has none.
         fields: header fields that every answer to it bears.
         sent: bytes of the answer's body so far.
     """
@@ -62,6 +63,7 @@ class Request:
         self.wire: Wire = scope[Wire.KEY]
         self.permit: Permit | None = scope.get(PERMIT)
         self.client = ""
+        self.peer: str = (scope.get("client") or ("",))[0]
         self.fields: tuple[Header, ...] = ()
         self.sent = 0
         self._query: bytes = scope["query_string"]

@@ -28,6 +28,10 @@ class LimitSettings(MeshSettings):
         2.0, ge=0, description="new guests and refreshed tokens a second of an address; 0: off"
     )
     sessions_burst: int = Field(100, ge=1, description="how many may come at once")
+    files_rate: float = Field(
+        200.0, ge=0, description="files of the web app a second of an address, counted by each gateway; 0: off"
+    )
+    files_burst: int = Field(2_000, ge=1, description="how many may come at once: a first visit takes some thirty")
     max_streams_per_user: int = Field(
         20, ge=0, description="streams that a user, or else an address, may have open at one gateway; 0: any number"
     )
@@ -40,13 +44,20 @@ class LimitSettings(MeshSettings):
     proxy_header: Literal["x-forwarded-for", "forwarded"] = Field(
         "x-forwarded-for", description="the one header in which they tell the client's address"
     )
+    operator_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.0/8", "::1/128"),
+        description="addresses and networks (CIDR) that may see /api/status, separated by commas; none: nobody may",
+    )
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "operator_networks", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        parts = tuple(part.strip() for part in value.split(",") if part.strip())
+        return () if parts == ("none",) else parts
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "operator_networks")
     @classmethod
     def _parse(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:

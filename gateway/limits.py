@@ -18,6 +18,7 @@ from mesh.errors import ResourceExhausted
 
 DEFAULT = "default"
 ACCOUNT = "account"
+FILES = "files"
 _REMEDIES = {
     ACCOUNT: "too many attempts to log in to this account",
     "credentials": "too many logins and registrations from your network",
@@ -40,6 +41,9 @@ class RateLimits:
             *((name, getattr(settings, f"{name}_rate"), getattr(settings, f"{name}_burst")) for name in LIMITS),
         ]
         self._buckets = {name: Bucket(Policy(name, rate, burst), shared) for name, rate, burst in policies if rate}
+        # Files come from memory: to ask Redis about each would cost more than it.
+        if settings.files_rate:
+            self._buckets[FILES] = Bucket(Policy(FILES, settings.files_rate, settings.files_burst), None)
 
     async def admit(self, request: Request, route: Route) -> None:
         """Counts a request for its user, or else for its address, and under the route's own policy for its address.
@@ -51,6 +55,15 @@ class RateLimits:
         await self._take(request, DEFAULT, f"u:{request.user_id}" if request.user_id else address, route.rate_cost)
         if route.limit:
             await self._take(request, route.limit, address, 1)
+
+    async def admit_file(self, request: Request) -> None:
+        """Counts a file of the web app for its address, apart from what readers ask of the API.
+
+        Raises:
+            ResourceExhausted: RATE_LIMITED.
+        """
+        await self._take(request, FILES, f"a:{owner(request.client)}", 1)
+        request.fields = ()  # what is kept for a year must not say what was left to somebody once
 
     async def admit_account(self, request: Request, route: Route, message: Any) -> None:
         """Counts an attempt at an account, whoever makes it, where the route's request names one.

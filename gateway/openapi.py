@@ -1,19 +1,22 @@
 """The OpenAPI 3.1 document of the routes, with the contract's own words (https://spec.openapis.org/oas/v3.1.0)."""
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Collection, Iterator, Sequence
 from importlib import metadata
 
+import orjson
 from google.protobuf.descriptor import FieldDescriptor
 
 from gateway.annotated import LAST_EVENT_ID
 from gateway.auth import ACCESS_COOKIE, TICKET_PARAMETER, takes_tickets
-from gateway.bindings import Route, field_at
-from gateway.contract import Contract
+from gateway.bindings import Route, field_at, routes_of
+from gateway.contract import Contract, load_contract
 from gateway.files import is_file
 from gateway.keys_page import PATH as KEYS_PATH
 from gateway.origin import changes
 from gateway.raw_body import takes_bytes
-from gateway.schemas import Json, Schemas
+from gateway.schemas import Json, Schemas, messages_sent
+from gateway.status.document import status_paths
 
 _ERRORS = {
     "400": "The request does not fit; `fields` says where.",
@@ -61,13 +64,13 @@ _FILE: Json = {
 
 def openapi_document(contract: Contract, routes: Sequence[Route]) -> Json:
     """The document, ready for JSON."""
-    return _Builder(contract).document(routes)
+    return _Builder(contract, messages_sent(routes)).document(routes)
 
 
 class _Builder:
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, sent: Collection[str]) -> None:
         self._contract = contract
-        self._schemas = Schemas(contract)
+        self._schemas = Schemas(contract, sent)
 
     def document(self, routes: Sequence[Route]) -> Json:
         paths: dict[str, Json] = {}
@@ -78,6 +81,7 @@ class _Builder:
             tags[service.name] = {"name": service.name, "description": self._contract.comment(service.full_name)}
             paths.setdefault(route.template.text, {})[route.verb.lower()] = self._operation(route, used)
         paths.update(_own_paths())
+        paths.update(status_paths(self._contract, self._schemas))
         tags["Gateway"] = {"name": "Gateway", "description": "The gateway itself."}
         return {
             "openapi": "3.1.0",
@@ -241,3 +245,13 @@ def _unique(name: str, used: set[str]) -> str:
         candidate = f"{name}_{number}"
     used.add(candidate)
     return candidate
+
+
+def main() -> None:
+    """Prints Gaji's own document, for those who generate from it and run no gateway."""
+    contract = load_contract()
+    sys.stdout.buffer.write(orjson.dumps(openapi_document(contract, routes_of(contract)), option=orjson.OPT_INDENT_2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,15 +1,16 @@
 """One stream on its way to one reader."""
 
 import asyncio
+from typing import Protocol
 
 from gateway.config import GatewaySettings
 from gateway.errors import ClientLeft, Header, failed_event
 from gateway.http import NO_STORE, Request
 from gateway.metrics import SSE_CONNECTIONS, SSE_EVENTS
-from gateway.source import Source
 from mesh import sse
 from mesh.errors import MeshError
 from mesh.identity import Identity
+from mesh.relay import Sink
 
 _HEADERS: list[Header] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -17,6 +18,19 @@ _HEADERS: list[Header] = [
     (b"x-accel-buffering", b"no"),  # nginx would hold events back
 ]
 _DATA = b"\ndata: "
+
+
+class Events(Protocol):
+    """Where a reader's events come from."""
+
+    def open(self, sink: Sink) -> None:
+        """Begins. The sink hears of events as they come, and once of the end."""
+
+    def taken(self, count: int) -> None:
+        """The reader has taken so many bytes that the sink did not take at once."""
+
+    def cancel(self) -> None:
+        """Ends; the sink hears no more."""
 
 
 class Reader:
@@ -38,7 +52,7 @@ class Reader:
         self._write = request.wire.write
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
-        self._source: Source | None = None
+        self._source: Events | None = None
         self._news = asyncio.Event()
         self._open = False  # the answer has begun, nothing waits and the connection takes more
         self._pending: list[bytes] = []
@@ -56,7 +70,7 @@ class Reader:
         """Who reads; None: anybody."""
         return self._request.reader
 
-    async def run(self, source: Source) -> None:
+    async def run(self, source: Events) -> None:
         """Answers the request: returns when the stream has ended.
 
         Raises:

@@ -1,11 +1,12 @@
 """Messages as JSON Schema (draft 2020-12, as OpenAPI 3.1 uses it), with the contract's own words."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from gaji.gateway.v1 import edge_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
+from gateway.bindings import Route, field_at
 from gateway.contract import Contract
 
 Json = dict[str, Any]
@@ -40,11 +41,14 @@ class Schemas:
 
     Args:
         contract: what the descriptions are from.
+        sent: the full names of the messages that requests hold, whose senders may leave fields out. In all others
+            those without presence are required: the gateway always writes them.
     """
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, sent: Collection[str] = ()) -> None:
         self.components: dict[str, Json] = {}
         self._contract = contract
+        self._sent = sent
         self._names: dict[str, str] = {}
 
     def reference(self, message: Descriptor) -> Json:
@@ -61,6 +65,9 @@ class Schemas:
         """A message in place, without some of its fields."""
         properties = {f.name: self.field(f) for f in message.fields if f.name not in left_out}
         schema: Json = {"type": "object", "properties": properties}
+        required = [f.name for f in message.fields if not f.has_presence]
+        if required and message.full_name not in self._sent:
+            schema["required"] = required
         comment = self._contract.comment(message.full_name)
         return schema | ({"description": comment} if comment else {})
 
@@ -102,3 +109,23 @@ class Schemas:
         if any(not line.endswith(": ") for line in lines):
             schema["x-values"] = lines
         return schema
+
+
+def messages_sent(routes: Iterable[Route]) -> frozenset[str]:
+    """The full names of the messages that bodies of requests are and hold, at any depth."""
+    names: set[str] = set()
+    waiting = [message for route in routes for message in _bodies(route)]
+    while waiting:
+        message = waiting.pop()
+        if message.full_name not in names:
+            names.add(message.full_name)
+            waiting += [field.message_type for field in message.fields if field.message_type is not None]
+    return frozenset(names)
+
+
+def _bodies(route: Route) -> Iterator[Descriptor]:
+    request = route.rpc.input_type
+    if route.body == "*":
+        yield request
+    elif route.body and (message := field_at(request, route.body).message_type) is not None:
+        yield message

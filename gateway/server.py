@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import uvicorn
+from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway.address import ClientAddresses
 from gateway.admission import Admission, Admitted
@@ -31,10 +32,13 @@ from gateway.openapi import openapi_document
 from gateway.protocol import bounded_protocol
 from gateway.revocations import ROOM, open_revocations
 from gateway.schemas import Json
+from gateway.status import open_status
 from gateway.upstreams import GateOf, open_upstreams
+from gateway.web import load_web
 from mesh.breaker import Breakers, BreakerSettings
 from mesh.breaker.page import breakers_page
 from mesh.identity import open_verifier
+from mesh.status import ProcessStatus
 from mesh.telemetry.admin import open_admin
 from mesh.telemetry.logs import get_logger
 
@@ -73,7 +77,7 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
         OSError: a port is taken, or a file cannot be read.
         ValueError: the contract's annotations or the key do not make sense.
     """
-    routes, document = await asyncio.to_thread(_read_contract, settings.descriptors_file)
+    routes, services, document = await asyncio.to_thread(_read_contract, settings.descriptors_file)
     breakers = Breakers(BreakerSettings.of(settings))
     async with AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(open_verifier(settings))
@@ -88,6 +92,8 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
             "/docs": _fixed(docs_page(document)),
             PATH: keys_page(verifier),
         }
+        paths = [*pages, *(route.template.text for route in routes)]
+        web = await asyncio.to_thread(load_web, settings.web_root, paths)
         admission = Admission(settings)
         authenticator = Authenticator(
             verifier,
@@ -100,8 +106,18 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
         watch = Watch(revocations, settings.stream_token_grace_seconds)
         shared = await stack.enter_async_context(open_shared(settings.redis_url, settings.rate_limit_wait))
         limits = RateLimits(settings, shared)
+        status = await stack.enter_async_context(open_status(settings, services, _own_status(breakers, readiness)))
         gateway = Gateway(
-            settings, routes, upstreams, authenticator, pages, admission=admission, watch=watch, limits=limits
+            settings,
+            routes,
+            upstreams,
+            authenticator,
+            pages,
+            own=status.pages,
+            admission=admission,
+            watch=watch,
+            limits=limits,
+            web=web,
         )
         addresses = ClientAddresses(settings.trusted_proxies, settings.proxy_header)
         admin_address = await stack.enter_async_context(
@@ -119,6 +135,7 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
             readiness.draining = True
             server.should_exit = True
             gateway.drain()
+            status.end()
             ending = asyncio.get_running_loop().call_later(settings.drain_seconds, gateway.end_streams)
             await serving
             ending.cancel()
@@ -128,10 +145,17 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
             log.info("stopped")
 
 
-def _read_contract(path: Path | None) -> tuple[list[Route], Json]:
+def _own_status(breakers: Breakers, readiness: Readiness) -> ProcessStatus:
+    async def serving() -> bool:
+        return not readiness.draining
+
+    return ProcessStatus("gateway", breakers, serving)
+
+
+def _read_contract(path: Path | None) -> tuple[list[Route], list[ServiceDescriptor], Json]:
     contract = load_contract(path)
     routes = routes_of(contract)
-    return routes, openapi_document(contract, routes)
+    return routes, list(contract.services()), openapi_document(contract, routes)
 
 
 class _Server(uvicorn.Server):

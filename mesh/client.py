@@ -35,7 +35,12 @@ __all__ = [
 
 @asynccontextmanager
 async def open_channel(
-    target: str, settings: MeshSettings, services: Sequence[ServiceDescriptor] = (), *, gate: Gate | None = None
+    target: str,
+    settings: MeshSettings,
+    services: Sequence[ServiceDescriptor] = (),
+    *,
+    gate: Gate | None = None,
+    serving: bool = True,
 ) -> AsyncIterator["MeshChannel"]:
     """A channel for generated stubs.
 
@@ -48,8 +53,9 @@ async def open_channel(
         settings: limits and defaults.
         services: the peer's services that will be called.
         gate: is asked before each attempt of a call and hears how it went; what it raises, the call raises.
+        serving: whether calls go to replicas that report SERVING alone; False: for whoever asks how a replica is.
     """
-    channel = await dial(grpc_target(target), settings, channel_options(settings), services)
+    channel = await dial(grpc_target(target), settings, channel_options(settings, serving=serving), services)
     repeated = Retries(retried_methods(services), RetryBudget()) if settings.retries else None
     stillness = Stillness(settings.still_seconds)
     try:
@@ -59,23 +65,21 @@ async def open_channel(
         await channel.close()
 
 
-def service_config() -> str:
+def service_config(*, serving: bool = True) -> str:
     """The channel's service config as JSON (https://github.com/grpc/grpc/blob/master/doc/service_config.md).
 
     It has no retryPolicy: `mesh.retries` does that. What gRPC knows to have never left, it sends again by itself.
     """
-    return json.dumps(
-        {
-            "loadBalancingConfig": [{"round_robin": {}}],
-            "healthCheckConfig": {"serviceName": ""},
-        }
-    )
+    config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+    if serving:
+        config["healthCheckConfig"] = {"serviceName": ""}
+    return json.dumps(config)
 
 
-def channel_options(settings: MeshSettings) -> list[tuple[str, Any]]:
+def channel_options(settings: MeshSettings, *, serving: bool = True) -> list[tuple[str, Any]]:
     """The options of every channel to a peer."""
     return [
-        ("grpc.service_config", service_config()),
+        ("grpc.service_config", service_config(serving=serving)),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
         ("grpc.keepalive_time_ms", 30_000),

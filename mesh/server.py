@@ -10,6 +10,7 @@ import grpc
 from gaji.mesh.v1 import breaker_service_pb2, relay_service_pb2
 from gaji.mesh.v1.breaker_service_pb2_grpc import add_BreakerServiceServicer_to_server
 from gaji.mesh.v1.relay_service_pb2_grpc import add_RelayServiceServicer_to_server
+from gaji.mesh.v1.status_service_pb2_grpc import add_StatusServiceServicer_to_server
 from google.protobuf import message_factory
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -30,8 +31,11 @@ from mesh.interceptors.pipeline import Around
 from mesh.interceptors.telemetry import telemetry
 from mesh.relay import RelayServicer
 from mesh.relay.server import StreamMethod
+from mesh.status import SERVICE as STATUS
+from mesh.status import ProcessStatus, StatusServicer
 from mesh.telemetry.admin import open_admin
 from mesh.telemetry.logs import get_logger
+from mesh.telemetry.metrics import split_method
 from mesh.tls import TlsFiles, server_credentials
 
 log = get_logger(__name__)
@@ -39,6 +43,7 @@ log = get_logger(__name__)
 _OWN = (
     relay_service_pb2.DESCRIPTOR.services_by_name["RelayService"],
     breaker_service_pb2.DESCRIPTOR.services_by_name["BreakerService"],
+    STATUS,
 )
 """What every server offers."""
 
@@ -153,13 +158,17 @@ async def _serving(
     )
     for service in services:
         service.add(service.servicer, server)
-    relay = RelayServicer(_stream_methods(services), pipeline)
+    streams = _stream_methods(services)
+    relay = RelayServicer(streams, pipeline)
     add_RelayServiceServicer_to_server(relay, server)
     add_BreakerServiceServicer_to_server(BreakerServicer(breakers), server)
     names = [service.descriptor.full_name for service in services]
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    reflection.enable_server_reflection([*names, BREAKERS, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    offered = [*names, BREAKERS, STATUS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME]
+    reflection.enable_server_reflection(offered, server)
+    status = ProcessStatus(name, breakers, lambda: _serves(healthy), [split_method(path) for path in streams])
+    add_StatusServiceServicer_to_server(StatusServicer(status), server)
     host, _, port = settings.listen.rpartition(":")
     try:
         where = f"{host}:{port}"
@@ -178,6 +187,13 @@ async def _serving(
             relay.drain()
             await server.stop(settings.drain_seconds)
             log.info("stopped")
+
+
+async def _serves(healthy: health.aio.HealthServicer) -> bool:
+    """Whether the server as a whole takes calls."""
+    nobody: Any = None  # asks; only an unknown name would need an answer to a caller
+    answer: Any = await healthy.Check(health_pb2.HealthCheckRequest(), nobody)
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def _stream_methods(services: Sequence[Service]) -> dict[str, StreamMethod]:

@@ -11,7 +11,8 @@ from prometheus_client import (
 )
 
 REGISTRY = CollectorRegistry()
-ProcessCollector(registry=REGISTRY)
+PROCESS = ProcessCollector(registry=REGISTRY)
+"""Memory and the like, read from /proc: for threads."""
 PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 

@@ -13,6 +13,7 @@ from mesh.server import MeshServer, Service, open_server
 from services.jobs.app import create_app
 from services.jobs.beat import open_beat
 from services.jobs.config import JobsSettings
+from services.jobs.looking import looking
 from services.jobs.queue import open_queue
 from services.jobs.servicer import JobServicer
 
@@ -24,6 +25,7 @@ async def serving(settings: JobsSettings) -> AsyncIterator[MeshServer]:
     async with AsyncExitStack() as stack:
         queue = await stack.enter_async_context(open_queue(app, settings.jobs_enqueue_timeout))
         await stack.enter_async_context(open_beat(app))
+        await stack.enter_async_context(looking(app, settings.jobs_look_seconds))
         service = Service(
             pb.DESCRIPTOR.services_by_name["JobService"], JobServicer(queue), rpc.add_JobServiceServicer_to_server
         )

@@ -1,15 +1,18 @@
 """The Celery app and all of its configuration."""
 
+import time
 from typing import Any
 
 from celery import Celery
 from celery.backends.redis import RedisBackend
-from celery.signals import setup_logging
+from celery.signals import before_task_publish, setup_logging
 
 from services.jobs.config import JobsSettings
 from services.jobs.domain import HIGH, LOW, QUEUES, SWEEP, longest_retry_delay
 
 KEY_PREFIX = "gaji:jobs:"
+QUEUED_AT = "queued_at"
+"""The header of a job that says when it was put into its queue, in Unix time."""
 _SOFT_SECONDS = 10.0
 _HARD_SECONDS = 70.0
 _VISIBLE_SECONDS = 60.0
@@ -91,7 +94,13 @@ def create_app(settings: JobsSettings) -> Celery:
         },
     )
     setup_logging.connect(_leave_logging, weak=False, dispatch_uid="gaji")
+    before_task_publish.connect(_stamp, weak=False, dispatch_uid="gaji")
     return app
+
+
+def _stamp(headers: dict[str, Any], **_: Any) -> None:
+    """Notes the time: Redis keeps none of what it is given."""
+    headers[QUEUED_AT] = time.time()
 
 
 def _leave_logging(**_: Any) -> None:

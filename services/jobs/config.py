@@ -24,3 +24,4 @@ class JobsSettings(MeshSettings):
     jobs_sweep_seconds: float = Field(10.0, gt=0, description="how often what the queues have lost is swept up")
     jobs_sweep_limit: int = Field(100, ge=1, le=1000, description="what a sweep takes of each kind at most")
     jobs_swept_seconds: float = Field(30.0, gt=0, description="how long a swept job may wait; then it is swept again")
+    jobs_look_seconds: float = Field(2.0, gt=0, description="how often the queues are looked at, for the metrics")

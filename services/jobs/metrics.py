@@ -1,6 +1,8 @@
 """Prometheus metrics of the jobs."""
 
-from prometheus_client import Counter, Histogram
+import math
+
+from prometheus_client import Counter, Gauge, Histogram
 
 from mesh.telemetry.metrics import LATENCY_BUCKETS, REGISTRY
 
@@ -14,3 +16,9 @@ SECONDS = Histogram(
     "gaji_job_seconds", "How long a job that ended took.", ("task",), buckets=LATENCY_BUCKETS, registry=REGISTRY
 )
 ENQUEUED = Counter("gaji_jobs_enqueued", "Jobs put into a queue by Enqueue.", ("task", "result"), registry=REGISTRY)
+QUEUE_LENGTH = Gauge("gaji_jobs_queue_length", "Jobs that wait in a queue.", ("queue",), registry=REGISTRY)
+QUEUE_AGE = Gauge(
+    "gaji_jobs_queue_age_seconds", "Since the first of those that wait was put there.", ("queue",), registry=REGISTRY
+)
+TAKEN = Gauge("gaji_jobs_taken", "Jobs that workers have taken and not done yet.", registry=REGISTRY)
+TAKEN.set(math.nan)  # until somebody looks, which a worker does not

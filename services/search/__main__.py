@@ -14,6 +14,7 @@ from mesh.server import MeshServer, Service, open_server
 from services.search.clients import open_answers
 from services.search.config import SearchSettings
 from services.search.domain.around import Around
+from services.search.domain.contents import Tables
 from services.search.domain.foreign import Foreign
 from services.search.domain.indexes import Indexes
 from services.search.domain.ingestion import Ingestions
@@ -48,7 +49,12 @@ async def serving(settings: SearchSettings) -> AsyncIterator[MeshServer]:
         ingestions = Ingestions(store, embedder, answers, indexes)
         stack.push_async_callback(ingestions.close)
         servicer = SearchServicer(
-            Searching(store, embedder, indexes, foreign), ingestions, answers, Around(store), LimitedCharacters(store)
+            Searching(store, embedder, indexes, foreign),
+            ingestions,
+            answers,
+            Around(store),
+            LimitedCharacters(store),
+            tables=Tables(store, indexes),
         )
         service = Service(SEARCH, servicer, rpc.add_SearchServiceServicer_to_server)
         yield await stack.enter_async_context(open_server(settings, [service], name="search", breakers=breakers))

@@ -43,6 +43,40 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a passage stands.
+
+    Attributes:
+        id: the passage's id.
+        chapter: its chapter's number.
+        chapter_title: that chapter's heading.
+        position: its place in the novel, from 0.
+    """
+
+    id: str
+    chapter: int
+    chapter_title: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A chapter in a table of contents.
+
+    Attributes:
+        chapter: its number.
+        title: its heading; empty where there is none.
+        first_passage_id: its first passage.
+        passages: how many it has.
+    """
+
+    chapter: int
+    title: str
+    first_passage_id: str
+    passages: int
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A passage that a search brought.
 

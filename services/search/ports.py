@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from services.search.models import Character, Edits, Novel, Passage
+from services.search.models import Character, Edits, Novel, Passage, Place
 
 Vectors = npt.NDArray[np.float32]
 """Unit vectors, one a row."""
@@ -203,6 +203,10 @@ class NovelStore(Protocol):
 
     async def passages_up_to(self, novel: Novel, until_chapter: int) -> list[Passage]:
         """All passages of the chapters up to a limit, in the novel's order."""
+        ...
+
+    async def places(self, novel: Novel) -> list[Place]:
+        """Where the passages of a novel's generation stand, in its order, without their texts and vectors."""
         ...
 
     async def characters(self, novel: Novel, start: int, count: int) -> list[Character]:

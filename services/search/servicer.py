@@ -18,6 +18,7 @@ from mesh.validation import Violations
 from services.search.clients import Answers, character_key
 from services.search.domain import languages
 from services.search.domain.around import MOST_AROUND, Around, Stretch
+from services.search.domain.contents import Tables
 from services.search.domain.ingestion import Ingestions
 from services.search.domain.limited import LimitedCharacters, beyond_limit
 from services.search.domain.searching import Searching, answer_key, character_not_found, check_owner
@@ -39,16 +40,24 @@ _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class SearchServicer(rpc.SearchServiceServicer):
-    """Serves `Searching`, `Ingestions`, `Around` and `LimitedCharacters`, answers through the cache."""
+    """Serves `Searching`, `Ingestions`, `Around`, `LimitedCharacters` and `Tables`, answers through the cache."""
 
     def __init__(
-        self, searching: Searching, ingestions: Ingestions, answers: Answers, around: Around, limited: LimitedCharacters
+        self,
+        searching: Searching,
+        ingestions: Ingestions,
+        answers: Answers,
+        around: Around,
+        limited: LimitedCharacters,
+        *,
+        tables: Tables,
     ) -> None:
         self._searching = searching
         self._ingestions = ingestions
         self._answers = answers
         self._around = around
         self._limited = limited
+        self._tables = tables
 
     async def IngestNovel(
         self, request: pb.IngestNovelRequest, context: _Context
@@ -185,6 +194,21 @@ class SearchServicer(rpc.SearchServiceServicer):
         key = answer_key(novel, "around", request.passage_id, before, after, until_chapter)
         return pb.ReadAroundResponse.FromString(await self._answers.get(key, compute, always))
 
+    async def ListChapters(self, request: pb.ListChaptersRequest, context: _Context) -> pb.ListChaptersResponse:
+        check = Violations()
+        check.uuid("novel_id", request.novel_id)
+        until_chapter = _until_chapter(check, request)
+        check.raise_if_any()
+        novel = await self._searching.novel(request.novel_id, _user_id())
+        limit = None if until_chapter is None or until_chapter >= novel.chapters else until_chapter
+
+        async def compute() -> bytes:
+            chapters = [pb.Chapter(**asdict(chapter)) for chapter in await self._tables.read(novel, until_chapter)]
+            return pb.ListChaptersResponse(chapters=chapters).SerializeToString()
+
+        answer = await self._answers.get(answer_key(novel, "chapters", limit), compute, always)
+        return pb.ListChaptersResponse.FromString(answer)
+
     async def _everybody(self, novel: Novel) -> list[pb.Character]:
         """The characters as they were found."""
         found, _ = await self._searching.characters(novel, 0, novel.characters)
@@ -255,6 +279,7 @@ _Limited: TypeAlias = (
     | pb.ListCharactersRequest
     | pb.GetCharacterRequest
     | pb.ReadAroundRequest
+    | pb.ListChaptersRequest
 )
 
 

@@ -24,6 +24,7 @@ from stack.errors import StackError
 from stack.keys import key_files
 from stack.logs import LogFile
 from stack.ports import Ports
+from stack.probes import http_status
 from stack.providers import chosen_model
 from stack.shelf import shelve_sample
 from stack.state import describe, sole_stack, write_state
@@ -120,6 +121,8 @@ async def up(options: UpOptions, console: Console) -> None:
                 changed()
                 teller.say(f"ready: {gateway}", "bold green")
                 teller.say(f"  in {time.monotonic() - began:.1f} s; Ctrl-C stops it; logs: {data_dir / 'logs'}", "dim")
+                if await http_status(gateway.removeprefix("http://"), "/") == 200:
+                    teller.say(f"  read: {gateway}", "bold green")
                 teller.say(f"  talk: {command('chat', *options.where)}; the API: {gateway}/docs", "dim")
                 if options.sample:
                     _shelve_meanwhile(gateway, data_dir, teller, signals.stopping)

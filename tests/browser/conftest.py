@@ -1,35 +1,25 @@
 """A browser whose reader is signed in, and a conversation of that reader's."""
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import httpx
+import playwright.async_api
 import pytest
 
 from tests.browser.front import Front
-from tests.browser.tabs import SECONDS, Browser, open_browser
+from tests.browser.tabs import SECONDS, Browser
 from tests.e2e.conftest import Talk, talk_of
 from tests.e2e.reader import Reader
-from tests.fixtures.node import install_packages
-from tests.fixtures.servers import temporary_folder
 from tests.fixtures.stack import RunningStack
 
 
 @pytest.fixture(scope="module")
-def browser_folder() -> Iterator[Path]:
-    """Where the packages and the browser unpacked from them are: 300 MB, which pytest's folders would keep for days."""
-    with temporary_folder() as folder:
-        yield folder
-
-
-@pytest.fixture(scope="module")
-async def browser(browser_folder: Path) -> AsyncIterator[Browser]:
-    """A browser."""
-    packages, own = browser_folder / "packages", browser_folder / "browser"
-    own.mkdir()
-    await install_packages(Path(__file__).parent / "node", packages)
-    async with open_browser(packages, own) as opened:
-        yield opened
+async def browser(chrome: playwright.async_api.Browser) -> AsyncIterator[Browser]:
+    """A profile of a browser."""
+    context = await chrome.new_context()
+    context.set_default_timeout(SECONDS * 1000)
+    yield Browser(context)
+    await context.close()
 
 
 @pytest.fixture

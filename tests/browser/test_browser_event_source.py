@@ -135,7 +135,7 @@ async def test_a_page_that_is_loaded_anew_shows_the_whole_reply(
     async with browser.tab(front.url) as tab:
         await tab.call("listen", asking(conversation))
         before = await tab.call("heard", 20)
-        await tab.do("reload")
+        await tab.reload()
         watch = f"{conversation}/messages/{reply_of(before['events'])}/events"
         await tab.call("listen", watch)
         after = await tab.call("closed")

@@ -76,6 +76,7 @@ def settings(probe_server: MeshServer, descriptors_file: Path, jwt_keys: Any) ->
         login_rate=0,
         max_streams_per_user=0,
         breaker_mode="disabled",  # the probe fails on purpose, and in one gateway for all tests
+        web_root="none",  # whether the app has been built here must not count
     )
 
 

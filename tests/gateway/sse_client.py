@@ -72,14 +72,16 @@ class Stream:
 
 
 @asynccontextmanager
-async def open_stream(address: str, path: str, *headers: str, limit: int = 2**16) -> AsyncIterator[Stream]:
+async def open_stream(
+    address: str, path: str, *headers: str, limit: int = 2**16, host: str = "x"
+) -> AsyncIterator[Stream]:
     """Asks for a stream; the whole of it has 30 s."""
-    host, _, port = address.rpartition(":")
+    ip, _, port = address.rpartition(":")
     async with asyncio.timeout(30):
-        reader, writer = await asyncio.open_connection(host, int(port), limit=limit)
+        reader, writer = await asyncio.open_connection(ip, int(port), limit=limit)
         stream = Stream(reader, writer)
         try:
-            lines = [f"GET {path} HTTP/1.1", "Host: x", "Accept: text/event-stream", *headers]
+            lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Accept: text/event-stream", *headers]
             writer.write("\r\n".join([*lines, "", ""]).encode())
             await stream.read_head()
             yield stream

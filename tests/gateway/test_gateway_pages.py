@@ -1,7 +1,10 @@
 import asyncio
 import base64
 import hashlib
+import json
 import re
+import subprocess
+import sys
 from typing import Any
 
 import httpx
@@ -14,7 +17,7 @@ from gateway.health import Readiness
 from gateway.openapi import openapi_document
 from gateway.router import Router
 from mesh.config import MeshSettings
-from tests.gateway.conftest import Gateway
+from tests.gateway.conftest import ROOT, Gateway
 from tests.gateway.probe_servicer import Probe, open_probe
 
 ME = ("/api/users/me", "get")
@@ -85,6 +88,30 @@ def test_the_document_is_valid_openapi_with_the_contract_s_words(document: dict[
     assert fields["top_k"]["description"] == "How many passages at most, 1 to 50; absent: 10."
     assert search["security"] == [{"bearer": []}, {"cookie": []}]
     assert document["paths"]["/api/auth/guest"]["post"]["security"] == []
+
+
+def test_what_an_answer_always_holds_is_required(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    citation = {"chapter", "passage_id", "excerpt"}
+    assert citation <= set(schemas["Citation"]["required"]) <= set(schemas["Citation"]["properties"])
+    # Fields with presence are left out where they are absent: messages, and what the contract calls optional.
+    assert not {"record", "created_at"} & set(schemas["Message"]["required"])
+    assert "until_chapter" not in schemas["Scenario"]["required"]
+    # Who sends a message may leave out what it likes, also of those that answers hold as well.
+    assert "required" not in schemas["CreateScenarioRequest"]
+    assert "required" not in schemas["CharacterAliases"]
+
+
+async def test_what_is_required_is_there(client: httpx.AsyncClient) -> None:
+    schemas = (await client.get("/openapi.json")).json()["components"]["schemas"]
+    assert set((await client.get("/probe/anybody")).json()) == set(schemas["Who"]["required"])
+    assert "required" not in schemas["Everything"]  # Echo takes it as well
+
+
+def test_the_document_can_be_had_without_a_gateway(document: dict[str, Any]) -> None:
+    command = [sys.executable, "-m", "gateway.openapi"]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60, cwd=ROOT)  # noqa: S603 - our own command
+    assert json.loads(done.stdout) == document
 
 
 def test_streams_are_described_by_their_events(document: dict[str, Any]) -> None:

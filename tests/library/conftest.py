@@ -187,6 +187,11 @@ class FakeSearch(search_rpc.SearchServiceServicer):
     ) -> search_pb.ReadAroundResponse:
         raise NotFound("no such passage")  # library never asks
 
+    async def ListChapters(  # noqa: N802
+        self, request: search_pb.ListChaptersRequest, context: Any
+    ) -> search_pb.ListChaptersResponse:
+        raise NotFound("no such novel")  # library never asks
+
     async def SetCharacterEdits(  # noqa: N802
         self, request: search_pb.SetCharacterEditsRequest, context: Any
     ) -> search_pb.SetCharacterEditsResponse:

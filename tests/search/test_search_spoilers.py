@@ -132,6 +132,10 @@ async def passages_that_are_told(stub: Stub, book: Book, limit: int, draw: rando
     got = await stub.GetPassages(pb.GetPassagesRequest(novel_id=book.novel_id, passage_ids=ids, until_chapter=limit))
     assert [one.id for one in got.passages] == [one for one in ids if one in allowed]
 
+    table = (await stub.ListChapters(pb.ListChaptersRequest(novel_id=book.novel_id, until_chapter=limit))).chapters
+    assert {one.first_passage_id for one in table} <= allowed
+    assert sum(one.passages for one in table) == len(allowed)
+
     for passage_id in ids[:2]:
         request = pb.ReadAroundRequest(
             novel_id=book.novel_id,

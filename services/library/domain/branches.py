@@ -14,9 +14,11 @@ from services.library.domain.exports import File
 from services.library.domain.novels import request_id_reused
 from services.library.domain.reads import Reads
 from services.library.domain.writers import Writers
-from services.library.models import Conversation, Message, MessageStatus, NewFork, Page
+from services.library.models import Conversation, Message, MessageStatus, NewFork, Page, Tree
 from services.library.ports import BranchStore
 
+MAX_NODES = 5_000
+"""Messages in a tree at most."""
 _EXPORT_PAGE = 500
 
 
@@ -54,6 +56,17 @@ class Branches:
         found = await self._branches.page(conversation_id, int(position), size + 1)
         more = len(found) > size
         return Page(found[:size], encode_token(str(found[size - 1].position)) if more else "")
+
+    async def tree(self, user_id: UUID, conversation_id: UUID) -> Tree:
+        """All messages of a conversation, on all of its branches.
+
+        Raises:
+            NotFound: the user has no such conversation.
+        """
+        found = await self._branches.tree(conversation_id, user_id, MAX_NODES)
+        if found is None:
+            raise not_found("conversation_id", conversation_id, "conversation")
+        return found
 
     async def alternatives(self, user_id: UUID, conversation_id: UUID, message_id: UUID) -> Sequence[Message]:
         """A message and those that stand in its place on other branches, oldest first.

@@ -32,10 +32,12 @@ from services.library.models.talks import (
     MessageStatus,
     NewConversation,
     NewFork,
+    Node,
     PendingReply,
     Reply,
     ReplyRecord,
     Role,
+    Tree,
 )
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "NewFork",
     "NewNovel",
     "NewScenario",
+    "Node",
     "Novel",
     "Page",
     "PendingReply",
@@ -69,6 +72,7 @@ __all__ = [
     "Scenario",
     "StoredPassage",
     "StoredPassages",
+    "Tree",
     "User",
     "Visibility",
     "spoiler_limit",

@@ -153,6 +153,39 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Node:
+    """A message in the tree of its conversation.
+
+    Attributes:
+        excerpt: the beginning of its text.
+        chosen: whether it is on the chosen branch.
+    """
+
+    message_id: UUID
+    parent_id: UUID | None
+    role: Role
+    status: MessageStatus
+    excerpt: str
+    created_at: datetime
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The messages of a conversation on all of its branches.
+
+    Attributes:
+        nodes: oldest first; with each the one before it.
+        head_id: the last message of the chosen branch; None: there is none.
+        truncated: whether there are more messages.
+    """
+
+    nodes: Sequence[Node]
+    head_id: UUID | None
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """A character's message with its lease.
 

@@ -17,6 +17,7 @@ from services.library.models import (
     ReplyRecord,
     Scenario,
     StoredPassages,
+    Tree,
     User,
 )
 from services.library.ports.stores import Key
@@ -50,6 +51,12 @@ class BranchStore(Protocol):
 
     async def page(self, conversation_id: UUID, after: int, limit: int) -> Sequence[Message]:
         """The messages of the chosen branch after a position, oldest first."""
+
+    async def tree(self, conversation_id: UUID, user_id: UUID, limit: int) -> Tree | None:
+        """All messages of the user's conversation; None: the user has no such conversation.
+
+        Of more than the limit the chosen branch is kept first, then the oldest: so the one before each is kept as well.
+        """
 
     async def alternatives(self, message: Message) -> Sequence[Message]:
         """A message and those that stand in its place on other branches, oldest first."""

@@ -67,6 +67,16 @@ class ConversationServicer(rpc.ConversationServiceServicer):
         page = await self._branches.messages(user_id, conversation_id, request.page_size, request.page_token)
         return pb.ListMessagesResponse(messages=map(wire.message, page.items), next_page_token=page.next_token)
 
+    async def GetConversationTree(
+        self, request: pb.GetConversationTreeRequest, context: Context
+    ) -> pb.GetConversationTreeResponse:
+        user_id = wire.caller()
+        (conversation_id,) = wire.uuids(conversation_id=request.conversation_id)
+        tree = await self._branches.tree(user_id, conversation_id)
+        return pb.GetConversationTreeResponse(
+            nodes=map(wire.node, tree.nodes), head_message_id=str(tree.head_id or ""), truncated=tree.truncated
+        )
+
     async def ListAlternatives(
         self, request: pb.ListAlternativesRequest, context: Context
     ) -> pb.ListAlternativesResponse:

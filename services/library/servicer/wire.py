@@ -28,6 +28,7 @@ from services.library.models import (
     IngestionStatus,
     Message,
     MessageStatus,
+    Node,
     Novel,
     Progress,
     ReadingProgress,
@@ -237,6 +238,19 @@ def message(value: Message) -> conversations.Message:
         parent_id=str(value.parent_id or ""),
         alternatives=value.alternatives,
         alternative=value.alternative,
+    )
+
+
+def node(value: Node) -> conversations.ConversationNode:
+    """A message of a tree."""
+    return conversations.ConversationNode(
+        message_id=str(value.message_id),
+        parent_id=str(value.parent_id or ""),
+        role=_ROLE[value.role],
+        status=_MESSAGE[value.status],
+        excerpt=value.excerpt,
+        created_at=timestamp(value.created_at),
+        chosen=value.chosen,
     )
 
 

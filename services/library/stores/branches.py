@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from mesh.errors import Aborted
-from services.library.models import Conversation, Message, NewFork
+from services.library.models import Conversation, Message, NewFork, Tree
 from services.library.stores import rows
 from services.library.stores.database import Connection, Database
 from services.library.stores.tree import PLACED, lock, newest_leaf, settle
+
+EXCERPT = 160
+"""How many characters of a message are shown in a tree."""
 
 
 class PostgresBranches:
@@ -49,6 +52,38 @@ class PostgresBranches:
                 [row["message_id"] for row in found],
             )
         return [rows.message(row) for row in placed]
+
+    async def tree(self, conversation_id: UUID, user_id: UUID, limit: int) -> Tree | None:
+        """All messages of the user's conversation, the chosen branch first where there are more than the limit."""
+        async with self._database.connection("branches.tree") as connection:
+            found = await connection.fetch(
+                """
+                WITH RECURSIVE own AS (
+                    SELECT conversation_id, head_id FROM conversations WHERE conversation_id = $1 AND user_id = $2
+                ), chosen AS (
+                    SELECT message_id, parent_id FROM messages WHERE message_id = (SELECT head_id FROM own)
+                    UNION ALL
+                    SELECT messages.message_id, messages.parent_id FROM messages
+                    JOIN chosen ON messages.message_id = chosen.parent_id
+                ), kept AS (
+                    SELECT message.message_id, message.parent_id, position, role, status,
+                           left(content, $4) AS excerpt, created_at, chosen.message_id IS NOT NULL AS chosen,
+                           count(*) OVER () AS messages
+                    FROM messages AS message LEFT JOIN chosen USING (message_id)
+                    WHERE conversation_id = (SELECT conversation_id FROM own)
+                    ORDER BY chosen.message_id IS NULL, position LIMIT $3
+                )
+                SELECT own.head_id, kept.* FROM own LEFT JOIN kept ON true ORDER BY kept.position
+                """,
+                conversation_id,
+                user_id,
+                limit,
+                EXCERPT,
+            )
+        if not found:
+            return None
+        nodes = [rows.node(row) for row in found if row["message_id"] is not None]
+        return Tree(nodes, found[0]["head_id"], truncated=bool(nodes) and found[0]["messages"] > len(nodes))
 
     async def alternatives(self, message: Message) -> Sequence[Message]:
         """A message and those that stand in its place on other branches, oldest first."""

@@ -19,6 +19,7 @@ from services.library.models import (
     IngestionStatus,
     Message,
     MessageStatus,
+    Node,
     Novel,
     Progress,
     ReadingProgress,
@@ -98,6 +99,14 @@ def message(row: asyncpg.Record) -> Message:
     values["status"] = MessageStatus(row["status"])
     values["record"] = _RECORD.validate_json(row["record"]) if row["record"] else None
     return Message(**values)
+
+
+def node(row: asyncpg.Record) -> Node:
+    """A row of messages as one of the tree."""
+    values = _values(row, Node)
+    values["role"] = Role(row["role"])
+    values["status"] = MessageStatus(row["status"])
+    return Node(**values)
 
 
 def reply(row: asyncpg.Record) -> Reply:

@@ -55,6 +55,11 @@ class Indexes:
             loading.add_done_callback(lambda task: self._ended(key, task))
         return await asyncio.shield(loading)
 
+    def kept(self, novel: Novel) -> NovelIndex | None:
+        """The index of a novel's generation where it is in memory. To look at it is not to use it."""
+        kept = self._kept.get(novel.id)
+        return kept[1] if kept is not None and kept[0] == novel.generation else None
+
     async def run(self, call: Callable[[], T]) -> T:
         """What a call returns that computes for a few milliseconds, off the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)

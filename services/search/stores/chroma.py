@@ -27,7 +27,7 @@ from mesh.errors import Unavailable
 from mesh.telemetry.logs import get_logger
 from services.search.config import SearchSettings
 from services.search.metrics import STORE_SECONDS
-from services.search.models import Character, Edits, Novel, Passage
+from services.search.models import Character, Edits, Novel, Passage, Place
 from services.search.ports import Contents, Reading, Vectors
 from services.search.stores import rows
 from services.search.stores.records import Records
@@ -177,6 +177,17 @@ class ChromaStore:
     async def passages_up_to(self, novel: Novel, until_chapter: int) -> list[Passage]:
         """All passages of the chapters up to a limit, in the novel's order."""
         return await self._in_order(_up_to(novel, until_chapter))
+
+    async def places(self, novel: Novel) -> list[Place]:
+        """Where the passages of a novel's generation stand, in its order, without their texts and vectors."""
+
+        def get() -> list[Place]:
+            result = self._passages.get(
+                where={"index": rows.index_of(novel.id, novel.generation)}, include=["metadatas"]
+            )
+            return sorted(map(rows.place, result["metadatas"]), key=lambda place: place.position)
+
+        return await self._read("places", get)
 
     async def characters(self, novel: Novel, start: int, count: int) -> list[Character]:
         """Characters from a rank on, most important first."""

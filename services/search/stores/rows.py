@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from services.search.models import Character, CharacterEdit, Edits, Novel, Passage, Relation, Sample
+from services.search.models import Character, CharacterEdit, Edits, Novel, Passage, Place, Relation, Sample
 from services.search.ports import Contents, Reading, Tokens
 
 Metadata = Mapping[str, Any]
@@ -86,6 +86,11 @@ def passage_of(document: str, row: Metadata) -> Passage:
         previous_id=row["previous_id"],
         next_id=row["next_id"],
     )
+
+
+def place(row: Metadata) -> Place:
+    """Where a passage stands."""
+    return Place(row["passage_id"], row["chapter"], row["chapter_title"], row["position"])
 
 
 def contents_of(documents: Sequence[str], metadatas: Sequence[Metadata], vectors: npt.NDArray[np.float32]) -> Contents:

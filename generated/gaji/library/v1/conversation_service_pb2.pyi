@@ -205,6 +205,40 @@ class ListMessagesResponse(_message.Message):
     next_page_token: str
     def __init__(self, messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class ConversationNode(_message.Message):
+    __slots__ = ("message_id", "parent_id", "role", "status", "excerpt", "created_at", "chosen")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    EXCERPT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    CHOSEN_FIELD_NUMBER: _ClassVar[int]
+    message_id: str
+    parent_id: str
+    role: MessageRole
+    status: MessageStatus
+    excerpt: str
+    created_at: _timestamp_pb2.Timestamp
+    chosen: bool
+    def __init__(self, message_id: _Optional[str] = ..., parent_id: _Optional[str] = ..., role: _Optional[_Union[MessageRole, str]] = ..., status: _Optional[_Union[MessageStatus, str]] = ..., excerpt: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., chosen: _Optional[bool] = ...) -> None: ...
+
+class GetConversationTreeRequest(_message.Message):
+    __slots__ = ("conversation_id",)
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    def __init__(self, conversation_id: _Optional[str] = ...) -> None: ...
+
+class GetConversationTreeResponse(_message.Message):
+    __slots__ = ("nodes", "head_message_id", "truncated")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    HEAD_MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[ConversationNode]
+    head_message_id: str
+    truncated: bool
+    def __init__(self, nodes: _Optional[_Iterable[_Union[ConversationNode, _Mapping]]] = ..., head_message_id: _Optional[str] = ..., truncated: _Optional[bool] = ...) -> None: ...
+
 class BeginReplyRequest(_message.Message):
     __slots__ = ("request_id", "reply", "opening", "regenerate", "edit")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]

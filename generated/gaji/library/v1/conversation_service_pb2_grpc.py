@@ -70,6 +70,11 @@ class ConversationServiceStub:
                 request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ChooseMessageRequest.SerializeToString,
                 response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ChooseMessageResponse.FromString,
                 _registered_method=True)
+        self.GetConversationTree = channel.unary_unary(
+                '/gaji.library.v1.ConversationService/GetConversationTree',
+                request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.GetConversationTreeRequest.SerializeToString,
+                response_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.GetConversationTreeResponse.FromString,
+                _registered_method=True)
         self.DeleteMessage = channel.unary_unary(
                 '/gaji.library.v1.ConversationService/DeleteMessage',
                 request_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.DeleteMessageRequest.SerializeToString,
@@ -177,6 +182,13 @@ class ConversationServiceServicer:
         """Makes a branch with a message the conversation's chosen one: the conversation goes on after the last message of
         that branch. Of several the one with the newest message at each turn; where the message is on the chosen branch
         already, nothing changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConversationTree(self, request, context):
+        """The messages of a conversation on all of its branches, oldest first: the tree that they are, to be drawn.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -301,6 +313,11 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.ChooseMessage,
                     request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ChooseMessageRequest.FromString,
                     response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.ChooseMessageResponse.SerializeToString,
+            ),
+            'GetConversationTree': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConversationTree,
+                    request_deserializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.GetConversationTreeRequest.FromString,
+                    response_serializer=gaji_dot_library_dot_v1_dot_conversation__service__pb2.GetConversationTreeResponse.SerializeToString,
             ),
             'DeleteMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteMessage,
@@ -548,6 +565,33 @@ class ConversationService:
             '/gaji.library.v1.ConversationService/ChooseMessage',
             gaji_dot_library_dot_v1_dot_conversation__service__pb2.ChooseMessageRequest.SerializeToString,
             gaji_dot_library_dot_v1_dot_conversation__service__pb2.ChooseMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConversationTree(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.library.v1.ConversationService/GetConversationTree',
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.GetConversationTreeRequest.SerializeToString,
+            gaji_dot_library_dot_v1_dot_conversation__service__pb2.GetConversationTreeResponse.FromString,
             options,
             channel_credentials,
             insecure,

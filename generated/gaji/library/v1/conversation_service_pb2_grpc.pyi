@@ -50,6 +50,8 @@ class ConversationServiceStub:
     that branch. Of several the one with the newest message at each turn; where the message is on the chosen branch
     already, nothing changes.
     """
+    GetConversationTree: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.GetConversationTreeRequest, _conversation_service_pb2.GetConversationTreeResponse]
+    """The messages of a conversation on all of its branches, oldest first: the tree that they are, to be drawn."""
     DeleteMessage: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteMessageRequest, _conversation_service_pb2.DeleteMessageResponse]
     """Deletes a message with all that follows it on any branch."""
     ForkConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ForkConversationRequest, _conversation_service_pb2.ForkConversationResponse]
@@ -104,6 +106,8 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     that branch. Of several the one with the newest message at each turn; where the message is on the chosen branch
     already, nothing changes.
     """
+    GetConversationTree: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.GetConversationTreeRequest, _conversation_service_pb2.GetConversationTreeResponse]  # type: ignore[assignment]
+    """The messages of a conversation on all of its branches, oldest first: the tree that they are, to be drawn."""
     DeleteMessage: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteMessageRequest, _conversation_service_pb2.DeleteMessageResponse]  # type: ignore[assignment]
     """Deletes a message with all that follows it on any branch."""
     ForkConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ForkConversationRequest, _conversation_service_pb2.ForkConversationResponse]  # type: ignore[assignment]
@@ -197,6 +201,14 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         that branch. Of several the one with the newest message at each turn; where the message is on the chosen branch
         already, nothing changes.
         """
+
+    @_abc_1.abstractmethod
+    def GetConversationTree(
+        self,
+        request: _conversation_service_pb2.GetConversationTreeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.GetConversationTreeResponse, _abc.Awaitable[_conversation_service_pb2.GetConversationTreeResponse]]:
+        """The messages of a conversation on all of its branches, oldest first: the tree that they are, to be drawn."""
 
     @_abc_1.abstractmethod
     def DeleteMessage(

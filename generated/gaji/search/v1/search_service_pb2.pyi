@@ -262,6 +262,32 @@ class DeleteNovelResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class Chapter(_message.Message):
+    __slots__ = ("chapter", "title", "first_passage_id", "passages")
+    CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_PASSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    PASSAGES_FIELD_NUMBER: _ClassVar[int]
+    chapter: int
+    title: str
+    first_passage_id: str
+    passages: int
+    def __init__(self, chapter: _Optional[int] = ..., title: _Optional[str] = ..., first_passage_id: _Optional[str] = ..., passages: _Optional[int] = ...) -> None: ...
+
+class ListChaptersRequest(_message.Message):
+    __slots__ = ("novel_id", "until_chapter")
+    NOVEL_ID_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
+    novel_id: str
+    until_chapter: int
+    def __init__(self, novel_id: _Optional[str] = ..., until_chapter: _Optional[int] = ...) -> None: ...
+
+class ListChaptersResponse(_message.Message):
+    __slots__ = ("chapters",)
+    CHAPTERS_FIELD_NUMBER: _ClassVar[int]
+    chapters: _containers.RepeatedCompositeFieldContainer[Chapter]
+    def __init__(self, chapters: _Optional[_Iterable[_Union[Chapter, _Mapping]]] = ...) -> None: ...
+
 class ReadAroundRequest(_message.Message):
     __slots__ = ("novel_id", "passage_id", "before", "after", "until_chapter")
     NOVEL_ID_FIELD_NUMBER: _ClassVar[int]

@@ -70,6 +70,11 @@ class SearchServiceStub:
                 request_serializer=gaji_dot_search_dot_v1_dot_search__service__pb2.ReadAroundRequest.SerializeToString,
                 response_deserializer=gaji_dot_search_dot_v1_dot_search__service__pb2.ReadAroundResponse.FromString,
                 _registered_method=True)
+        self.ListChapters = channel.unary_unary(
+                '/gaji.search.v1.SearchService/ListChapters',
+                request_serializer=gaji_dot_search_dot_v1_dot_search__service__pb2.ListChaptersRequest.SerializeToString,
+                response_deserializer=gaji_dot_search_dot_v1_dot_search__service__pb2.ListChaptersResponse.FromString,
+                _registered_method=True)
         self.SetCharacterEdits = channel.unary_unary(
                 '/gaji.search.v1.SearchService/SetCharacterEdits',
                 request_serializer=gaji_dot_search_dot_v1_dot_search__service__pb2.SetCharacterEditsRequest.SerializeToString,
@@ -132,6 +137,13 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListChapters(self, request, context):
+        """The chapters of a novel in its order, all of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetCharacterEdits(self, request, context):
         """Takes over all that a novel's owner has changed about its characters, in the place of what was there. What is older
         than that does nothing.
@@ -177,6 +189,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.ReadAround,
                     request_deserializer=gaji_dot_search_dot_v1_dot_search__service__pb2.ReadAroundRequest.FromString,
                     response_serializer=gaji_dot_search_dot_v1_dot_search__service__pb2.ReadAroundResponse.SerializeToString,
+            ),
+            'ListChapters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChapters,
+                    request_deserializer=gaji_dot_search_dot_v1_dot_search__service__pb2.ListChaptersRequest.FromString,
+                    response_serializer=gaji_dot_search_dot_v1_dot_search__service__pb2.ListChaptersResponse.SerializeToString,
             ),
             'SetCharacterEdits': grpc.unary_unary_rpc_method_handler(
                     servicer.SetCharacterEdits,
@@ -374,6 +391,33 @@ class SearchService:
             '/gaji.search.v1.SearchService/ReadAround',
             gaji_dot_search_dot_v1_dot_search__service__pb2.ReadAroundRequest.SerializeToString,
             gaji_dot_search_dot_v1_dot_search__service__pb2.ReadAroundResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChapters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gaji.search.v1.SearchService/ListChapters',
+            gaji_dot_search_dot_v1_dot_search__service__pb2.ListChaptersRequest.SerializeToString,
+            gaji_dot_search_dot_v1_dot_search__service__pb2.ListChaptersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,8 @@ class SearchServiceStub:
     """A passage with those around it, as they follow each other in the novel. Unless a later limit is given, nothing
     beyond the passage's own chapter is shown.
     """
+    ListChapters: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ListChaptersRequest, _search_service_pb2.ListChaptersResponse]
+    """The chapters of a novel in its order, all of them."""
     SetCharacterEdits: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.SetCharacterEditsRequest, _search_service_pb2.SetCharacterEditsResponse]
     """Takes over all that a novel's owner has changed about its characters, in the place of what was there. What is older
     than that does nothing.
@@ -79,6 +81,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """A passage with those around it, as they follow each other in the novel. Unless a later limit is given, nothing
     beyond the passage's own chapter is shown.
     """
+    ListChapters: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ListChaptersRequest, _search_service_pb2.ListChaptersResponse]  # type: ignore[assignment]
+    """The chapters of a novel in its order, all of them."""
     SetCharacterEdits: _aio.UnaryUnaryMultiCallable[_search_service_pb2.SetCharacterEditsRequest, _search_service_pb2.SetCharacterEditsResponse]  # type: ignore[assignment]
     """Takes over all that a novel's owner has changed about its characters, in the place of what was there. What is older
     than that does nothing.
@@ -146,6 +150,14 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         """A passage with those around it, as they follow each other in the novel. Unless a later limit is given, nothing
         beyond the passage's own chapter is shown.
         """
+
+    @_abc_1.abstractmethod
+    def ListChapters(
+        self,
+        request: _search_service_pb2.ListChaptersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.ListChaptersResponse, _abc.Awaitable[_search_service_pb2.ListChaptersResponse]]:
+        """The chapters of a novel in its order, all of them."""
 
     @_abc_1.abstractmethod
     def SetCharacterEdits(
