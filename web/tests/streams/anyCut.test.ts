@@ -15,7 +15,11 @@ type Step =
   | { do: "refuse"; status: number }
   | { do: "forget" };
 
-const words = fc.oneof(fc.string({ maxLength: 6 }), fc.string({ unit: "grapheme", maxLength: 4 }), fc.constantFrom("가지", "🌿", "\n\n"));
+const words = fc.oneof(
+  fc.string({ maxLength: 6 }),
+  fc.string({ unit: "grapheme", maxLength: 4 }),
+  fc.constantFrom("가지", "🌿", "\n\n"),
+);
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant<Step>({ do: "progress" }) },
   { weight: 6, arbitrary: words.map((content): Step => ({ do: "token", content })) },
