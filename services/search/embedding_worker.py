@@ -75,6 +75,7 @@ def work(settings: SearchSettings) -> int:
     if not queues:
         raise ValueError("there is no model here: install gaji[local]")
     app = create_app(settings, queues)
+    app.set_current()  # the solo pool looks for tasks there
     # A batch that failed has its line from its task.
     logging.getLogger("celery").setLevel(logging.WARNING)
     logging.getLogger("celery.app.trace").setLevel(logging.CRITICAL)

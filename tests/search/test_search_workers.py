@@ -70,10 +70,10 @@ async def made_here(settings: Settings, text: str = TEXT) -> list[tuple[str, byt
 async def test_an_index_made_by_workers_is_the_one_made_here(worker: Worker, search_settings: Settings) -> None:
     expected, novel_id = await made_here(search_settings), str(uuid.uuid4())
     read, here, counted = handed_out("read"), handed_out("read here"), await worker.counted("read")
-    async with opened(spread(search_settings, worker.url, embedding_batch=2 * CALL + 1)) as stub:
+    async with opened(spread(search_settings, worker.url, embedding_batch=CALL + 1)) as stub:
         events = await ingested(stub, novel_id, TEXT)
     assert await index(search_settings(), novel_id) == expected
-    batches = -(-len(expected) // (2 * CALL))
+    batches = -(-len(expected) // CALL)
     assert handed_out("read") - read == await worker.counted("read") - counted == batches > 3
     assert handed_out("read here") == here
     told = [event.progress.message for event in events if event.progress.stage == "embedding"]
