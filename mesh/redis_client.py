@@ -10,7 +10,11 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
+
+TROUBLE = (RedisError, OSError, TimeoutError)
+"""What the calls of a client raise when the server does not answer, or says no."""
 
 _REMEMBERED = 256
 _QUIET_SECONDS = 1.0

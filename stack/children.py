@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.certs import paths_of
+from stack.certs import NAMES, paths_of
 from stack.errors import StackError
 from stack.logs import LogFile
 from stack.ports import HOST, Ports
@@ -15,6 +15,7 @@ from stack.processes import Program
 from stack.supervisor import Child
 
 GATEWAY = "gateway"
+EMBEDDING = "embedding-worker"
 GATEWAY_PORT = 8080
 MOST_REPLICAS = 16
 _READY_SECONDS = 120.0
@@ -48,6 +49,8 @@ class Room:
         env: defaults of variables for it alone.
         folders: variables that name a folder of its own in the data folder, unless they are set already.
         replicas: how many there may be.
+        usual: how many there are when nobody says.
+        acts_as: the name that the processes of a worker go by.
     """
 
     name: str
@@ -60,11 +63,13 @@ class Room:
     env: Mapping[str, str] = field(default_factory=dict)
     folders: Mapping[str, str] = field(default_factory=dict)
     replicas: int = MOST_REPLICAS
+    usual: int = 1
+    acts_as: str = "worker"
 
     @property
     def identity(self) -> str:
         """The name that its processes go by: in certificates, in Valkey."""
-        return self.name if self.port else "worker"
+        return self.name if self.port else self.acts_as
 
 
 # In order of need; stopped in reverse.
@@ -75,7 +80,7 @@ ROOMS = (
         "services.search",
         50052,
         9102,
-        private=_GEMINI_KEYS,
+        private=(*_GEMINI_KEYS, _REDIS),
         env={**_QUIET_THREADS, "ANONYMIZED_TELEMETRY": "False"},
         folders={"GAJI_CHROMA_PATH": "chroma"},
         replicas=1,  # the embedded vector store is one process's own
@@ -123,6 +128,17 @@ ROOMS = (
         arguments=("low_priority",),
         needs=(GATEWAY,),
         private=(_REDIS,),
+    ),
+    Room(
+        EMBEDDING,
+        "services.search.embedding_worker",
+        None,
+        9108,
+        needs=(GATEWAY,),
+        private=(_REDIS,),
+        env=_QUIET_THREADS,
+        usual=0,
+        acts_as="embedding",
     ),
 )
 
@@ -172,7 +188,7 @@ def place(ports: Ports, port: int, replicas: Mapping[str, int]) -> tuple[list[Re
     Args:
         ports: gives them.
         port: the first gateway's; 0: any free one for everything.
-        replicas: how many of each service; 1 when not named.
+        replicas: how many of each service; the usual number when not named.
 
     Returns:
         The replicas in order of need, and the usual ports that were taken, whose place others have.
@@ -192,7 +208,7 @@ def place(ports: Ports, port: int, replicas: Mapping[str, int]) -> tuple[list[Re
         return f"{HOST}:{given}"
 
     for room in ROOMS:
-        for index in range(replicas.get(room.name, 1)):
+        for index in range(replicas.get(room.name, room.usual)):
             name = room.name if index == 0 else f"{room.name}-{index + 1}"
             if room.name == GATEWAY and port:
                 if not ports.take(port + index):
@@ -252,8 +268,8 @@ def children_of(
             log=LogFile(data_dir / "logs" / f"{replica.name}.log"),
             ready=_ready(replica, certs),
             env={
-                **{name: value for name, value in env.items() if name not in private or name in _private(room)},
-                **(paths_of(certs, room.identity).variables() if certs else {}),
+                **{name: value for name, value in env.items() if name not in private or name in _private(room, env)},
+                **(paths_of(certs, room.identity).variables() if certs and room.identity in NAMES else {}),
             },
             folder=Path.cwd(),
             ready_seconds=_READY_SECONDS,
@@ -265,9 +281,16 @@ def children_of(
     return children
 
 
-def _private(room: Room) -> Sequence[str]:
-    """The private variables that a room gets. Only a search that embeds with Gemini has the key for it."""
-    spared = _GEMINI_KEYS if room.name == "search" and os.environ.get("GAJI_EMBEDDER") != "gemini" else ()
+def _private(room: Room, env: Mapping[str, str]) -> Sequence[str]:
+    """The private variables that a room gets.
+
+    Only a search that embeds with Gemini has the key for it, and only one with workers the way to them.
+    """
+    spared: list[str] = []
+    if room.name == "search" and env.get("GAJI_EMBEDDER") != "gemini":
+        spared += _GEMINI_KEYS
+    if room.name == "search" and env.get("GAJI_EMBEDDING") != "workers":
+        spared.append(_REDIS)
     return [name for name in room.private if name not in spared]
 
 

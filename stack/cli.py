@@ -70,7 +70,15 @@ def main() -> None:
 )
 @click.option("--sample/--no-sample", default=True, show_default=True, help="Put the sample story on the shelf.")
 @click.option("--tls", is_flag=True, help="Let processes know each other by certificate (made in DIR/certs).")
-def up(*, data_dir: Path, port: int, replicas: str, sample: bool, tls: bool) -> None:
+@click.option(
+    "--embedding-workers",
+    type=click.IntRange(0, 16),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Processes that read the passages of new novels; 0: search does.",
+)
+def up(*, data_dir: Path, port: int, replicas: str, sample: bool, tls: bool, embedding_workers: int) -> None:
     """Start everything on this machine; Ctrl-C stops it."""
     import asyncio
 
@@ -79,7 +87,8 @@ def up(*, data_dir: Path, port: int, replicas: str, sample: bool, tls: bool) -> 
     from stack.commands.up import UpOptions, up
 
     where = () if data_dir == usual_data_dir() else ("--data-dir", str(data_dir))
-    asyncio.run(up(UpOptions(data_dir, port, replicas, sample, where, tls), Console(highlight=False)))
+    options = UpOptions(data_dir, port, replicas, sample, where, tls, embedding_workers)
+    asyncio.run(up(options, Console(highlight=False)))
 
 
 @main.command()
@@ -120,6 +129,21 @@ def ingest(
         raise click.UsageError(f"--title is for one novel, and these are {len(found)}")
     about = About(title, author, language, visibility)
     if not ingest(gateway_url(url, data_dir), found, about, as_json=as_json):
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--all", "everything", is_flag=True, help="All of your novels.")
+@click.option("--title", default="", help="Those of them whose title has this in it.")
+@_url
+@_data_dir
+def reingest(*, everything: bool, title: str, url: str | None, data_dir: Path) -> None:
+    """Take your novels in anew, from their stored texts; they are searched as they were until each is done."""
+    from stack.commands.reingest import reingest
+
+    if not everything and not title.strip():
+        raise click.UsageError("name novels with --title, or say --all")
+    if not reingest(gateway_url(url, data_dir), title.strip()):
         sys.exit(1)
 
 

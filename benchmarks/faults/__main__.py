@@ -30,7 +30,7 @@ from benchmarks.faults.running import Stack, running_stack
 from benchmarks.faults.scenarios import UNDER_LOAD, Fact
 
 PARTS = ("replies", "availability")
-BESIDE = ("unwatched", "ingestion", "beside")
+BESIDE = ("unwatched", "ingestion", "beside", "spread")
 _FEWER = 4
 """The other scenarios have this part of the replies."""
 
@@ -77,10 +77,11 @@ class Run:
                 for name in group:
                     if name in self._names and stack is not None:
                         await self._scenario(name, stack)
-        async with self._stack(("ingestion", "beside"), ingestions.REPLICAS) as stack:
-            for name in ("ingestion", "beside"):
-                if name in self._names and stack is not None:
-                    await self._scenario(name, stack)
+        for group, replicas in ((("ingestion", "beside"), ingestions.REPLICAS), (("spread",), ingestions.SPREAD)):
+            async with self._stack(group, replicas) as stack:
+                for name in group:
+                    if name in self._names and stack is not None:
+                        await self._scenario(name, stack)
 
     @asynccontextmanager
     async def _stack(self, names: Sequence[str], replicas: str) -> AsyncIterator[Stack | None]:
@@ -100,6 +101,8 @@ class Run:
                 self.facts += await scenarios.unwatched(stack, self._tokens, chance)
             elif name == "ingestion":
                 self.facts += await ingestions.killed(stack, chance)
+            elif name == "spread":
+                self.facts += await ingestions.spread(stack, chance)
             else:
                 self.facts += await ingestions.beside(stack, chance)
         except (RuntimeError, TimeoutError) as error:

@@ -16,6 +16,7 @@ from benchmarks.faults.scenarios import Fact
 from benchmarks.faults.world import Client, World
 
 REPLICAS = "gateway=2,generation=2,library=2,worker-low=2"
+SPREAD = "embedding-worker=2"
 SIZE = 150_000
 """Characters of the novel that loses a process."""
 LONG = 4
@@ -75,6 +76,26 @@ async def killed(stack: Stack, chance: random.Random) -> list[Fact]:
             taken = await _ingested(stack, client, killer, whom)
             same = taken.passages == whole.passages
             facts.append(Fact(f"ingestion, {name}", f"{taken}{', none twice' * same}", same))
+            await stack.settled()
+        return facts
+
+
+async def spread(stack: Stack, chance: random.Random) -> list[Fact]:
+    """One worker that reads passages, then both, are killed while a novel is being taken in."""
+
+    def one(_novel_id: str) -> list[Replica]:
+        return stack.replicas("embedding-worker")[:1]
+
+    def both(_novel_id: str) -> list[Replica]:
+        return stack.replicas("embedding-worker")
+
+    async with Client(stack.gateways) as client, Killer(stack, chance) as killer:
+        await World(client).make()  # loads what is lazy
+        whole = await _ingested(stack, client)
+        facts = [Fact("ingestion by two embedding workers, undisturbed", str(whole), whole.passages > 0)]
+        for name, whom in (("one of them killed", one), ("both killed", both)):
+            taken = await _ingested(stack, client, killer, whom)
+            facts.append(Fact(f"the same, {name}", str(taken), taken.passages == whole.passages))
             await stack.settled()
         return facts
 

@@ -20,6 +20,7 @@ from services.search.domain.indexes import Indexes
 from services.search.domain.ingestion import Ingestions
 from services.search.domain.limited import LimitedCharacters
 from services.search.domain.searching import Searching
+from services.search.fleet.spread import open_reader
 from services.search.providers import PROVIDERS
 from services.search.providers.pool import open_embedder
 from services.search.servicer import SearchServicer
@@ -36,6 +37,7 @@ async def serving(settings: SearchSettings) -> AsyncIterator[MeshServer]:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_chroma(settings))
         embedder = await stack.enter_async_context(open_embedder(settings, PROVIDERS))
+        reader = await stack.enter_async_context(open_reader(settings, embedder))
         channel = await stack.enter_async_context(
             open_channel(settings.cache_target, settings, [CACHE], gate=breakers.before(CACHE))
         )
@@ -46,7 +48,7 @@ async def serving(settings: SearchSettings) -> AsyncIterator[MeshServer]:
         stack.push_async_callback(indexes.close)
         foreign = Foreign(embedder, settings.foreign_bytes, settings.foreign_patience)
         stack.push_async_callback(foreign.close)
-        ingestions = Ingestions(store, embedder, answers, indexes)
+        ingestions = Ingestions(store, reader, answers, indexes)
         stack.push_async_callback(ingestions.close)
         servicer = SearchServicer(
             Searching(store, embedder, indexes, foreign),

@@ -42,3 +42,20 @@ class SearchSettings(MeshSettings):
         0.1, gt=0, description="seconds of silence after which the cache counts as down and is done without"
     )
     near_cache_bytes: int = Field(32 * MIB, ge=0, description="bytes of answers that are kept in this process; 0: none")
+    embedding: Literal["local", "workers"] = Field(
+        "local",
+        description="who reads the passages of new novels: this process, or embedding workers elsewhere",
+    )
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        pattern="^rediss?://",
+        description="redis:// or rediss:// URL of the way to embedding workers",
+    )
+    embedding_batch: int = Field(32, ge=1, le=512, description="passages that a worker gets at a time, more or less")
+    embedding_in_flight: int = Field(8, ge=1, le=256, description="batches of a novel that are with workers at once")
+    embedding_wait: float = Field(
+        5.0, gt=0, description="seconds after which search reads what no worker begins with, unless they are busy"
+    )
+    embedding_deadline: float = Field(
+        30.0, gt=0, description="seconds that a worker may take for a batch; then another one gets it"
+    )

@@ -49,3 +49,16 @@ INDEX_LOAD_SECONDS = Histogram(
 )
 INDEXES = Gauge("gaji_search_indexes", "Novels whose index is in memory.", registry=REGISTRY)
 INDEX_BYTES = Gauge("gaji_search_index_bytes", "Memory that indexes take, roughly.", registry=REGISTRY)
+FLEET_BATCHES = Counter(
+    "gaji_search_embedding_batches",
+    "Batches of passages for workers by what became of them: read, refused, failed, lost (begun and never ended), "
+    "unanswered (nobody is there), busy (too many before it); and those that were read here instead.",
+    ("embedder", "result"),
+    registry=REGISTRY,
+)
+WORKER_BATCHES = Counter(
+    "gaji_search_worker_batches",
+    "Batches that this worker took by what became of them: read, refused, failed, gone (nobody wants it any more).",
+    ("embedder", "result"),
+    registry=REGISTRY,
+)

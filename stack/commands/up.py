@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from stack.certs import keep_young, renew
-from stack.children import GATEWAY, TLS, Replica, children_of, parse_replicas, place
+from stack.children import EMBEDDING, GATEWAY, TLS, Replica, children_of, parse_replicas, place
 from stack.commands.teller import Teller
 from stack.commands.text import command
 from stack.embedded.postgres import prepare_postgres
@@ -45,6 +45,7 @@ class UpOptions:
         sample: whether the sample story is put on the shelf.
         where: the options that lead other commands to this stack.
         tls: whether its processes know each other by certificate.
+        embedding_workers: how many processes read the passages of new novels; 0: search does.
     """
 
     data_dir: Path
@@ -53,6 +54,7 @@ class UpOptions:
     sample: bool = True
     where: Sequence[str] = ()
     tls: bool = False
+    embedding_workers: int = 0
 
 
 @dataclass(slots=True)
@@ -91,6 +93,8 @@ async def up(options: UpOptions, console: Console) -> None:
     signals.install()
     os.umask(0o077)  # readers' novels and talks are nobody else's business
     replicas = parse_replicas(options.replicas)
+    if options.embedding_workers:
+        replicas[EMBEDDING] = options.embedding_workers
     data_dir = options.data_dir.resolve()
     with sole_stack(data_dir):
         began = time.monotonic()
@@ -169,6 +173,8 @@ async def _children(
         for name, url in valkey.urls.items():
             own[name]["GAJI_REDIS_URL"] = url
         stores.append(Child("valkey", valkey.program, facts={"url": valkey.public_url}))
+    if any(replica.room.name == EMBEDDING for replica in placed):
+        own["search"]["GAJI_EMBEDDING"] = "workers"
     return [*stores, *children_of(placed, variables, data_dir, own=own, certs=certs)]
 
 

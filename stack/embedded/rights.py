@@ -19,6 +19,7 @@ POSTGRES_RIGHTS = "1"
 """Of which edition a data folder's roles are; a new one makes them anew at the next start."""
 
 _JOBS = ("gaji:jobs:*",)
+_EMBEDDING = ("gaji:embedding:*",)
 # Keys and channels by process. Generation and library keep logs of streams, on which they work together.
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "cache": ("gaji:cache:*",),
@@ -27,6 +28,8 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "jobs": _JOBS,
     "worker": _JOBS,
     "gateway": ("gaji:limit:*",),
+    "search": _EMBEDDING,
+    "embedding": _EMBEDDING,
 }
 _COMMANDS = (
     "-@all +@read +@write +@blocking +@pubsub +@scripting +@transaction +@connection +time -@dangerous -@admin "

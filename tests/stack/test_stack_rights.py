@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from services.library.stores.migrate import migrate
-from stack.children import ROOMS, children_of, place
+from stack.children import EMBEDDING, ROOMS, children_of, place
 from stack.embedded import postgres as embedded
 from stack.embedded.postgres import PostgresServer, open_postgres
 from stack.embedded.rights import READER_WRITER
@@ -25,6 +25,8 @@ KEYS = {
     "jobs": "gaji:jobs:high_priority",
     "worker": "gaji:jobs:high_priority",
     "gateway": "gaji:limit:someone",
+    "search": "gaji:embedding:batch:0123456789ab",
+    "embedding": "gaji:embedding:batch:0123456789ab",
 }
 FORBIDDEN = (
     ("KEYS", "*"),
@@ -224,5 +226,17 @@ def test_a_process_knows_its_own_secrets_only(embedder: str, tmp_path: Path, mon
 def test_a_process_gets_the_certificate_of_its_name(tmp_path: Path) -> None:
     children = children_of(place(Ports(), 0, {})[0], {}, tmp_path, certs=tmp_path / "certs")
     files = {child.service: (child.program.env or {})["GAJI_TLS_KEY_FILE"] for child in children}
-    expected = {room.name: str(tmp_path / "certs" / f"{room.identity}-key.pem") for room in ROOMS}
+    expected = {room.name: str(tmp_path / "certs" / f"{room.identity}-key.pem") for room in ROOMS if room.usual}
     assert files == expected
+
+
+def test_search_knows_the_way_to_its_workers_where_it_has_some(tmp_path: Path) -> None:
+    own = {"search": {"GAJI_REDIS_URL": "redis://search", "GAJI_EMBEDDING": "workers"}}
+    own["embedding"] = {"GAJI_REDIS_URL": "redis://embedding"}
+    placed = place(Ports(), 0, {EMBEDDING: 2})[0]
+    children = children_of(placed, {}, tmp_path, own=own, certs=tmp_path / "certs")
+    env = {child.program.name: child.program.env or {} for child in children}
+    assert env["search"]["GAJI_REDIS_URL"] == "redis://search"
+    for name in (EMBEDDING, f"{EMBEDDING}-2"):
+        assert env[name]["GAJI_REDIS_URL"] == "redis://embedding"
+        assert "GAJI_TLS_KEY_FILE" not in env[name], "it calls nobody"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
+from stack.api import Gateway
 from stack.sessions import GuestSession
+from stack.shelf import ingest
 from tests.fixtures.servers import temporary_folder
 from tests.fixtures.stack import RunningStack, clean_environment, start_stack
+from tests.search.stories import STORY
 
-WORKERS = {"worker-high", "worker-low"}
+WORKERS = {"worker-high", "worker-low", "embedding-worker"}
 SERVICES = {"postgres", "valkey", "cache", "search", "library", "generation", "jobs", "gateway", *WORKERS}
 
 
@@ -62,9 +66,17 @@ def story() -> Iterator[RunningStack]:
     """A stack that is restarted, crashed and killed by the tests of this module."""
     with (
         temporary_folder() as folder,
-        start_stack(folder / "data", "--no-sample", "--replicas", "generation=2,gateway=2,worker-low=2") as running,
+        start_stack(
+            folder / "data",
+            "--no-sample",
+            "--replicas",
+            "generation=2,gateway=2,worker-low=2",
+            "--embedding-workers",
+            "1",
+        ) as running,
     ):
         running.wait_for_workers()
+        running.wait_for("✓ embedding-worker ")
         yield running
 
 
@@ -100,15 +112,25 @@ def test_passwords_are_told_to_nobody(story: RunningStack) -> None:
             for name, replicas in story.state["services"].items()
         }
         told[file.stem.removesuffix("-password")] = {name for name, text in environments.items() if password in text}
-    each = {f"valkey-{name}": {name} for name in ("cache", "library", "generation", "jobs", "gateway")}
+    each = {f"valkey-{name}": {name} for name in ("cache", "library", "generation", "jobs", "gateway", "search")}
     assert told == {
         **each,
-        "valkey-worker": set(WORKERS),
+        "valkey-worker": {"worker-high", "worker-low"},
+        "valkey-embedding": {"embedding-worker"},
         "valkey": set(),
         "postgres": {"library"},
         "postgres-library": {"library"},
         "postgres-admin": set(),
     }
+
+
+def test_passages_are_read_by_the_worker_for_them(story: RunningStack, tmp_path: Path) -> None:
+    with Gateway(story.url, GuestSession(story.url, tmp_path)) as gateway:
+        novel = ingest(gateway, {"title": "The Lamp", "text": STORY}, lambda *_: None)
+    assert novel["passages"] > 0
+    [entry] = story.state["services"]["embedding-worker"]
+    told = httpx.get(f"http://{entry['admin']}/metrics").text
+    assert re.search(r'^gaji_search_worker_batches_total\{.*result="read"\} [1-9]', told, re.MULTILINE)
 
 
 def test_what_dies_comes_back_on_its_ports(story: RunningStack) -> None:

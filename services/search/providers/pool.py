@@ -53,14 +53,9 @@ class EmbeddingPool:
         return (await self.ask(embedder, text)).vector
 
     async def read(self, embedder: str, texts: Sequence[str], progress: Callable[[int], None]) -> Reading:
-        """Passages as a model reads them.
-
-        Texts of like length share a batch, so that little of it is padding; the longest come last, when what is left to
-        do is known best.
-        """
+        """Passages as a model reads them."""
         provider = await self._loaded(embedder)
-        order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
-        batches = iter([order[at : at + provider.batch_size] for at in range(0, len(order), provider.batch_size)])
+        batches = iter(batches_of(texts, provider.batch_size))
         vectors: Vectors = np.empty((len(texts), provider.dimension), dtype=np.float32)
         tokens: dict[int, Tokens] = {}
         done = 0
@@ -95,6 +90,15 @@ class EmbeddingPool:
             return Question(*await self._run(self._queries, embedder, "query", partial(provider.read_query, text)))
         return Question(await self._run(self._queries, embedder, "query", partial(provider.embed_query, text)))
 
+    async def sizes(self, embedder: str) -> tuple[int, int]:
+        """How many passages a call of a model gets, and how many numbers a vector has.
+
+        Raises:
+            MeshError: the provider cannot be used.
+        """
+        provider = await self._loaded(embedder)
+        return provider.batch_size, provider.dimension
+
     def warm_up(self) -> None:
         """Loads the model of English novels, or the one that the setting names, so that the first reader need not wait.
 
@@ -128,6 +132,16 @@ class EmbeddingPool:
             work = asyncio.to_thread(self._providers[embedder], self._settings)
             loading = self._loading[embedder] = asyncio.create_task(work)
         return loading
+
+
+def batches_of(texts: Sequence[str], size: int) -> list[list[int]]:
+    """The positions of texts by batch, each of so many but the last.
+
+    Texts of like length share a batch, so that little of it is padding; the longest come last, when what is left to do
+    is known best. Texts that are in that order already keep it.
+    """
+    order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+    return [order[at : at + size] for at in range(0, len(order), size)]
 
 
 @asynccontextmanager

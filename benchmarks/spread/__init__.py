@@ -1,0 +1,1 @@
+"""What workers that read passages bring, and what they cost."""
