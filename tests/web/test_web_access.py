@@ -8,8 +8,9 @@ from typing import Any, Literal
 import pytest
 from playwright.async_api import Browser, Locator, Page, StorageState, expect
 
-from tests.web.conftest import Tale, Visiting
+from tests.web.conftest import Visiting
 from tests.web.pages import opened, pages_of
+from tests.web.tale import Tale
 from tests.web.talks import at_rest, box, shown, stored
 from tests.web.visits import visiting
 

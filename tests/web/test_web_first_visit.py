@@ -6,7 +6,8 @@ import pytest
 from playwright.async_api import expect
 
 from tests.fixtures.stack import RunningStack
-from tests.web.conftest import Tale, Visiting
+from tests.web.conftest import Visiting
+from tests.web.tale import Tale
 from tests.web.talks import at_rest, box, shown, stored
 
 pytestmark = pytest.mark.timeout(300)  # the stack, a novel and the browser come first
