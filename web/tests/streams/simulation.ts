@@ -10,6 +10,9 @@ export interface Asked {
   readonly at: number;
 }
 
+/** Node's; the app's own code must not know it. */
+declare function setImmediate(call: (value: unknown) => void): void;
+
 type Answer = Response | Error | Promise<Response>;
 
 export class Simulation implements Environment {
