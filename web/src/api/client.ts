@@ -2,7 +2,7 @@
 import createClient from "openapi-fetch";
 import { ApiError } from "./errors";
 import type { paths } from "./schema";
-import { renew } from "./session";
+import { renew, welcomed } from "./session";
 
 const SECONDS = 30;
 const TRIES = 3;
@@ -25,6 +25,7 @@ export function pause(milliseconds: number, signal?: AbortSignal | null): Promis
 /** fetch() with a deadline; an expired session is renewed, and what only reads is asked again when nobody answers. */
 export async function sessionFetch(request: Request): Promise<Response> {
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(SECONDS * 1000)]);
+  await welcomed;
   let renewed = false;
   for (let tries = 1; ; tries += 1) {
     let response: Response;

@@ -456,6 +456,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/conversations/{conversation_id}/tree": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The messages of a conversation on all of its branches, oldest first: the tree that they are, to be drawn */
+        get: operations["GetConversationTree"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/conversations/create-stream": {
         parameters: {
             query?: never;
@@ -561,6 +578,23 @@ export interface paths {
          * @description after a failure or a change of the embedding model. What was ingested before is searched until the new index takes its place in one step. Does nothing where one waits or runs.
          */
         post: operations["ReingestNovel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/novels/{novel_id}/chapters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The chapters of a novel in its order, all of them */
+        get: operations["ListChapters"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -712,6 +746,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How all services are, for operators */
+        get: operations["status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/status/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same, told again and again */
+        get: operations["statusStream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/users/me": {
         parameters: {
             query?: never;
@@ -785,6 +853,93 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description One breaker. */
+        Breaker: {
+            /**
+             * Format: int32
+             * @description Calls in the sliding window; of an open breaker, the window that opened it.
+             */
+            calls: number;
+            /**
+             * Format: int32
+             * @description Those of them that failed.
+             */
+            failed_calls: number;
+            /** @description Percent of failed calls; absent: fewer calls than the minimum. */
+            failure_rate?: number | ("NaN" | "Infinity" | "-Infinity");
+            /** @description The methods, e.g. "SearchService/unary" or "SearchService/stream". */
+            group: string;
+            /**
+             * Format: int32
+             * @description How often in a row it has opened.
+             */
+            openings: number;
+            /** @description The peer whose calls it watches, e.g. "search". */
+            peer: string;
+            /**
+             * Format: int32
+             * @description Calls that are probing; only in HALF_OPEN.
+             */
+            probes: number;
+            /**
+             * Format: int64
+             * @description Calls refused since the process started.
+             */
+            rejected_calls: string;
+            /** @description How long calls are still refused; only in OPEN. */
+            retry_delay?: string;
+            /**
+             * Format: int32
+             * @description Those of them that were slow.
+             */
+            slow_calls: number;
+            /** @description Percent of slow calls; absent: likewise. */
+            slow_rate?: number | ("NaN" | "Infinity" | "-Infinity");
+            /**
+             * @description Its state. OPEN without a retry_delay above zero: the next call is a probe.
+             * @enum {string}
+             */
+            state: "BREAKER_STATE_UNSPECIFIED" | "BREAKER_STATE_CLOSED" | "BREAKER_STATE_OPEN" | "BREAKER_STATE_HALF_OPEN" | "BREAKER_STATE_DISABLED" | "BREAKER_STATE_FORCED_OPEN" | "BREAKER_STATE_METRICS_ONLY";
+            /** @description How long it has been in its state. */
+            state_duration?: string;
+        };
+        /** @description What was asked of a cache about one kind of value. */
+        CacheCount: {
+            /**
+             * Format: int64
+             * @description How often the answer was there. That there is no such thing is an answer as well.
+             */
+            hits: string;
+            /** @description The kind, e.g. "novel" or "passages". */
+            kind: string;
+            /**
+             * Format: int64
+             * @description How often it had to be computed.
+             */
+            misses: string;
+            /**
+             * Format: int64
+             * @description Of the hits, those that came from the process's own memory.
+             */
+            near: string;
+        };
+        /** @description A chapter of a novel. */
+        Chapter: {
+            /**
+             * Format: int32
+             * @description Its number, from 1; 0: what stands before the first heading.
+             */
+            chapter: number;
+            /** @description Its first passage, a UUID. */
+            first_passage_id: string;
+            /**
+             * Format: int32
+             * @description How many passages it has.
+             */
+            passages: number;
+            /** @description Its heading; empty where it has none. */
+            title: string;
+        };
         /** @description Somebody in a novel. */
         Character: {
             /** @description The chapter in which each of the aliases first stands; 0: before the first heading, or the owner gave it. */
@@ -890,6 +1045,32 @@ export interface components {
              * @description When it was last used.
              */
             updated_at?: string;
+        };
+        /** @description A message in the tree of its conversation. */
+        ConversationNode: {
+            /** @description Whether it is on the chosen branch. */
+            chosen: boolean;
+            /**
+             * Format: date-time
+             * @description When it was begun.
+             */
+            created_at?: string;
+            /** @description The beginning of its text, at most 160 characters. */
+            excerpt: string;
+            /** @description The message's id, a UUID. */
+            message_id: string;
+            /** @description The message before it, which is in the tree as well; empty: it is a first one. */
+            parent_id: string;
+            /**
+             * @description Who wrote it.
+             * @enum {string}
+             */
+            role: "MESSAGE_ROLE_UNSPECIFIED" | "MESSAGE_ROLE_READER" | "MESSAGE_ROLE_CHARACTER";
+            /**
+             * @description Whether it is whole.
+             * @enum {string}
+             */
+            status: "MESSAGE_STATUS_UNSPECIFIED" | "MESSAGE_STATUS_PENDING" | "MESSAGE_STATUS_COMPLETE" | "MESSAGE_STATUS_FAILED" | "MESSAGE_STATUS_STOPPED";
         };
         /** @description The request of CreateConversation. */
         CreateConversationRequest: {
@@ -1041,10 +1222,24 @@ export interface components {
              */
             last_sequence: string;
         };
+        /** @description The response of GetConversationTree. */
+        GetConversationTreeResponse: {
+            /** @description The last message of the chosen branch; empty: there is none. */
+            head_message_id: string;
+            /** @description The messages, oldest first, each after the one before it; at most 5,000. */
+            nodes: components["schemas"]["ConversationNode"][];
+            /** @description Whether there are more messages than that: the chosen branch is told of first, then the oldest of the others. */
+            truncated: boolean;
+        };
         /** @description The response of ListAlternatives. */
         ListAlternativesResponse: {
             /** @description The messages, the named one among them. */
             messages: components["schemas"]["Message"][];
+        };
+        /** @description The response of ListChapters. */
+        ListChaptersResponse: {
+            /** @description The chapters that have text, by number. */
+            chapters: components["schemas"]["Chapter"][];
         };
         /** @description The response of ListCharacters. */
         ListCharactersResponse: {
@@ -1215,6 +1410,21 @@ export interface components {
             /** @description How well it fits the query by all that is looked at, 0 to 1, higher is better; to be compared within one answer only. 0 where no query was asked. */
             score: number | ("NaN" | "Infinity" | "-Infinity");
         };
+        /** @description Something of which there is a limited number. */
+        Pool: {
+            /**
+             * Format: int32
+             * @description How many there may be; absent: it is not known here.
+             */
+            limit?: number;
+            /** @description Its name: "calls" that are answered, connections to the "database", "jobs" that workers have taken, or "model local": replies that a model writes. */
+            name: string;
+            /**
+             * Format: int32
+             * @description How many are in use.
+             */
+            used: number;
+        };
         /** @description How far a job has come. */
         Progress: {
             /** @description The same for people. */
@@ -1231,6 +1441,18 @@ export interface components {
             remaining_seconds?: number;
             /** @description A stable word for what is being done, e.g. "embedding". */
             stage: string;
+        };
+        /** @description A queue. */
+        Queue: {
+            /**
+             * Format: int32
+             * @description How many wait.
+             */
+            length: number;
+            /** @description Its name, e.g. "high_priority", or "model local": replies that wait for a model. */
+            name: string;
+            /** @description Seconds that the first of them has waited; absent: none waits, or it is not known. */
+            oldest_seconds?: number | ("NaN" | "Infinity" | "-Infinity");
         };
         /** @description The response of ReadAround. */
         ReadAroundResponse: {
@@ -1468,6 +1690,66 @@ export interface components {
             content: string;
             /** @description The passage, a UUID. */
             passage_id: string;
+        };
+        /** @description How a process is. What it has not got, such as queues, is left out. */
+        Status: {
+            /**
+             * Format: int32
+             * @description Streams that are open: the gateway's to readers, another's to whoever calls it.
+             */
+            active_streams: number;
+            /** @description The circuit breakers before its calls to its peers, by peer and group; at most 100. */
+            breakers: components["schemas"]["Breaker"][];
+            /** @description What its caches have answered since it started. */
+            caches: components["schemas"]["CacheCount"][];
+            /**
+             * @description Whether it takes calls.
+             * @enum {string}
+             */
+            health: "HEALTH_UNSPECIFIED" | "HEALTH_SERVING" | "HEALTH_NOT_SERVING";
+            /** @description Seconds that its event loop took for a round just now. */
+            loop_seconds?: number | ("NaN" | "Infinity" | "-Infinity");
+            /**
+             * Format: int64
+             * @description Bytes of memory that it takes.
+             */
+            memory_bytes?: string;
+            /** @description What it has a limited number of. */
+            pools: components["schemas"]["Pool"][];
+            /** @description What waits in it, or for it. */
+            queues: components["schemas"]["Queue"][];
+            /** @description What it serves, e.g. "search". */
+            service: string;
+            /**
+             * Format: date-time
+             * @description When it began to serve.
+             */
+            started_at?: string;
+            /** @description Its release. */
+            version: string;
+        };
+        /** @description How all services are. */
+        StatusReport: {
+            /** @description How often they are, while anybody watches. */
+            interval_seconds: number;
+            services: {
+                /** @description Where it is, as the settings of the gateway say. */
+                address: string;
+                /** @description Why there is no status; empty: there is one. */
+                error: string;
+                /** @enum {string} */
+                health: "SERVING" | "NOT_SERVING" | "UNREACHABLE";
+                /** @description How long it took to answer. */
+                seconds?: number;
+                /** @description What it serves; the gateway comes first. */
+                service: string;
+                status?: components["schemas"]["Status"];
+            }[];
+            /**
+             * Format: date-time
+             * @description When they were asked.
+             */
+            time: string;
         };
         /** @description The response of StopReply. */
         StopReplyResponse: {
@@ -4712,6 +4994,83 @@ export interface operations {
             };
         };
     };
+    GetConversationTree: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The conversation, a UUID. */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The response of GetConversationTree. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GetConversationTreeResponse"];
+                };
+            };
+            /** @description The request does not fit; `fields` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no valid access token, or what was sent to get one is not right. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such thing, or it is not yours. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too much; Retry-After says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A service does not answer; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It took too long. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     StreamOpening: {
         parameters: {
             query?: {
@@ -5680,6 +6039,86 @@ export interface operations {
             };
             /** @description The body is not JSON in UTF-8. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too much; Retry-After says when to come back. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A service does not answer; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It took too long. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ListChapters: {
+        parameters: {
+            query?: {
+                /** @description The last chapter that may be told of (the spoiler limit), 0 or more; absent: no limit. */
+                until_chapter?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The novel, a UUID. */
+                novel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The response of ListChapters. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListChaptersResponse"];
+                };
+            };
+            /** @description The request does not fit; `fields` says where. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no valid access token, or what was sent to get one is not right. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description There is no such thing, or it is not yours. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6814,6 +7253,73 @@ export interface operations {
             };
             /** @description It took too long. */
             504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A report. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatusReport"];
+                };
+            };
+            /** @description It is for clients in GAJI_OPERATOR_NETWORKS alone. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    statusStream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A stream of events: `status`: a report, every GAJI_STATUS_SECONDS. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description It is for clients in GAJI_OPERATOR_NETWORKS alone. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description As many watch already as may. */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };

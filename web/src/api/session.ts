@@ -5,6 +5,7 @@ import { ApiError } from "./errors";
 import type { User } from "./types";
 
 const LOCK = "gaji.session";
+const KNOWN = "gaji.known";
 const SECONDS = 15;
 
 /** The reader; undefined until the first answer. */
@@ -54,8 +55,17 @@ async function readUser(): Promise<Response> {
   }
 }
 
+/** Resolves when a stranger has been made a guest; at once for everybody else. What is asked before would be refused. */
+export let welcomed: Promise<unknown> = Promise.resolve();
+
 /** Asks who the reader is; makes a guest of somebody who is nobody yet. */
-export async function whoAmI(): Promise<User> {
+export function whoAmI(): Promise<User> {
+  const asked = askWhoIAm();
+  if (localStorage.getItem(KNOWN) === null) welcomed = asked.catch(() => undefined);
+  return asked;
+}
+
+async function askWhoIAm(): Promise<User> {
   let response = await readUser();
   if (response.status === 401) {
     await renew();
@@ -63,6 +73,7 @@ export async function whoAmI(): Promise<User> {
   }
   if (!response.ok) throw await ApiError.of(response);
   user.value = (await response.json()) as User;
+  localStorage.setItem(KNOWN, "yes");
   return user.value;
 }
 

@@ -14,12 +14,17 @@ const AGES: readonly [Intl.RelativeTimeFormatUnit, number][] = [
 export function useFormats() {
   const { locale } = useI18n();
   const numbers = computed(() => new Intl.NumberFormat(locale.value));
-  const mebibytes = computed(() => new Intl.NumberFormat(locale.value, { maximumFractionDigits: 1 }));
   const names = computed(() => new Intl.DisplayNames(locale.value, { type: "language" }));
   const ages = computed(() => new Intl.RelativeTimeFormat(locale.value, { numeric: "auto" }));
 
   const number = (value: number) => numbers.value.format(value);
-  const size = (bytes: number) => `${mebibytes.value.format(bytes / 2 ** 20)} MiB`;
+
+  /** A size of a file, e.g. "1.2 MB". */
+  function size(bytes: number): string {
+    const [unit, amount] = bytes < 1e6 ? (["kilobyte", bytes / 1e3] as const) : (["megabyte", bytes / 1e6] as const);
+    const maximumFractionDigits = unit === "kilobyte" ? 0 : 1;
+    return new Intl.NumberFormat(locale.value, { style: "unit", unit, maximumFractionDigits }).format(amount);
+  }
 
   /** The name of a language, of a BCP 47 tag; a tag that means nothing is given back. */
   function language(tag: string): string {

@@ -38,7 +38,7 @@ export const en = {
   },
   secondsLeft: "about {n} s left",
   minutesLeft: "about {n} min left",
-  cancel: "Stop reading it in",
+  cancel: "Stop",
   again: "Read it in again",
   failed: "It could not be read in.",
   reasons: {
@@ -93,7 +93,7 @@ export const ko: typeof en = {
   },
   secondsLeft: "약 {n}초 남음",
   minutesLeft: "약 {n}분 남음",
-  cancel: "읽어 들이기 중단",
+  cancel: "중단",
   again: "다시 읽어 들이기",
   failed: "읽어 들이지 못했습니다.",
   reasons: {

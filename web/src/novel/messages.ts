@@ -35,7 +35,7 @@ export const en = {
   alsoCalled: "also",
   appears: "from chapter {n} on",
   appearsBefore: "from before the first chapter on",
-  relations: "Has to do with:",
+  relations: "With",
   related: "{name} ({kind})",
   kinds: {
     wife: "wife",
@@ -148,7 +148,7 @@ export const ko: typeof en = {
   alsoCalled: "다른 이름:",
   appears: "{n}장부터 등장",
   appearsBefore: "첫 장 앞부분부터 등장",
-  relations: "관계있는 인물:",
+  relations: "관계:",
   related: "{name}({kind})",
   kinds: {
     wife: "아내",
