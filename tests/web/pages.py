@@ -3,15 +3,12 @@
 import uuid
 from typing import Any
 
-from playwright.async_api import APIRequestContext, Page
+from playwright.async_api import APIRequestContext, Page, expect
 
 REPLY_SECONDS = 120
 _QUESTION = "What did you feel when it happened? Tell me about that day."
-# Fonts are there, and nothing says that it is still being fetched.
-_SETTLED = (
-    "document.fonts.status === 'loaded' && document.querySelector('h1')"
-    " && !document.querySelector('main [role=status]:not(.hidden-text), [aria-busy=true]')"
-)
+# What says that something is still being fetched or written.
+_BUSY = "main p.soft[role=status], [aria-busy=true]"
 
 
 async def pages_of(api: APIRequestContext, novel_id: str = "") -> dict[str, str]:
@@ -47,7 +44,9 @@ async def pages_of(api: APIRequestContext, novel_id: str = "") -> dict[str, str]
 async def opened(page: Page, path: str) -> None:
     """Goes to a page and waits until it has arrived, whatever it still fetches."""
     await page.goto(path)
-    await page.wait_for_function(_SETTLED)
+    await expect(page.locator("main h1")).to_be_visible()
+    await expect(page.locator(_BUSY)).to_have_count(0)
+    await page.evaluate("document.fonts.ready.then(() => undefined)")
 
 
 async def _json(answering: Any) -> Any:

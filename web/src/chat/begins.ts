@@ -66,13 +66,9 @@ export function forget(conversationId: string): void {
   attempt(() => sessionStorage.removeItem(PREFIX + conversationId));
 }
 
-function same(begin: Begin, wish: Wish): boolean {
-  const { requestId: _, ...rest } = begin;
-  return (
-    rest.kind === wish.kind &&
-    ("messageId" in rest ? rest.messageId : "") === ("messageId" in wish ? wish.messageId : "") &&
-    ("content" in rest ? rest.content : "") === ("content" in wish ? wish.content : "")
-  );
+function same(one: Wish, other: Wish): boolean {
+  const parts = (wish: Wish) => [wish.kind, "messageId" in wish && wish.messageId, "content" in wish && wish.content];
+  return JSON.stringify(parts(one)) === JSON.stringify(parts(other));
 }
 
 function read(conversationId: string): Kept | undefined {

@@ -50,7 +50,12 @@ export type End =
 /** A message as it is stored when its reply has ended so. */
 export function ended(message: Message, end: End): Message {
   if (end.kind === "failed") {
-    return { ...message, status: "MESSAGE_STATUS_FAILED", content: end.text, record: { ...NOTHING, failure: end.failure } };
+    return {
+      ...message,
+      status: "MESSAGE_STATUS_FAILED",
+      content: end.text,
+      record: { ...NOTHING, failure: end.failure },
+    };
   }
   const { content, usage, provider, model, passage_ids, degraded, citations } = end.summary;
   return {

@@ -51,7 +51,10 @@ export class BranchReader {
 
 /** A message and those in its place on other branches, oldest first. */
 export async function listAlternatives(conversationId: string, messageId: string): Promise<readonly Message[]> {
-  const call = api.GET("/api/conversations/{conversation_id}/messages/{message_id}/alternatives", at(conversationId, messageId));
+  const call = api.GET(
+    "/api/conversations/{conversation_id}/messages/{message_id}/alternatives",
+    at(conversationId, messageId),
+  );
   return (await answer(call)).messages;
 }
 

@@ -10,14 +10,7 @@ import { oncePerFrame } from "./frames";
 import { requestOf, type Watch } from "./requests";
 
 export type LiveState =
-  | "connecting"
-  | "preparing"
-  | "writing"
-  | "reconnecting"
-  | "offline"
-  | "complete"
-  | "stopped"
-  | "failed";
+  "connecting" | "preparing" | "writing" | "reconnecting" | "offline" | "complete" | "stopped" | "failed";
 
 /** A reply as it is shown while it is written. Each is a value: what comes makes another one. */
 export interface LiveReply {

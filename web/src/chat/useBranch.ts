@@ -62,7 +62,8 @@ export function useBranch(conversationId: () => string, loaded: () => void) {
     load(async (signal) => {
       const { value: before } = conversation;
       const now = await getConversation(conversationId(), signal);
-      if (signal.aborted || (before?.updated_at === now.updated_at && before?.head_message_id === now.head_message_id)) return;
+      if (signal.aborted || (before?.updated_at === now.updated_at && before?.head_message_id === now.head_message_id))
+        return;
       const list = await reader.all(signal);
       if (!signal.aborted) take(now, list);
     }, true);

@@ -160,7 +160,8 @@ export function useConversation(conversationId: () => string, environment?: Envi
     stop,
     retry,
     choose,
-    alternatives: (messageId: string): Promise<readonly Message[]> => calls.listAlternatives(conversationId(), messageId),
+    alternatives: (messageId: string): Promise<readonly Message[]> =>
+      calls.listAlternatives(conversationId(), messageId),
     remove,
     fork,
     tree,

@@ -47,3 +47,14 @@ export function failureWords(t: Translate, failure: Failure | undefined, name: s
 export function degradedWords(t: Translate, degraded: readonly string[], name: string): string[] {
   return degraded.flatMap((way) => (DEGRADED[way] ? [t(DEGRADED[way], { name })] : []));
 }
+
+// The number with which headings begin: "Chapter 12. ", "XII. ", "3 ", "제3장 ".
+const NUMBER =
+  /^(?:chapter\s+(?:\d+|[ivxlc]+)|[ivxlc]+(?=\s*(?:[.:]|$))|제?\s*\d+\s*[장화회]|\d+)(?![\p{L}\p{N}])\s*[.:—–-]*\s*/iu;
+
+/** Where in the book a passage stands; a heading that begins with its number does not say it twice. */
+export function placeWords(t: Translate, chapter: number, title: string): string {
+  const number = chapter ? t("chat.chapter", { chapter }) : t("chat.beginning", {});
+  const rest = title.replace(NUMBER, "").trim();
+  return rest ? `${number} · ${rest}` : number;
+}

@@ -5,6 +5,9 @@ import { Marked, type Token, type Tokens } from "marked";
 export type Block = Token;
 
 const MOST_CHARACTERS = 50_000;
+// A paragraph of so many characters is read again when it has grown by a twentieth.
+const LONG = 2_000;
+const GROWTH = 20;
 // To read what nests so deep takes seconds, and nobody can see it.
 const TOO_DEEP = /^(?:[ \t]*(?:>|[-*+][ \t]|\d{1,9}[.)][ \t])){13}|^[ \t]{60,}(?:[-*+>]|\d)/m;
 
@@ -44,9 +47,15 @@ export class BlockReader {
   #stand: readonly Block[] = [];
   #source = "";
 
-  /** The blocks of a text. Those that stand are the same objects as before. */
-  read(text: string): readonly Block[] {
+  /**
+   * The blocks of a text. Those that stand are the same objects as before.
+   *
+   * @param open more is to come: of a long paragraph that has grown by little the rest is left as it is until later
+   */
+  read(text: string, open = false): readonly Block[] {
     if (text === this.#text) return this.#blocks;
+    const longer = open && this.#lengthened(text);
+    if (longer) return longer;
     if (!text.startsWith(this.#source)) {
       this.#stand = [];
       this.#source = "";
@@ -57,6 +66,23 @@ export class BlockReader {
     const now = [...this.#stand, ...tokens.filter(({ type }) => type !== "space")];
     this.#blocks = now.map((block, at) => (this.#blocks[at]?.raw === block.raw ? (this.#blocks[at] ?? block) : block));
     return this.#blocks;
+  }
+
+  /** The blocks with more text in the last one, if that is a paragraph which it would take too long to read again. */
+  #lengthened(text: string): readonly Block[] | undefined {
+    const paragraph = this.#blocks.at(-1);
+    const more = text.slice(this.#text.length);
+    if (paragraph?.type !== "paragraph" || paragraph.raw.length < Math.max(LONG, GROWTH * more.length))
+      return undefined;
+    if (more.includes("\n") || !this.#text.endsWith(paragraph.raw) || !text.startsWith(this.#text)) return undefined;
+    const { tokens = [], ...rest } = paragraph as Tokens.Paragraph;
+    const end = tokens.at(-1);
+    const text_ =
+      end?.type === "text"
+        ? { ...(end as Tokens.Text), raw: end.raw + more, text: (end as Tokens.Text).text + more }
+        : undefined;
+    const added = text_ ? [...tokens.slice(0, -1), text_] : [...tokens, ...(plain(more).tokens ?? [])];
+    return [...this.#blocks.slice(0, -1), { ...rest, tokens: added }];
   }
 
   /** Takes from the tokens those that stand. */

@@ -37,7 +37,8 @@ export class ReplyText {
     }
     if (event.name === "token") this.#text += (event.data as { content: string }).content;
     else if (event.name === "seam") this.#text = head(this.#text, (event.data as { keep: number }).keep);
-    else if (event.name === "complete" || event.name === "stopped") this.#text = (event.data as { content: string }).content;
+    else if (event.name === "complete" || event.name === "stopped")
+      this.#text = (event.data as { content: string }).content;
     if (event.id) this.#marked = this.#text;
     return this.#text !== before;
   }

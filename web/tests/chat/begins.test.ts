@@ -4,8 +4,13 @@ import type { Message } from "@/api/types";
 import { forget, hasBegun, keep, left, refuse } from "@/chat/begins";
 import { saying } from "@/chat/branch";
 
-const reader = vi.hoisted(() => ({ change: () => undefined as void }));
-vi.mock("@/api/session", () => ({ onReaderChange: (listener: () => void) => (reader.change = listener) }));
+const reader = vi.hoisted(() => ({ change: () => {} }));
+vi.mock("@/api/session", () => ({
+  onReaderChange: (listener: () => void) => {
+    reader.change = listener;
+    return () => undefined;
+  },
+}));
 
 beforeEach(() => sessionStorage.clear());
 
@@ -48,7 +53,8 @@ test("a browser that keeps nothing is no reason to send nothing", () => {
 });
 
 test("a branch shows whether what is kept has begun", () => {
-  const message = (message_id: string, role: "READER" | "CHARACTER", content = "") => ({ ...saying("c", "", content), message_id, role: `MESSAGE_ROLE_${role}` }) as Message;
+  const message = (message_id: string, role: "READER" | "CHARACTER", content = "") =>
+    ({ ...saying("c", "", content), message_id, role: `MESSAGE_ROLE_${role}` }) as Message;
   const opening = message("m0", "CHARACTER");
   keep("c", { kind: "send", content: "Go on" }, "m0");
   expect(hasBegun("c", [opening])).toBe(false);

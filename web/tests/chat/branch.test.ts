@@ -10,7 +10,8 @@ function message(id: string, change: Partial<Message> = {}): Message {
 
 test("the message of a cursor", () => {
   expect(messageOf("0123456789abcdef0123456789abcdef.2.17")).toBe("01234567-89ab-cdef-0123-456789abcdef");
-  for (const other of ["", "17", "0123456789abcdef0123456789abcdef", "x123456789abcdef0123456789abcdef.1.1"]) expect(messageOf(other)).toBe("");
+  for (const other of ["", "17", "0123456789abcdef0123456789abcdef", "x123456789abcdef0123456789abcdef.1.1"])
+    expect(messageOf(other)).toBe("");
 });
 
 test("the branch is shown up to a message, without the live one, with what is said", () => {

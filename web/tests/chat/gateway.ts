@@ -22,11 +22,12 @@ export class Gateway {
   readonly #logs = new Map<string, Entry[]>();
   readonly #lines = new Map<string, Set<Line>>();
   #changes = 0;
+  #epoch = 1;
 
   /** Stands in for fetch. */
   readonly fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
     const request = new Request(new URL(String(input instanceof Request ? input.url : input), "http://localhost"), {
-      ...(input instanceof Request ? { method: input.method, body: await input.text() || null } : init),
+      ...(input instanceof Request ? { method: input.method, body: (await input.text()) || null } : init),
     } as RequestInit);
     const signal = (input instanceof Request ? input.signal : init?.signal) ?? new AbortController().signal;
     const { pathname: path } = new URL(request.url);
@@ -54,12 +55,17 @@ export class Gateway {
       this.choose(id);
       return Response.json(this.#conversation());
     }
-    if (path.endsWith(":fork")) return Response.json({ ...this.#conversation(), conversation_id: `fork-${body["request_id"]}` });
+    if (path.endsWith(":fork"))
+      return Response.json({ ...this.#conversation(), conversation_id: `fork-${body["request_id"]}` });
     if (path.endsWith("/alternatives")) {
       const parent = this.#message(id)?.parent_id;
       return Response.json({ messages: this.messages.filter(({ parent_id }) => parent_id === parent) });
     }
-    if (path === "/tree") return Response.json({ nodes: this.messages.map(({ message_id }) => ({ message_id })), head_message_id: this.head });
+    if (path === "/tree")
+      return Response.json({
+        nodes: this.messages.map(({ message_id }) => ({ message_id })),
+        head_message_id: this.head,
+      });
     if (method === "DELETE") {
       this.head = this.#message(id)?.parent_id ?? "";
       this.messages.splice(this.messages.findIndex(({ message_id }) => message_id === id));
@@ -94,6 +100,8 @@ export class Gateway {
   #restart(id: string): void {
     this.#change(id, { status: "MESSAGE_STATUS_PENDING", content: "" });
     this.#logs.set(id, []);
+    this.#epoch += 1;
+    this.#tell(id, "progress", { progress: 20, stage: "context", message: "" });
   }
 
   #listen(id: string, after: string, signal: AbortSignal): Response {
@@ -101,8 +109,15 @@ export class Gateway {
     if (!log) return refusal(404, "NOT_FOUND");
     const line = liveStream(signal);
     const from = log.findIndex((entry) => entry.id === after) + 1;
-    if (from === log.length && this.#message(id)?.status !== "MESSAGE_STATUS_PENDING") return new Response(null, { status: 204 });
-    line.send("retry: 2000\n\n" + log.slice(from).map(({ name, data, id: cursor }) => frame(name, data, cursor)).join(""));
+    if (from === log.length && this.#message(id)?.status !== "MESSAGE_STATUS_PENDING")
+      return new Response(null, { status: 204 });
+    line.send(
+      "retry: 2000\n\n" +
+        log
+          .slice(from)
+          .map(({ name, data, id: cursor }) => frame(name, data, cursor))
+          .join(""),
+    );
     if (this.#message(id)?.status !== "MESSAGE_STATUS_PENDING") line.end();
     const lines = this.#lines.get(id) ?? new Set<Line>();
     this.#lines.set(id, lines.add(line));
@@ -114,7 +129,12 @@ export class Gateway {
     return [...(this.#lines.get(id) ?? [])].filter(({ over }) => !over).length;
   }
 
-  add(role: Message["role"], content: string, parent = this.head, status: Message["status"] = "MESSAGE_STATUS_COMPLETE"): Message {
+  add(
+    role: Message["role"],
+    content: string,
+    parent = this.head,
+    status: Message["status"] = "MESSAGE_STATUS_COMPLETE",
+  ): Message {
     const hex = String(this.messages.length + 1).padStart(12, "0");
     const message: Message = {
       message_id: `a0000000-0000-4000-8000-${hex}`,
@@ -147,15 +167,32 @@ export class Gateway {
 
   end(id: string, how: "complete" | "stopped" | "failed" = "complete", failure?: object): void {
     const content = this.text(id);
-    const status = { complete: "MESSAGE_STATUS_COMPLETE", stopped: "MESSAGE_STATUS_STOPPED", failed: "MESSAGE_STATUS_FAILED" } as const;
+    const status = {
+      complete: "MESSAGE_STATUS_COMPLETE",
+      stopped: "MESSAGE_STATUS_STOPPED",
+      failed: "MESSAGE_STATUS_FAILED",
+    } as const;
     this.#change(id, { status: status[how], content });
-    const summary = { conversation_id: CONVERSATION, message_id: id, content, passage_ids: [], degraded: ["SEARCH_UNAVAILABLE"], citations: [], provider: "p", model: "m", usage: { prompt_tokens: 1, completion_tokens: 1, first_token_ms: 1, total_ms: 1 } };
+    const summary = {
+      conversation_id: CONVERSATION,
+      message_id: id,
+      content,
+      passage_ids: [],
+      degraded: ["SEARCH_UNAVAILABLE"],
+      citations: [],
+      provider: "p",
+      model: "m",
+      usage: { prompt_tokens: 1, completion_tokens: 1, first_token_ms: 1, total_ms: 1 },
+    };
     this.#tell(id, how, failure ?? summary);
     for (const line of this.#lines.get(id) ?? []) line.end();
   }
 
   text(id: string): string {
-    return (this.#logs.get(id) ?? []).filter(({ name }) => name === "token").map(({ data }) => (data as { content: string }).content).join("");
+    return (this.#logs.get(id) ?? [])
+      .filter(({ name }) => name === "token")
+      .map(({ data }) => (data as { content: string }).content)
+      .join("");
   }
 
   /** Every connection breaks. */
@@ -170,7 +207,8 @@ export class Gateway {
 
   branch(): Message[] {
     const list: Message[] = [];
-    for (let message = this.#message(this.head); message; message = this.#message(message.parent_id)) list.unshift(message);
+    for (let message = this.#message(this.head); message; message = this.#message(message.parent_id))
+      list.unshift(message);
     return list;
   }
 
@@ -181,7 +219,7 @@ export class Gateway {
   #tell(id: string, name: string, data: unknown): void {
     const log = this.#logs.get(id);
     if (!log) throw new Error("there is no such reply");
-    const cursor = `${id.replaceAll("-", "")}.1.${log.length + 1}`;
+    const cursor = `${id.replaceAll("-", "")}.${this.#epoch}.${log.length + 1}`;
     log.push({ name, data, id: cursor });
     for (const line of this.#lines.get(id) ?? []) line.send(frame(name, data, cursor));
   }
@@ -199,6 +237,11 @@ export class Gateway {
 
   #conversation() {
     const time = new Date(Date.UTC(2026, 0, 1) + this.#changes).toISOString();
-    return { conversation_id: CONVERSATION, status: this.messages.length ? "CONVERSATION_STATUS_OPEN" : "CONVERSATION_STATUS_PENDING", head_message_id: this.head, updated_at: time };
+    return {
+      conversation_id: CONVERSATION,
+      status: this.messages.length ? "CONVERSATION_STATUS_OPEN" : "CONVERSATION_STATUS_PENDING",
+      head_message_id: this.head,
+      updated_at: time,
+    };
   }
 }

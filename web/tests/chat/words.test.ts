@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { plain } from "@/chat/plain";
 import { fileName } from "@/chat/saveFile";
-import { failureWords, stageWords } from "@/chat/words";
+import { failureWords, placeWords, stageWords } from "@/chat/words";
 
 const t = (key: string, named: Record<string, unknown>) => `${key}(${named["name"]})`;
 
@@ -29,4 +29,18 @@ test("one line shows a message without its marks", () => {
   expect(plain("*She smiles.*\n\n**No**, I _never_ said snake_case_words, 2 * 3 * 4.")).toBe(
     "She smiles. No, I never said snake_case_words, 2 * 3 * 4.",
   );
+});
+
+test("a place in the book says its chapter once", () => {
+  const say = (chapter: number, title: string) =>
+    placeWords((key, named) => (key === "chat.chapter" ? `Chapter ${named["chapter"]}` : "Before"), chapter, title);
+  expect(say(3, "Chapter 3. The Letter")).toBe("Chapter 3 · The Letter");
+  expect(say(3, "CHAPTER III")).toBe("Chapter 3");
+  expect(say(3, "III: The Letter")).toBe("Chapter 3 · The Letter");
+  expect(say(3, "3")).toBe("Chapter 3");
+  expect(say(3, "제3장 편지")).toBe("Chapter 3 · 편지");
+  expect(say(3, "Civil War")).toBe("Chapter 3 · Civil War");
+  expect(say(3, "Chapter in the Dark")).toBe("Chapter 3 · Chapter in the Dark");
+  expect(say(3, "")).toBe("Chapter 3");
+  expect(say(0, "")).toBe("Before");
 });

@@ -14,7 +14,9 @@ function show(text: string, streaming = false): HTMLElement {
 function strangers(root: HTMLElement): string[] {
   return [...root.querySelectorAll("*")]
     .filter((element) => {
-      const attributes = Object.fromEntries(element.getAttributeNames().map((name) => [name, element.getAttribute(name)]));
+      const attributes = Object.fromEntries(
+        element.getAttributeNames().map((name) => [name, element.getAttribute(name)]),
+      );
       return strange(element.localName, attributes);
     })
     .map(({ outerHTML }) => outerHTML);
@@ -31,7 +33,9 @@ function links(root: HTMLElement): string[] {
 
 describe("only what is on the list is ever made", () => {
   test("in whatever is written", () => {
-    const soup = fc.array(fc.oneof(nasty, markdown, fc.string({ maxLength: 8 })), { maxLength: 8 }).map((all) => all.join(""));
+    const soup = fc
+      .array(fc.oneof(nasty, markdown, fc.string({ maxLength: 8 })), { maxLength: 8 })
+      .map((all) => all.join(""));
     fc.assert(
       fc.property(soup, fc.boolean(), (text, streaming) => {
         const root = show(text, streaming);
@@ -41,20 +45,21 @@ describe("only what is on the list is ever made", () => {
     );
   });
 
-  test.each([
-    "<script>alert(1)</script>",
-    "a <b onclick=x>bold</b> word",
-    "<div>\nblock\n</div>",
-    "<!-- nothing -->",
-  ])("%s is text", (text) => {
-    expect(show(text).textContent).toBe(text.replaceAll("\n", ""));
-  });
+  test.each(["<script>alert(1)</script>", "a <b onclick=x>bold</b> word", "<div>\nblock\n</div>", "<!-- nothing -->"])(
+    "%s is text",
+    (text) => {
+      expect(show(text).textContent).toBe(text.replaceAll("\n", ""));
+    },
+  );
 
-  test.each(["[x](javascript:alert(1))", "[x](data:text/html,x)", "[x](/relative)", "![x](data:image/png;base64,AA)"])("%s is no link", (text) => {
-    const root = show(text);
-    expect(links(root)).toEqual([]);
-    expect(root.textContent).toContain("x");
-  });
+  test.each(["[x](javascript:alert(1))", "[x](data:text/html,x)", "[x](/relative)", "![x](data:image/png;base64,AA)"])(
+    "%s is no link",
+    (text) => {
+      const root = show(text);
+      expect(links(root)).toEqual([]);
+      expect(root.textContent).toContain("x");
+    },
+  );
 
   test("a picture is a link to it", () => {
     const root = show("![a moor](https://x.example/moor.png)");
@@ -65,7 +70,9 @@ describe("only what is on the list is ever made", () => {
 
   test("a link leads out of the app and tells nothing", () => {
     const link = show("[x](http://x.example/a)").querySelector("a");
-    expect(link?.outerHTML).toBe('<a href="http://x.example/a" target="_blank" rel="noopener nofollow noreferrer">x</a>');
+    expect(link?.outerHTML).toBe(
+      '<a href="http://x.example/a" target="_blank" rel="noopener nofollow noreferrer">x</a>',
+    );
   });
 });
 
@@ -79,7 +86,10 @@ test.each([
   ["- [x] a\n- [ ] b", "<ul><li>☑ <span>a</span></li><li>☐ <span>b</span></li></ul>"],
   ["```js\n1 < 2\n```", "<pre><code>1 &lt; 2</code></pre>"],
   ["a\n\n---\n\nb", "<p>a</p><hr><p>b</p>"],
-  ["|a|b|\n|-|-|\n|1|2|", '<table><thead><tr><th scope="col">a</th><th scope="col">b</th></tr></thead><tbody><tr><td>1</td><td>2</td></tr></tbody></table>'],
+  [
+    "|a|b|\n|-|-|\n|1|2|",
+    '<table><thead><tr><th scope="col">a</th><th scope="col">b</th></tr></thead><tbody><tr><td>1</td><td>2</td></tr></tbody></table>',
+  ],
   ["Tom &amp; Jerry &hellip; &unknown; &#8217;", "<p>Tom &amp; Jerry … &amp;unknown; ’</p>"],
   ["\\*not\\*", "<p>*not*</p>"],
   ["a <b", "<p>a &lt;b</p>"],
@@ -99,7 +109,10 @@ describe("while it grows", () => {
   }
 
   test("text nodes stay, and what is selected in them stays selected", async () => {
-    const wrapper = mount(MarkdownText, { props: { text: "It is *a truth* univ", streaming: true }, attachTo: document.body });
+    const wrapper = mount(MarkdownText, {
+      props: { text: "It is *a truth* univ", streaming: true },
+      attachTo: document.body,
+    });
     const before = textNodes(wrapper.element);
     const writes: string[] = [];
     for (const node of before) {

@@ -5,8 +5,12 @@ const ATTRIBUTES: Record<string, readonly string[]> = { a: ["href", "target", "r
 
 /** Whether an element is none that Markdown may make. */
 export function strange(name: string, attributes: Record<string, unknown>): boolean {
-  const others = Object.keys(attributes).filter((key) => !ATTRIBUTES[name]?.includes(key) && !key.startsWith("data-v-"));
+  const others = Object.keys(attributes).filter(
+    (key) => !ATTRIBUTES[name]?.includes(key) && !key.startsWith("data-v-"),
+  );
   const href = attributes["href"];
-  const link = name === "a" && !(typeof href === "string" && /^https?:\/\//.test(href) && attributes["rel"] === "noopener nofollow noreferrer");
+  const link =
+    name === "a" &&
+    !(typeof href === "string" && /^https?:\/\//.test(href) && attributes["rel"] === "noopener nofollow noreferrer");
   return !ELEMENTS.has(name) || others.length > 0 || link;
 }

@@ -46,3 +46,20 @@ test("what nests too deep, or is too long, is shown as it is", () => {
     expect(block?.raw).toBe(text);
   }
 });
+
+test("a long paragraph is read again now and then, and whole in the end", () => {
+  const reader = new BlockReader();
+  const words = "It is a *truth* universally acknowledged. ";
+  let text = words.repeat(60);
+  const first = reader.read(text, true);
+  text += "**An";
+  const [longer] = reader.read(text, true);
+  expect(longer?.raw).toBe(first[0]?.raw);
+  expect(JSON.stringify(longer)).toContain("**An");
+  text += "d** so on";
+  expect(JSON.stringify(reader.read(text, true))).toContain("acknowledged. **And** so on");
+  expect(reader.read(text, false)).toEqual(new BlockReader().read(text));
+  for (let turn = 0; turn < 10; turn += 1) reader.read((text += words), true);
+  expect(JSON.stringify(reader.read(text, true))).toContain('"strong"');
+  expect(reader.read((text += "\n\nEnd"), true)).toEqual(new BlockReader().read(text));
+});

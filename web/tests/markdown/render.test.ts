@@ -15,7 +15,9 @@ function elements(node: VNode): { name: string; attributes: Record<string, unkno
 }
 
 test("whatever is written, only what is on the list is made of it", () => {
-  const soup = fc.array(fc.oneof(nasty, markdown, fc.string({ maxLength: 8 })), { maxLength: 8 }).map((all) => all.join(""));
+  const soup = fc
+    .array(fc.oneof(nasty, markdown, fc.string({ maxLength: 8 })), { maxLength: 8 })
+    .map((all) => all.join(""));
   fc.assert(
     fc.property(soup, (text) => {
       for (const token of new BlockReader().read(text)) {

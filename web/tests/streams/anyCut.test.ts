@@ -13,9 +13,14 @@ type Step =
   | { do: "takeOver"; lost: number; back: number }
   | { do: "cut"; bytes: number; clean: boolean }
   | { do: "refuse"; status: number }
-  | { do: "forget" };
+  | { do: "forget" }
+  | { do: "recall" };
 
-const words = fc.oneof(fc.string({ maxLength: 6 }), fc.string({ unit: "grapheme", maxLength: 4 }), fc.constantFrom("가지", "🌿", "\n\n"));
+const words = fc.oneof(
+  fc.string({ maxLength: 6 }),
+  fc.string({ unit: "grapheme", maxLength: 4 }),
+  fc.constantFrom("가지", "🌿", "\n\n"),
+);
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant<Step>({ do: "progress" }) },
   { weight: 6, arbitrary: words.map((content): Step => ({ do: "token", content })) },
@@ -23,6 +28,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ do: fc.constant("cut" as const), bytes: fc.nat(700), clean: fc.boolean() }) },
   { weight: 1, arbitrary: fc.constantFrom(401, 429, 503, 500).map((status): Step => ({ do: "refuse", status })) },
   { weight: 1, arbitrary: fc.constant<Step>({ do: "forget" }) },
+  { weight: 1, arbitrary: fc.constant<Step>({ do: "recall" }) },
 );
 
 /** Bytes in pieces of such sizes, over and over. */
@@ -44,6 +50,7 @@ test("any cut gives the exact text, and each event once", async () => {
       const script = [...steps];
       const heard: StreamEvent[] = [];
       const text = new ReplyText();
+      let before = "";
 
       const simulation = new Simulation(({ lastEventId }) => {
         for (let next = script.shift(); next; next = script.shift()) {
@@ -54,7 +61,8 @@ test("any cut gives the exact text, and each event once", async () => {
             // A reply that ends while nobody hears, and is forgotten before anybody is back.
             log.end("complete");
             log.forget();
-          } else if (next.do === "refuse") return refusal(next.status, "BUSY");
+          } else if (next.do === "recall") log.recall();
+          else if (next.do === "refuse") return refusal(next.status, "BUSY");
           else {
             const bytes = new TextEncoder().encode(`retry: 2000\n\n${log.after(lastEventId).join("")}`);
             return stream(pieces(bytes.slice(0, next.bytes), parts), { error: !next.clean });
@@ -70,6 +78,8 @@ test("any cut gives the exact text, and each event once", async () => {
           source: () => ({ path: "/events" }),
           hear(event) {
             heard.push(event);
+            // The end tells the whole; what was heard until then is to be the same.
+            before = text.text;
             text.take(event);
           },
         },
@@ -85,6 +95,7 @@ test("any cut gives the exact text, and each event once", async () => {
         await simulation.until(() => reader.state === "ended");
       }
       expect(text.text).toBe(log.text);
+      expect(before).toBe(log.text);
       // A seam that puts a reader right stands behind an event that he has had.
       const ids = heard.filter(({ id, name }) => id && name !== "seam").map(({ id }) => id);
       expect(new Set(ids).size).toBe(ids.length);

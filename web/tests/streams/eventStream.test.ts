@@ -31,7 +31,9 @@ const lost = () => new TypeError("Failed to fetch");
 
 test("a POST begins it, and behind its events it is asked for by what the source says then", async () => {
   const { simulation, heard, states } = begin((_, count) =>
-    count === 1 ? stream([frame("token", 1, "a.1"), "event: token\nid: a.2\nda"], { error: true }) : stream([frame("token", 2, "a.2"), END]),
+    count === 1
+      ? stream([frame("token", 1, "a.1"), "event: token\nid: a.2\nda"], { error: true })
+      : stream([frame("token", 2, "a.2"), END]),
   );
   await simulation.until(() => states.at(-1) === "ended");
   expect(heard).toEqual(["token 1", "token 2", "complete {}"]);
@@ -57,7 +59,8 @@ test("an expired session is renewed once; refused again, it fails", async () => 
 
 test("where a session can't be renewed for want of a network it is tried again", async () => {
   const { simulation, reader } = begin((_, count) => (count < 3 ? refusal(401, "TOKEN_EXPIRED") : stream([END])));
-  simulation.renewing = () => (simulation.renewals === 1 ? Promise.reject(ApiError.unreachable("away")) : Promise.resolve());
+  simulation.renewing = () =>
+    simulation.renewals === 1 ? Promise.reject(ApiError.unreachable("away")) : Promise.resolve();
   await simulation.until(() => reader.state === "ended");
   expect(simulation.renewals).toBe(2);
 });
@@ -79,7 +82,9 @@ test.each([400, 403, 404, 409, 501])("%i is final", async (status) => {
 });
 
 test("a busy server is left alone for as long as it says, whatever the network does", async () => {
-  const { simulation, reader } = begin((_, count) => (count === 1 ? refusal(503, "BUSY", { "retry-after": "7" }) : stream([END])));
+  const { simulation, reader } = begin((_, count) =>
+    count === 1 ? refusal(503, "BUSY", { "retry-after": "7" }) : stream([END]),
+  );
   await settle();
   await simulation.give("online");
   await simulation.pass(6.9);
@@ -131,7 +136,9 @@ test("a connection on which nothing comes, not even a comment, is given up", asy
 test("a request that nobody answers is given up and made again", async () => {
   const { simulation, reader } = begin(({ signal }, count) =>
     count === 1
-      ? new Promise((_, reject) => signal.addEventListener("abort", () => reject(new DOMException("given up", "AbortError"))))
+      ? new Promise((_, reject) =>
+          signal.addEventListener("abort", () => reject(new DOMException("given up", "AbortError"))),
+        )
       : stream([END]),
   );
   await simulation.pass(25);
@@ -139,7 +146,9 @@ test("a request that nobody answers is given up and made again", async () => {
 });
 
 test("without a network it says so, and comes back with it", async () => {
-  const { simulation, reader, states } = begin((_, count) => (count === 1 ? stream([frame("token", 1, "a.1")], { error: true }) : simulation.isOnline ? stream([END]) : lost()));
+  const { simulation, reader, states } = begin((_, count) =>
+    count === 1 ? stream([frame("token", 1, "a.1")], { error: true }) : simulation.isOnline ? stream([END]) : lost(),
+  );
   simulation.isOnline = false;
   await simulation.pass(4000);
   expect(reader.state).toBe("offline");
@@ -204,7 +213,9 @@ test("before the first event patience may be another, and what takes longer than
 test("the gateway's own `failed`, which has no id, is a cut where it may go on", async () => {
   const cut = { code: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED", message: "", retryable: true };
   const { simulation, reader, heard } = begin((_, count) =>
-    count === 1 ? stream([frame("token", 1, "a.1"), frame("failed", cut)]) : stream([frame("failed", { ...cut, reason: "MODEL" }, "a.2")]),
+    count === 1
+      ? stream([frame("token", 1, "a.1"), frame("failed", cut)])
+      : stream([frame("failed", { ...cut, reason: "MODEL" }, "a.2")]),
   );
   await simulation.until(() => reader.state === "ended");
   expect(heard.map((line) => line.split(" ")[0])).toEqual(["token", "failed"]);
@@ -218,7 +229,9 @@ test("the gateway's own `failed`, which has no id, is a cut where it may go on",
 
 test("an expired token on an open stream is renewed", async () => {
   const expired = { code: "UNAUTHENTICATED", reason: "TOKEN_EXPIRED", message: "", retryable: false };
-  const { simulation, reader, heard } = begin((_, count) => (count === 1 ? stream([frame("failed", expired)]) : stream([END])));
+  const { simulation, reader, heard } = begin((_, count) =>
+    count === 1 ? stream([frame("failed", expired)]) : stream([END]),
+  );
   await simulation.until(() => reader.state === "ended");
   expect(simulation.renewals).toBe(1);
   expect(heard).toEqual(["complete {}"]);
@@ -226,12 +239,15 @@ test("an expired token on an open stream is renewed", async () => {
 
 test("whoever closes it hears no more, not even of what has come already", async () => {
   const heard: string[] = [];
-  const { simulation, reader } = begin(() => stream([frame("token", 1, "a.1") + frame("token", 2, "a.2")], { open: true }), {
-    hear: ({ id }) => {
-      heard.push(id);
-      reader.close();
+  const { simulation, reader } = begin(
+    () => stream([frame("token", 1, "a.1") + frame("token", 2, "a.2")], { open: true }),
+    {
+      hear: ({ id }) => {
+        heard.push(id);
+        reader.close();
+      },
     },
-  });
+  );
   await settle();
   expect(heard).toEqual(["a.1"]);
   expect(reader.state).toBe("idle");
@@ -245,7 +261,9 @@ test("nothing is heard behind the end", async () => {
 });
 
 test("the page of a network's own is no stream", async () => {
-  const { simulation, reader } = begin((_, count) => (count === 1 ? new Response("<h1>Sign in</h1>", { headers: { "content-type": "text/html" } }) : stream([END])));
+  const { simulation, reader } = begin((_, count) =>
+    count === 1 ? new Response("<h1>Sign in</h1>", { headers: { "content-type": "text/html" } }) : stream([END]),
+  );
   await simulation.until(() => reader.state === "ended");
   expect(simulation.asked).toHaveLength(2);
 });

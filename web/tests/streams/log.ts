@@ -30,10 +30,14 @@ export class Log {
     this.#entries.push({ epoch: this.#epoch, sequence: this.#entries.length + 1, name, data });
   }
 
-  /** Its writer dies with the last entries; the next one goes on, perhaps from an earlier place in the text. */
+  /**
+   * Its writer dies with the last entries; the next one goes on, perhaps from an earlier place in the text. A seam of a
+   * log is not lost again: that would take two writers that die within some milliseconds.
+   */
   takeOver(lost: number, back: number): void {
     if (this.ended) return;
-    this.#entries.length = Math.max(0, this.#entries.length - lost);
+    const seam = this.#entries.findLastIndex(({ name }) => name === "seam") + 1;
+    this.#entries.length = Math.max(seam, this.#entries.length - lost);
     this.#epoch += 1;
     const points = Array.from(this.text).length;
     if (back) this.write("seam", { keep: Math.max(0, points - back) });
@@ -46,6 +50,11 @@ export class Log {
   /** The store alone has it now. */
   forget(): void {
     this.#gone = this.ended;
+  }
+
+  /** The log is there again: it was Redis that was away. */
+  recall(): void {
+    this.#gone = false;
   }
 
   /** What a reader behind a cursor hears of what there is. */

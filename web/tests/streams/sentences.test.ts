@@ -15,7 +15,9 @@ test.each([
 });
 
 test("what is whole stays whole, whatever comes", () => {
-  const words = fc.array(fc.constantFrom("She", " left", ". ", "! ", "\n", "Why", "? ", "…", " 그래요", "“No”"), { maxLength: 20 });
+  const words = fc.array(fc.constantFrom("She", " left", ". ", "! ", "\n", "Why", "? ", "…", " 그래요", "“No”"), {
+    maxLength: 20,
+  });
   fc.assert(
     fc.property(words, words, (before, more) => {
       const text = before.join("");
@@ -27,6 +29,8 @@ test("what is whole stays whole, whatever comes", () => {
 });
 
 test("marks are not said", () => {
-  expect(spoken("## Well\n\n> *Never*, **never** `so`\n- [here](https://x.example/y)")).toBe("Well Never, never so here");
+  expect(spoken("## Well\n\n> *Never*, **never** `so`\n- [here](https://x.example/y)")).toBe(
+    "Well Never, never so here",
+  );
   expect(spoken("  3 apples and 2 - 1  ")).toBe("3 apples and 2 - 1");
 });

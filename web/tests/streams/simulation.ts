@@ -10,6 +10,9 @@ export interface Asked {
   readonly at: number;
 }
 
+/** Node's; the app's own code must not know it. */
+declare function setImmediate(call: (value: unknown) => void): void;
+
 type Answer = Response | Error | Promise<Response>;
 
 export class Simulation implements Environment {
@@ -94,7 +97,7 @@ export class Simulation implements Environment {
   /** Lets time pass until something holds, an hour at most. */
   async until(holds: () => boolean): Promise<void> {
     await settle();
-    for (const end = this.time + 3_600_000; !holds(); ) {
+    for (const end = this.time + 3_600_000; !holds();) {
       const next = this.#next(end);
       if (!next) throw new Error("it never comes to that");
       await this.pass((next.at - this.time) / 1000);
@@ -135,7 +138,10 @@ export function stream(pieces: readonly (string | Uint8Array)[], { open = false,
 export function liveStream(signal: AbortSignal) {
   let controller!: ReadableStreamDefaultController<Uint8Array>;
   let over = false;
-  const body = new ReadableStream<Uint8Array>({ start: (made) => void (controller = made), cancel: () => void (over = true) });
+  const body = new ReadableStream<Uint8Array>({
+    start: (made) => void (controller = made),
+    cancel: () => void (over = true),
+  });
   const end = (call: () => void) => {
     if (over) return;
     over = true;
@@ -162,5 +168,8 @@ export function frame(name: string, data: unknown, id = ""): string {
 
 /** A refusal as the gateway writes it. */
 export function refusal(status: number, reason: string, headers: Record<string, string> = {}): Response {
-  return Response.json({ error: { code: "X", reason, message: reason.toLowerCase(), fields: {} } }, { status, headers });
+  return Response.json(
+    { error: { code: "X", reason, message: reason.toLowerCase(), fields: {} } },
+    { status, headers },
+  );
 }
