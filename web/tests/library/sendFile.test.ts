@@ -1,4 +1,3 @@
-// @vitest-environment happy-dom
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ApiError } from "@/api/errors";
 import { sendFile } from "@/library/sendFile";
