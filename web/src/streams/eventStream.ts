@@ -3,6 +3,7 @@ import { ApiError } from "@/api/errors";
 import type { Failure } from "@/api/types";
 import { connect, trouble, type Block, type Outcome, type StreamRequest } from "./connection";
 import { browser, type Environment, type Sign } from "./environment";
+import { Vigil, type Finding } from "./vigil";
 
 export type { StreamRequest } from "./connection";
 
@@ -30,12 +31,6 @@ export const ENDS: readonly string[] = ["complete", "failed", "stopped"];
 
 const SHORTEST = 250;
 const LONGEST = 8_000;
-const LOOK = 5_000;
-const ANSWER = 15_000;
-// The gateway says something every 15 s, if only a comment.
-const SILENCE = 40_000;
-// Timers of a page that nobody sees may come a minute late, of a machine that sleeps much later.
-const SLEPT = 120_000;
 const PATIENCE = { first: 600, later: 600 };
 
 /**
@@ -59,15 +54,12 @@ export class EventStream {
   #heardAny = false;
   #run: AbortController | undefined;
   #connection: AbortController | undefined;
-  #opened = false;
+  #vigil: Vigil | undefined;
   #away = false;
-  #aliveAt = 0;
-  #progressAt = 0;
-  #lookedAt = 0;
   #last: ApiError | undefined;
   #hurry: (() => void) | undefined;
   #back: (() => void) | undefined;
-  #cleanups: (() => void)[] = [];
+  #deaf: (() => void) | undefined;
 
   constructor(
     readonly options: StreamOptions,
@@ -96,8 +88,13 @@ export class EventStream {
     this.#failures = 0;
     this.#renewed = this.#away = false;
     this.#last = undefined;
-    this.#progressAt = this.#lookedAt = this.environment.now();
-    this.#cleanups = [this.environment.listen((sign) => this.#sign(sign)), this.#looking()];
+    this.#deaf = this.environment.listen((sign) => this.#sign(sign));
+    const { first = PATIENCE.first, later = PATIENCE.later } = this.options.patience ?? {};
+    this.#vigil = new Vigil(
+      this.environment,
+      () => (this.#heardAny ? later : first) * 1000,
+      (finding) => this.#found(finding),
+    );
     this.#change(this.#connections ? "reconnecting" : "connecting");
     void this.#hearAll(run.signal);
   }
@@ -128,8 +125,9 @@ export class EventStream {
   async #connect(run: AbortSignal): Promise<Outcome> {
     const connection = (this.#connection = new AbortController());
     const number = (this.#connections += 1);
-    this.#opened = false;
-    this.#aliveAt = this.environment.now();
+    const vigil = this.#vigil;
+    if (vigil) vigil.opened = false;
+    vigil?.alive();
     const outcome = await connect(
       (path, init) => this.environment.fetch(path, init),
       this.options.source(this.#cursor),
@@ -138,11 +136,11 @@ export class EventStream {
       {
         opened: () => {
           if (run.aborted) return;
-          this.#opened = true;
-          this.#alive();
+          if (vigil) vigil.opened = true;
+          vigil?.alive();
           this.#change("open");
         },
-        alive: () => this.#alive(),
+        alive: () => vigil?.alive(),
         event: (block) => (run.aborted ? { kind: "ended" } : this.#take(block, number)),
       },
     );
@@ -162,7 +160,7 @@ export class EventStream {
     this.#failures = 0;
     this.#renewed = false;
     this.#heardAny = true;
-    this.#progressAt = this.environment.now();
+    this.#vigil?.progress();
     if (block.id) this.#cursor = block.id;
     this.options.hear({ ...block, connection });
     return ends ? { kind: "ended" } : undefined;
@@ -189,7 +187,7 @@ export class EventStream {
     }
     this.#last = again.error;
     const least = (again.atLeast ?? 0) * (1 + this.environment.random() / 4);
-    if (this.environment.online() && least > this.#patienceLeft()) return this.#finish("failed", again.error);
+    if (this.environment.online() && least > (this.#vigil?.left ?? 0)) return this.#finish("failed", again.error);
     const jitter = this.environment.random() * Math.min(LONGEST, SHORTEST * 2 ** Math.min(this.#failures, 10));
     this.#failures += 1;
     this.#change(this.environment.online() ? "reconnecting" : "offline");
@@ -226,58 +224,39 @@ export class EventStream {
       return;
     }
     if (sign === "offline") {
+      this.#vigil?.offline();
       if (this.#state === "reconnecting") this.#change("offline");
       return;
     }
     if (sign === "back" && this.#away) {
       this.#away = false;
-      this.#progressAt = this.#lookedAt = this.environment.now();
+      this.#vigil?.progress();
       this.#back?.();
       this.#back = undefined;
     }
-    if (sign === "online" && this.#state === "offline") this.#change("reconnecting");
+    if (sign === "online") {
+      if (this.#state === "offline") this.#change("reconnecting");
+      // A connection through a network that is gone is as silent as one on which nothing happens.
+      if (this.#vigil?.cutOff) this.#connection?.abort();
+    }
     this.#hurry?.();
   }
 
-  #alive(): void {
-    this.#aliveAt = this.environment.now();
-  }
-
-  #patienceLeft(): number {
-    const { first = PATIENCE.first, later = PATIENCE.later } = this.options.patience ?? {};
-    return (this.#heardAny ? later : first) * 1000 - (this.environment.now() - this.#progressAt);
-  }
-
-  /** Looks after it all the time; returns how to stop that. */
-  #looking(): () => void {
-    const look = () => {
-      cancel = this.environment.later(look, LOOK);
-      this.#look();
-    };
-    let cancel = this.environment.later(look, LOOK);
-    return () => cancel();
-  }
-
-  #look(): void {
-    const now = this.environment.now();
-    const slept = now - this.#lookedAt > SLEPT || now < this.#lookedAt;
-    this.#lookedAt = now;
+  #found(finding: Finding): void {
     if (this.#away) return;
-    if (slept || !this.environment.online()) this.#progressAt = now;
-    if (slept) {
-      this.#connection?.abort();
-      this.#hurry?.();
-    } else if (this.#patienceLeft() < 0) {
+    if (finding === "vain") {
       this.#finish("failed", this.#last ?? trouble("NOTHING_CAME", "Nothing has come for a long time."));
-    } else if (this.#connection && now - this.#aliveAt > (this.#opened ? SILENCE : ANSWER)) {
-      this.#connection.abort();
+      return;
     }
+    this.#connection?.abort();
+    if (finding === "slept") this.#hurry?.();
   }
 
   #finish(state: StreamState, error?: ApiError): undefined {
     const run = this.#run;
     this.#run = undefined;
-    for (const cleanup of this.#cleanups.splice(0)) cleanup();
+    this.#deaf?.();
+    this.#vigil?.end();
     run?.abort();
     this.#back?.();
     this.#back = undefined;

@@ -159,6 +159,32 @@ test("without a network it says so, and comes back with it", async () => {
   expect(states).toEqual(["connecting", "open", "offline", "reconnecting", "open", "ended"]);
 });
 
+test("an open connection may outlive the network; one on which nothing came meanwhile is made anew", async () => {
+  const lines: ReturnType<typeof liveStream>[] = [];
+  const { simulation, reader } = begin(({ signal }) => {
+    const line = liveStream(signal);
+    lines.push(line);
+    line.send(frame("token", lines.length, `a.${lines.length}`));
+    return line.response;
+  });
+  await simulation.pass(1);
+  await simulation.give("offline");
+  await simulation.pass(1);
+  lines[0]?.send(frame("token", 1, "a.1"));
+  await simulation.pass(1);
+  await simulation.give("online");
+  expect(simulation.asked).toHaveLength(1);
+  await simulation.give("offline");
+  await simulation.pass(1);
+  await simulation.give("online");
+  await simulation.pass(1);
+  expect(simulation.asked).toHaveLength(2);
+  await simulation.give("offline");
+  await simulation.pass(26);
+  expect(simulation.asked.length).toBeGreaterThan(2);
+  reader.close();
+});
+
 test("a page in the browser's history keeps no connection, and goes on when it is back", async () => {
   const lines: ReturnType<typeof liveStream>[] = [];
   const { simulation, reader, heard } = begin(({ signal }) => {
