@@ -68,6 +68,7 @@ export const en = {
   send: "Send",
   stop: "Stop",
   enterSends: "Enter sends, Shift + Enter begins a line",
+  offlineBox: "You are offline. What you write stays here until you are back.",
   left: "{count} characters left",
   tooLong: "{count} characters too many; at most {most} fit into a message",
   // The tree.
@@ -161,6 +162,7 @@ export const ko: typeof en = {
   send: "보내기",
   stop: "멈추기",
   enterSends: "Enter로 보내고, Shift + Enter로 줄을 바꿉니다",
+  offlineBox: "오프라인입니다. 쓰신 글은 다시 연결될 때까지 여기에 남아 있습니다.",
   left: "{count}자 남음",
   tooLong: "{count}자가 넘칩니다. 메시지는 {most}자까지 쓸 수 있습니다",
   treeLabel: "대화의 가지",

@@ -81,6 +81,13 @@ test("stopped, degraded, reconnecting and offline are said", async () => {
   expect(wrapper.text()).toContain("You are offline");
 });
 
+test("an opening that is the only one cannot be deleted: that would be the whole conversation", () => {
+  const deletable = (entry: Entry) => item(entry).wrapper.find(`button[aria-label="Delete"]`).exists();
+  expect(deletable({ ...reply, place: 0 })).toBe(false);
+  expect(deletable({ ...reply, place: 0, alternatives: 2 })).toBe(true);
+  expect(deletable(reply)).toBe(true);
+});
+
 test("while a reply is written, what would change the branch is away", () => {
   const labels = (busy: boolean) =>
     item(reply, { busy })
