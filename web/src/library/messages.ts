@@ -9,6 +9,7 @@ export const en = {
   words: "{n} word | {n} words",
   upload: "Add a novel",
   uploadHint: "Text, EPUB, HTML or Markdown, up to 20 MiB. You can drop files anywhere on this page.",
+  onlyMine: "For me alone",
   uploads: "Files on their way",
   dropHere: "Drop it to put it on the shelf",
   tooMany: "At most {n} files at once; the others were left out.",
@@ -64,6 +65,7 @@ export const ko: typeof en = {
   upload: "소설 올리기",
   uploadHint:
     "텍스트, EPUB, HTML, 마크다운 파일을 20 MiB까지 올릴 수 있습니다. 이 페이지 어디에나 파일을 끌어다 놓아도 됩니다.",
+  onlyMine: "나만 보기",
   uploads: "올리는 중인 파일",
   dropHere: "여기에 놓으면 서재에 올립니다",
   tooMany: "한 번에 {n}개까지 올릴 수 있어 나머지는 제외했습니다.",

@@ -14,6 +14,8 @@ export interface Sending {
   file: File;
   /** Makes a repeated sending the same novel. */
   requestId: string;
+  /** Whether its owner alone sees the novel; else it is as the service is set. */
+  onlyMine: boolean;
   /** Ends it. */
   signal: AbortSignal;
   /** Hears how many bytes of how many are sent. */
@@ -35,6 +37,7 @@ const browser: Outside = { request: () => new XMLHttpRequest(), renew };
  */
 export async function sendFile(sending: Sending, outside: Outside = browser): Promise<Sent> {
   const query = new URLSearchParams({ file_name: sending.file.name.slice(-255), request_id: sending.requestId });
+  if (sending.onlyMine) query.set("visibility", "VISIBILITY_PRIVATE");
   const url = `/api/novels:upload?${query.toString()}`;
   let response = await sent(url, sending, outside);
   if (response.status === 401) {

@@ -19,6 +19,7 @@ export interface Upload {
   file: File;
   /** The same for every try: a file whose answer was lost is not stored twice. */
   requestId: string;
+  onlyMine: boolean;
   state: UploadState;
 }
 
@@ -37,13 +38,13 @@ export function createUploads(send: Send = sendFile) {
     list.value = list.value.map((upload) => (upload.id === id ? { ...upload, state } : upload));
   }
 
-  /** Takes files; returns how many there was no room for. */
-  function add(files: readonly File[]): number {
+  /** Takes files, for their owner alone or for whoever the service is set to; returns how many there was no room for. */
+  function add(files: readonly File[], onlyMine = false): number {
     const room = Math.max(0, MOST_UPLOADS - list.value.length);
     const added = files.slice(0, room).map((file): Upload => {
       const why = refusal(file);
       const state: UploadState = why ? { kind: "refused", why } : { kind: "waiting" };
-      return { id: (last += 1), file, requestId: crypto.randomUUID(), state };
+      return { id: (last += 1), file, requestId: crypto.randomUUID(), onlyMine, state };
     });
     list.value = [...list.value, ...added];
     next();
@@ -56,7 +57,7 @@ export function createUploads(send: Send = sendFile) {
     if (waiting) void run(waiting);
   }
 
-  async function run({ id, file, requestId }: Upload): Promise<void> {
+  async function run({ id, file, requestId, onlyMine }: Upload): Promise<void> {
     const controller = new AbortController();
     running.set(id, controller);
     become(id, { kind: "sending", percent: 0 });
@@ -64,6 +65,7 @@ export function createUploads(send: Send = sendFile) {
       const { novel_id } = await send({
         file,
         requestId,
+        onlyMine,
         signal: controller.signal,
         onProgress: (sent, total) => {
           if (controller.signal.aborted) return;

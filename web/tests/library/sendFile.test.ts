@@ -1,4 +1,3 @@
-// @vitest-environment happy-dom
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ApiError } from "@/api/errors";
 import { sendFile } from "@/library/sendFile";
@@ -19,7 +18,7 @@ afterEach(() => vi.useRealTimers());
 function sending(controller = new AbortController()) {
   const heard: [number, number][] = [];
   const promise = sendFile(
-    { file, requestId: "r1", signal: controller.signal, onProgress: (...now) => heard.push(now) },
+    { file, requestId: "r1", onlyMine: false, signal: controller.signal, onProgress: (...now) => heard.push(now) },
     outside,
   );
   return { promise, heard, controller };
@@ -41,6 +40,14 @@ test("the file goes as it is, under its name, and tells how far it is", async ()
     [20, 20],
   ]);
   expect(vi.getTimerCount()).toBe(0);
+});
+
+test("it is its owner's alone where that is wanted", async () => {
+  void sendFile(
+    { file, requestId: "r1", onlyMine: true, signal: new AbortController().signal, onProgress: () => undefined },
+    outside,
+  );
+  expect(request().url).toContain("&visibility=VISIBILITY_PRIVATE");
 });
 
 test("an expired session is renewed once, and the same request is sent again", async () => {

@@ -1,4 +1,3 @@
-// @vitest-environment happy-dom
 import { expect, test, vi } from "vitest";
 import { ApiError } from "@/api/errors";
 import { MOST_BYTES, refusal } from "@/library/accepted";

@@ -1,4 +1,3 @@
-// @vitest-environment happy-dom
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { effectScope, nextTick, ref, shallowRef, type EffectScope } from "vue";
 import { useIngestion } from "@/library/useIngestion";

@@ -1,4 +1,3 @@
-// @vitest-environment happy-dom
 import { expect, test } from "vitest";
 import { draftOf, parsed } from "@/scenario/draft";
 import { emptyForm, MOST_PINS } from "@/scenario/form";
