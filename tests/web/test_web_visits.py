@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(300)  # the stack and the browser come first
         ("try { trustedTypes.createPolicy('mine', {}); } catch {}", "trusted-types"),
         (
             "document.head.append(Object.assign(document.createElement('style'), { textContent: 'b{}' }))",
-            "style-src-elem",
+            "style-src|Content Security Policy",
         ),
     ],
 )
