@@ -6,7 +6,11 @@ import { useConversation, type LiveReply } from "@/chat/useConversation";
 import { CONVERSATION, Gateway } from "./gateway";
 import { refusal } from "../streams/simulation";
 
-vi.mock("@/api/session", () => ({ renew: () => Promise.resolve(), onReaderChange: () => () => undefined }));
+vi.mock("@/api/session", () => ({
+  welcomed: Promise.resolve(),
+  renew: () => Promise.resolve(),
+  onReaderChange: () => () => undefined,
+}));
 
 let gateway: Gateway;
 let scopes: ReturnType<typeof effectScope>[];
