@@ -3,11 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mesh.errors import FailedPrecondition, MeshError, ResourceExhausted, Unavailable
+from services.generation.providers import local
 from services.search.config import SearchSettings
 from services.search.ports import MODEL_REFUSED, Inquiry, LanguageModel
 from services.search.providers.language_models import MODELS, open_model
@@ -189,3 +191,28 @@ async def test_there_is_none_by_default(search_settings: Settings) -> None:
     assert set(MODELS) == set(VENDORS)
     async with open_model(search_settings()) as model:
         assert model is None
+
+
+async def test_a_real_server_answers_within_the_schema(search_settings: Settings) -> None:
+    """A small model on llama.cpp's server, which speaks OpenAI's interface; what it says has the right form."""
+    held = [await asyncio.to_thread(_llama_server)]
+    address = held[0].listening_address
+    settings = asking("", "openai", search_model_seconds=8, openai_base_url=f"{address}/v1")
+    async with open_model(search_settings(**settings)) as model:
+        assert model is not None
+        answer = await model.answer(replace(INQUIRY, max_tokens=60))
+    await asyncio.to_thread(held.clear)  # unloads it, which takes a moment
+    assert isinstance(answer, dict)
+    assert list(answer) == ["count"]
+    assert isinstance(answer["count"], int)
+
+
+def _llama_server() -> Any:
+    params = local.xllamacpp.CommonParams()
+    params.model.path = str(local.model_file(""))
+    params.n_parallel, params.n_ctx = 1, 1024
+    params.fit_params, params.ui, params.verbosity = False, False, 0
+    params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [KEY]
+    for threads in (params.cpuparams, params.cpuparams_batch):
+        threads.n_threads = 1
+    return local.xllamacpp.Server(params)

@@ -1,10 +1,11 @@
 """What a language model claims of a novel's people, held against the text.
 
-Two names are joined only if the quotation is in the text, at a place that names both, and nothing speaks against it:
-titles or pronouns of the two sexes, "Jane and Elizabeth", a kinship of the two. And only if it stands no later than the
-chapter in which the second of them first appears: a reader who has come so far, and no further, is told of them
-under one name, so that what the book reveals later must not be told (docs/decisions/0021). A revelation leaves two
-people, whom the novel's owner may join.
+Two names are joined only if the quotation names one of them and stands in the text, at a place that names both, and
+nothing speaks against it: titles or pronouns of the two sexes, "Jane and Elizabeth", a kinship of the two, or several
+sentences that name both, since nobody is called by two names again and again. And only if it stands no later than the
+chapter in which the second of them first appears: a reader who has come so far, and no further, is told of them under
+one name, so that what the book reveals later must not be told (docs/decisions/0021). A revelation leaves two people,
+whom the novel's owner may join.
 
 A kinship is believed if the quotation has its word, at a place that names both; it counts from that chapter on.
 """
@@ -14,14 +15,18 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from mesh.plain_text import disarmed
 from services.search.domain.kinship import KOREAN, SEX, Kinds, inverted, kinships
 from services.search.domain.languages import primary
+from services.search.domain.sentences import sentences
 from services.search.domain.spotting import Spotter
 from services.search.models import Name, Passage
 
 MOST_CLAIMS = 100
+MOST_SENTENCES = 1
+"""Sentences that name both of two who may be one."""
 SHORTEST_QUOTE, LONGEST_QUOTE = 8, 400
 """Characters."""
 _OTHERS = ("friend", "servant", "guardian", "ward", "teacher", "pupil", "neighbour", "colleague", "fiancé", "fiancée")
@@ -152,6 +157,8 @@ class _Text:
         """Whether two sets of names, by a claim about one of each, are one person's."""
         if self._sex(one) * self._sex(other) < 0:
             return False
+        if not self._names_one(claim):
+            return False
         seen = max(min(self._chapter(person) for person in people) for people in (one, other))
         if not any(self._passages[place].chapter <= seen for place in self._places(claim)):
             return False
@@ -165,6 +172,11 @@ class _Text:
         if not any(word.search(quote) for word in _WORDS[claim.kind]):
             return None
         return next(self._places(claim), None)
+
+    def _names_one(self, claim: Claim) -> bool:
+        quote = _folded(claim.quote)
+        forms = (form for person in (claim.who, claim.other) for form in self._names[person].forms)
+        return any(_folded(form) in quote for form in forms)
 
     def _places(self, claim: Claim) -> Iterator[int]:
         """The passages that have a claim's words and, with their neighbours in the chapter, both names."""
@@ -184,13 +196,17 @@ class _Text:
     def _told_apart(self) -> set[tuple[int, int]]:
         """Pairs of whom the text speaks as of two."""
         pairs = set(kinships([passage.content for passage in self._passages], self._names, self._spotter, ()))
+        sentences_of: Counter[tuple[int, int]] = Counter()
         for passage in self._passages:
             before = None
             for spot in self._spotter.spots(passage.content):
                 if before is not None and _TWO.fullmatch(passage.content, before.end, spot.start):
                     pairs.add((before.person, spot.person))
                 before = spot
-        return pairs
+            for sentence in sentences(passage.content):
+                here = sorted({spot.person for spot in self._spotter.spots(sentence)})
+                sentences_of.update(combinations(here, 2))
+        return pairs | {pair for pair, count in sentences_of.items() if count > MOST_SENTENCES}
 
     def _chapter(self, person: int) -> int:
         return self._passages[min(self._names[person].places)].chapter
