@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -208,11 +209,12 @@ async def test_a_real_server_answers_within_the_schema(search_settings: Settings
 
 
 def _llama_server() -> Any:
-    params = local.xllamacpp.CommonParams()
+    xllamacpp = import_module("xllamacpp")  # after `local`, which tells its threads not to spin
+    params = xllamacpp.CommonParams()
     params.model.path = str(local.model_file(""))
     params.n_parallel, params.n_ctx = 1, 1024
     params.fit_params, params.ui, params.verbosity = False, False, 0
     params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [KEY]
     for threads in (params.cpuparams, params.cpuparams_batch):
         threads.n_threads = 1
-    return local.xllamacpp.Server(params)
+    return xllamacpp.Server(params)

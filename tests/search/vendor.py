@@ -74,9 +74,14 @@ def prefers(word: str) -> Callable[[str], Any]:
     return lambda material: {"order": [number for number, text in reversed(numbered(material)) if word in text]}
 
 
+def says(value: Any) -> Callable[[str], Any]:
+    """Says so, whatever it is asked."""
+    return lambda _: value
+
+
 def states(*statements: str) -> Callable[[str], Any]:
     """Says what the novel tells."""
-    return lambda _: {"statements": list(statements)}
+    return says({"statements": list(statements)})
 
 
 @asynccontextmanager
