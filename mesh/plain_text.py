@@ -18,6 +18,15 @@ _REMOVED = (
 _INVISIBLE = dict.fromkeys(code for first, last in _REMOVED for code in range(first, last + 1))
 # A model's pieces may be cut anywhere, so what ends a line is not looked for across them.
 _CONTROLS = {**_INVISIBLE, 0: None, 0x0B: "\n", 0x0C: "\n", 0x0D: None, 0x2028: "\n", 0x2029: "\n"}
+# All that Unicode's compatibility forms turn into these: the tests look at every character there is.
+_FOLDED: dict[str, str | None] = {
+    **dict.fromkeys("<\ufe64\uff1c\u226e", "\u2039"),
+    **dict.fromkeys(">\ufe65\uff1e\u226f", "\u203a"),
+    **dict.fromkeys("[\ufe47\uff3b", "("),
+    **dict.fromkeys("]\ufe48\uff3d", ")"),
+    "\0": None,
+}
+_BRACKETS = str.maketrans(_FOLDED)
 
 
 def text(value: str) -> str:
@@ -33,3 +42,17 @@ def line(value: str) -> str:
 def piece(value: str) -> str:
     """A piece of a longer text, cut anywhere; without NUL."""
     return value.translate(_CONTROLS)
+
+
+def disarmed(value: str) -> str:
+    """Lines of text that cannot end the section of a model's prompt that they stand in.
+
+    Angle brackets are replaced, and those that a normalizing tokenizer would make into such (NFKC); square ones become
+    round. So the text holds no tag of ours and no control token of a chat template: ``<|im_end|>``, ``[INST]``.
+    """
+    return text(value).translate(_BRACKETS)
+
+
+def disarmed_line(value: str) -> str:
+    """The same in one line, without outer spaces."""
+    return " ".join(disarmed(value).split())

@@ -29,6 +29,7 @@ _QUIET_THREADS = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 _GEMINI_KEYS = ("GEMINI_API_KEY", "GAJI_GEMINI_API_KEY")
+_OPENAI_KEYS = ("GAJI_OPENAI_API_KEY",)
 TLS = ("GAJI_TLS_CERT_FILE", "GAJI_TLS_KEY_FILE", "GAJI_TLS_CA_FILE")
 _MODEL_KEYS = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GAJI_GEMINI_API_KEY", "OPENAI_API_KEY", "GAJI_OPENAI_API_KEY")
 
@@ -80,7 +81,7 @@ ROOMS = (
         "services.search",
         50052,
         9102,
-        private=(*_GEMINI_KEYS, _REDIS),
+        private=(*_GEMINI_KEYS, *_OPENAI_KEYS, _REDIS),
         env={**_QUIET_THREADS, "ANONYMIZED_TELEMETRY": "False"},
         folders={"GAJI_CHROMA_PATH": "chroma"},
         replicas=1,  # the embedded vector store is one process's own
@@ -284,13 +285,15 @@ def children_of(
 def _private(room: Room, env: Mapping[str, str]) -> Sequence[str]:
     """The private variables that a room gets.
 
-    Only a search that embeds with Gemini has the key for it, and only one with workers the way to them.
+    Only a search that asks a vendor has the key for it, and only one with workers the way to them.
     """
     spared: list[str] = []
-    if room.name == "search" and env.get("GAJI_EMBEDDER") != "gemini":
-        spared += _GEMINI_KEYS
-    if room.name == "search" and env.get("GAJI_EMBEDDING") != "workers":
-        spared.append(_REDIS)
+    if room.name == "search":
+        asked = {env.get("GAJI_EMBEDDER"), env.get("GAJI_SEARCH_MODEL")}
+        vendors = {"gemini": _GEMINI_KEYS, "openai": _OPENAI_KEYS}
+        spared += [name for vendor, names in vendors.items() if vendor not in asked for name in names]
+        if env.get("GAJI_EMBEDDING") != "workers":
+            spared.append(_REDIS)
     return [name for name in room.private if name not in spared]
 
 

@@ -17,10 +17,13 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.eval.advised import advised
 from benchmarks.eval.house import Room, search_room
 from benchmarks.eval.rankings import NAMES, baselines
 from benchmarks.eval.scoring import DEPTH, Query, rank, scored
+from services.search.domain.foreign import Foreign
 from services.search.domain.indexes import Indexes
+from services.search.domain.searching import Searching
 from services.search.providers import PROVIDERS
 from services.search.providers.pool import open_embedder
 from services.search.stores.chroma import open_chroma
@@ -73,6 +76,8 @@ async def evaluate(folder: Path, novels: Path, queries: Sequence[Query], saved: 
                 assert novel is not None
                 for name, passages in (await baselines(indexes, embedder, novel, query.text)).items():
                     rankings[name][query.id] = passages
+            searching = Searching(store, embedder, indexes, Foreign(embedder, 0, 0))
+            rankings |= await advised(searching, store, ids, queries)
             await indexes.close()
     _print_scores(queries, rankings)
     out.print(f"{OURS}: within {DEEP} passages {deep / len(queries):.3f}")

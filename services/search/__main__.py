@@ -11,6 +11,7 @@ from mesh.breaker import Breakers, BreakerSettings
 from mesh.client import open_channel
 from mesh.process import run, until_signal
 from mesh.server import MeshServer, Service, open_server
+from services.search.advised import advised_answers, open_asking, people_of
 from services.search.clients import open_answers
 from services.search.config import SearchSettings
 from services.search.domain.around import Around
@@ -48,15 +49,19 @@ async def serving(settings: SearchSettings) -> AsyncIterator[MeshServer]:
         stack.push_async_callback(indexes.close)
         foreign = Foreign(embedder, settings.foreign_bytes, settings.foreign_patience)
         stack.push_async_callback(foreign.close)
-        ingestions = Ingestions(store, reader, answers, indexes)
+        asking = await stack.enter_async_context(open_asking(settings))
+        ingestions = Ingestions(store, reader, answers, indexes, people_of(settings, asking))
         stack.push_async_callback(ingestions.close)
+        searching = Searching(store, embedder, indexes, foreign)
+        advised = advised_answers(settings, searching, asking, answers)
         servicer = SearchServicer(
-            Searching(store, embedder, indexes, foreign),
+            searching,
             ingestions,
             answers,
             Around(store),
             LimitedCharacters(store),
             tables=Tables(store, indexes),
+            advised=advised,
         )
         service = Service(SEARCH, servicer, rpc.add_SearchServiceServicer_to_server)
         yield await stack.enter_async_context(open_server(settings, [service], name="search", breakers=breakers))

@@ -34,7 +34,9 @@ class SearchSettings(MeshSettings):
         2.0, ge=0, description="seconds that a query in another language waits for its index to be made"
     )
     gemini_api_key: SecretStr | None = Field(
-        None, validation_alias=AliasChoices("GAJI_GEMINI_API_KEY", "GEMINI_API_KEY"), description="for embedder gemini"
+        None,
+        validation_alias=AliasChoices("GAJI_GEMINI_API_KEY", "GEMINI_API_KEY"),
+        description="for embedder and search_model gemini",
     )
     gemini_base_url: str = Field("", description="another address of the Gemini API; empty: Google's")
     embed_timeout: float = Field(30.0, gt=0, description="deadline in seconds of one call to an embedding vendor")
@@ -59,3 +61,26 @@ class SearchSettings(MeshSettings):
     embedding_deadline: float = Field(
         30.0, gt=0, description="seconds that a worker may take for a batch; then another one gets it"
     )
+    search_model: Literal["gemini", "openai"] | None = Field(
+        None,
+        description="language model that rewrites what-ifs, puts passages into order and joins characters; unset: none",
+    )
+    search_model_name: str = Field(
+        "", description="the model's name at its vendor; empty: gemini-2.5-flash; openai needs one"
+    )
+    search_model_seconds: float = Field(
+        2.5, gt=0, le=8, description="seconds that a search waits for the model at most, then it does without"
+    )
+    search_model_calls: int = Field(60, ge=1, description="calls of the model a minute at most, in each process")
+    search_model_candidates: int = Field(
+        40, ge=10, le=100, description="passages of the plain ranking that the model is shown"
+    )
+    search_model_context: int = Field(32_768, ge=8_192, description="tokens of the model's context window")
+    search_model_rewrites: Literal["never", "what-ifs", "all"] = Field(
+        "what-ifs", description="queries of which the model says first what the novel tells there"
+    )
+    search_character_seconds: float = Field(
+        30.0, ge=0, description="seconds that an ingestion waits for the model's view of the characters; 0: not asked"
+    )
+    openai_base_url: str = Field("http://127.0.0.1:11434/v1", description="for search_model openai, e.g. vLLM's")
+    openai_api_key: SecretStr = Field(SecretStr(""), description="for search_model openai")

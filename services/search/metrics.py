@@ -62,3 +62,16 @@ WORKER_BATCHES = Counter(
     ("embedder", "result"),
     registry=REGISTRY,
 )
+MODEL_CALLS = Counter(
+    "gaji_search_model_calls",
+    "Advice asked of the language model, by what for and how it went: answered, or done without and why.",
+    ("task", "result"),
+    registry=REGISTRY,
+)
+MODEL_SECONDS = Histogram(
+    "gaji_search_model_seconds",
+    "Calls of the language model, whatever came of them.",
+    ("task",),
+    buckets=(0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 40),
+    registry=REGISTRY,
+)

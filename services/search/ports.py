@@ -1,6 +1,6 @@
 """What the search room needs from outside, as protocols."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -231,4 +231,50 @@ class AnswerCache(Protocol):
 
     async def forget(self, novel_id: str, character_ids: Sequence[str]) -> None:
         """Drops cached answers about a novel and its characters. Never fails: answers end by themselves too."""
+        ...
+
+
+MODEL_REFUSED = "MODEL_REFUSED"
+"""The reason of a `FailedPrecondition` that says something of this one inquiry, not of the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What a language model is asked.
+
+    Attributes:
+        system: what it shall do.
+        material: with what: texts of novels and readers, between tags that they cannot contain.
+        schema: the JSON schema of its answer, an object.
+        max_tokens: how long the answer may be.
+    """
+
+    system: str
+    material: str
+    schema: Mapping[str, object]
+    max_tokens: int
+
+
+class LanguageModel(Protocol):
+    """A large language model that answers in JSON.
+
+    Attributes:
+        name: the provider's and the model's, e.g. ``gemini/gemini-2.5-flash``.
+    """
+
+    name: str
+
+    async def answer(self, inquiry: Inquiry) -> object:
+        """Its answer as JSON says it, which may be anything. Whoever leaves ends the call.
+
+        Raises:
+            ValueError: the answer is no JSON.
+            ResourceExhausted: a quota is used up; ``retry_after`` says for how long.
+            FailedPrecondition: reason MODEL_REFUSED: it does not answer this; else its operator must change something.
+            MeshError: it does not answer.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Closes its connections."""
         ...

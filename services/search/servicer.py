@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
+from functools import partial
 from typing import Any, TypeAlias
 
 import grpc
@@ -15,6 +16,7 @@ from mesh.errors import MeshError, NotFound
 from mesh.pages import decode_token, encode_token, page_size
 from mesh.read_through import AbsentError, always
 from mesh.validation import Violations
+from services.search.advised import AdvisedAnswers
 from services.search.clients import Answers, character_key
 from services.search.domain import languages
 from services.search.domain.around import MOST_AROUND, Around, Stretch
@@ -51,6 +53,7 @@ class SearchServicer(rpc.SearchServiceServicer):
         limited: LimitedCharacters,
         *,
         tables: Tables,
+        advised: AdvisedAnswers | None = None,
     ) -> None:
         self._searching = searching
         self._ingestions = ingestions
@@ -58,6 +61,7 @@ class SearchServicer(rpc.SearchServiceServicer):
         self._around = around
         self._limited = limited
         self._tables = tables
+        self._advised = advised
 
     async def IngestNovel(
         self, request: pb.IngestNovelRequest, context: _Context
@@ -94,11 +98,15 @@ class SearchServicer(rpc.SearchServiceServicer):
 
             async def compute() -> bytes:
                 found = await self._searching.search(novel, query, top_k, until_chapter)
-                answer = pb.SearchPassagesResponse(passages=[_found(novel.id, one) for one in found])
-                return answer.SerializeToString()
+                return _packed_passages(novel.id, found)
 
             key = self._searching.key(novel, query, top_k, until_chapter)
-            answer = await self._answers.get(key, compute, always)
+            answer = None
+            if self._advised is not None:
+                pack = partial(_packed_passages, novel.id)
+                answer = await self._advised.get(key, novel, query, top_k=top_k, until_chapter=until_chapter, pack=pack)
+            if answer is None:
+                answer = await self._answers.get(key, compute, always)
             return pb.SearchPassagesResponse.FromString(answer)
 
     async def GetPassages(self, request: pb.GetPassagesRequest, context: _Context) -> pb.GetPassagesResponse:
@@ -354,6 +362,11 @@ def _found(novel_id: str, found: Found) -> pb.Passage:
     message.distance = found.distance
     message.score = found.score
     return message
+
+
+def _packed_passages(novel_id: str, found: Sequence[Found], model: str = "") -> bytes:
+    passages = [_found(novel_id, one) for one in found]
+    return pb.SearchPassagesResponse(passages=passages, reranked_by=model).SerializeToString()
 
 
 def _character(novel_id: str, character: Character) -> pb.Character:

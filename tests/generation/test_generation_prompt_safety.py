@@ -8,8 +8,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.plain_text import disarmed
 from services.generation.domain.continuation import to_be_continued
-from services.generation.domain.prompt import build, disarmed
+from services.generation.domain.prompt import build
 from services.generation.ports import Message, Passage, Prompt, ReplyContext
 
 TAGS = ["scenario", "character", "passages"]

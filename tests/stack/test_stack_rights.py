@@ -207,17 +207,21 @@ SECRETS = {
 }
 
 
-@pytest.mark.parametrize("embedder", ["", "gemini"])
-def test_a_process_knows_its_own_secrets_only(embedder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("embedder", "model"), [("", ""), ("gemini", ""), ("", "gemini"), ("", "openai")])
+def test_a_process_knows_its_own_secrets_only(
+    embedder: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in SECRETS:
         monkeypatch.setenv(name, "from the environment")
     monkeypatch.setenv("GAJI_EMBEDDER", embedder)
+    monkeypatch.setenv("GAJI_SEARCH_MODEL", model)
     own = {room.identity: {"GAJI_REDIS_URL": f"redis://{room.identity}"} for room in ROOMS}
     children = {
         child.service: child.program.env or {} for child in children_of(place(Ports(), 0, {})[0], {}, tmp_path, own=own)
     }
     for name, services in SECRETS.items():
-        allowed = services | ({"search"} if embedder and "GEMINI" in name else set())
+        asked = any(vendor and f"{vendor.upper()}_API_KEY" in name for vendor in (embedder, model))
+        allowed = services | ({"search"} if asked else set())
         assert {service for service, env in children.items() if name in env} == allowed, name
     assert children["cache"]["GAJI_REDIS_URL"] == "redis://cache"
     assert children["worker-low"]["GAJI_REDIS_URL"] == "redis://worker"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from services.generation.domain.prompt import disarmed
+from mesh.plain_text import disarmed
 from services.generation.ports import Passage, Prompt, Turn
 
 # The end of a sentence: a stop with its quotes and brackets, before a space. Of a text that ends with a stop nobody

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
-from mesh import plain_text
+from mesh.plain_text import disarmed
 from services.generation.domain.tokens import clipped, estimate
 from services.generation.ports import Message, Passage, Prompt, ReplyContext, Turn
 
@@ -23,15 +23,6 @@ TURN_TOKENS = 8
 """What a chat template adds to each message, at most."""
 
 _BEGIN = "Greet the reader in your own words and begin the conversation, in two or three sentences."
-# All that Unicode's compatibility forms turn into these: see the test, which looks at every character there is.
-_FOLDED: dict[str, str | None] = {
-    **dict.fromkeys("<\ufe64\uff1c\u226e", "\u2039"),
-    **dict.fromkeys(">\ufe65\uff1e\u226f", "\u203a"),
-    **dict.fromkeys("[\ufe47\uff3b", "("),
-    **dict.fromkeys("]\ufe48\uff3d", ")"),
-    "\0": None,
-}
-_BRACKETS = str.maketrans(_FOLDED)
 _QUOTES = str.maketrans(dict.fromkeys('"\uff02\u201c\u201d\u201e\u201f\u2033\u301d\u301e', "'"))
 # Of all possible places where the history could be cut, one in so many is used, always the same ones.
 _CUT_EVERY = 6
@@ -74,11 +65,6 @@ def build(context: ReplyContext, passages: Sequence[Passage], *, tokens: int) ->
     older = context.history[:-1] if newest else context.history
     turns = _history(older, left - _turn_cost(_BEGIN), tokens // 4)
     return BuiltPrompt(Prompt(system, _alternating([*turns, Turn("user", question)])), ids)
-
-
-def disarmed(text: str) -> str:
-    """Text that cannot end the section of a prompt that it stands in, and holds no control token of a chat template."""
-    return plain_text.text(text).translate(_BRACKETS)
 
 
 def _plain(text: str) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from services.search.domain import english_names, korean_names
 from services.search.domain.importance import importance
-from services.search.domain.kinship import kinships
+from services.search.domain.kinship import Kinds, kinships
 from services.search.domain.languages import primary
 from services.search.domain.relations import relations
 from services.search.domain.samples import chosen
@@ -34,19 +34,36 @@ def find_characters(novel_id: str, language: str, passages: Sequence[Passage]) -
 
     Ids depend on the novel and the name alone.
     """
+    return characters_of(novel_id, language, passages, find_names(language, passages))
+
+
+def find_names(language: str, passages: Sequence[Passage]) -> list[Name]:
+    """The people that a novel names, named most first; an empty list for a language without rules."""
     finder = _FINDERS.get(primary(language))
-    if finder is None:
-        return []
+    return [] if finder is None else finder([passage.content for passage in passages])[:MAX_CHARACTERS]
+
+
+def characters_of(
+    novel_id: str, language: str, passages: Sequence[Passage], names: Sequence[Name], told: Kinds | None = None
+) -> list[Character]:
+    """The characters that people of a novel are, most important first.
+
+    Args:
+        novel_id: the novel's UUID.
+        language: its BCP 47 tag.
+        passages: its passages.
+        names: the people.
+        told: who is whose kin, by their places in that list, where the text does not say it so that the rules see it.
+    """
     korean = primary(language) == "ko"
     texts = [passage.content for passage in passages]
-    names = finder(texts)[:MAX_CHARACTERS]
     ids = [str(uuid5(UUID(novel_id), f"character:{name.name}")) for name in names]
     spotter = Spotter(names, korean=korean)
     said = speeches(texts, spotter, korean=korean)
     of_person: dict[int, list[Speech]] = defaultdict(list)
     for speech in said:
         of_person[speech.person].append(speech)
-    related = relations(names, ids, passages, kinships(texts, names, spotter, said))
+    related = relations(names, ids, passages, {**(told or {}), **kinships(texts, names, spotter, said)})
     weights = _importances(names, of_person, passages)
     found = [
         replace(

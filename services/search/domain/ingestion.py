@@ -21,6 +21,7 @@ from services.search.domain.indexes import Indexes
 from services.search.domain.languages import detect
 from services.search.domain.pace import Pace, Rest
 from services.search.domain.passages import split_passages
+from services.search.domain.people import People
 from services.search.models import Character, Ingested, Manuscript, Novel, Passage, Progress
 from services.search.ports import AnswerCache, Embedder, NovelStore, Reading, Vectors
 
@@ -55,13 +56,22 @@ class Ingestions:
         embedder: turns passages into vectors.
         cache: told of every change.
         indexes: likewise.
+        people: finds characters with a language model's help; None: the rules alone do.
     """
 
-    def __init__(self, store: NovelStore, embedder: Embedder, cache: AnswerCache, indexes: Indexes) -> None:
+    def __init__(
+        self,
+        store: NovelStore,
+        embedder: Embedder,
+        cache: AnswerCache,
+        indexes: Indexes,
+        people: People | None = None,
+    ) -> None:
         self._store = store
         self._embedder = embedder
         self._cache = cache
         self._indexes = indexes
+        self._people = people
         self._running: dict[str, _Run] = {}
         self._pace = Pace()
 
@@ -184,7 +194,7 @@ class Ingestions:
         if not passages:
             raise InvalidArgument("the text holds no words", reason="INVALID_FIELD", fields={"text": "holds no words"})
         run.report(6, "characters", f"Looking for characters in {len(passages):,} passages")
-        characters = await asyncio.to_thread(find_characters, draft.id, language, passages)
+        characters = await self._characters(draft.id, language, passages)
         novel = replace(
             draft,
             language=language,
@@ -195,6 +205,11 @@ class Ingestions:
             characters=len(characters),
         )
         return novel, passages, characters
+
+    async def _characters(self, novel_id: str, language: str, passages: Sequence[Passage]) -> list[Character]:
+        if self._people is not None:
+            return await self._people.find(novel_id, language, passages)
+        return await asyncio.to_thread(find_characters, novel_id, language, passages)
 
     async def _read(self, novel: Novel, passages: Sequence[Passage], run: _Run) -> Reading:
         total = len(passages)

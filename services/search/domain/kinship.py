@@ -19,11 +19,12 @@ MIN_PRONOUN_VOTES = 2
 Kinds = Mapping[tuple[int, int], tuple[str, int]]
 """(whose, who) -> (what the second is to the first, the first passage that says so)."""
 
-_SEX = {
+SEX = {
     **dict.fromkeys(("wife", "mother", "sister", "daughter", "aunt", "niece", "grandmother"), -1),
     **dict.fromkeys(("husband", "father", "brother", "son", "uncle", "nephew", "grandfather"), 1),
     "cousin": 0,
 }
+"""Kinships, and the sex that each says: 1 a man's, -1 a woman's."""
 # What the first is to the second, when that one is this to the first: for a man, for a woman.
 _INVERSE = {
     "wife": ("husband", "husband"),
@@ -36,7 +37,7 @@ _INVERSE = {
     **dict.fromkeys(("grandmother", "grandfather"), ("grandson", "granddaughter")),
     "cousin": ("cousin", "cousin"),
 }
-_WORD = rf"(?P<kin>{'|'.join(_SEX)})(?![\w-])"  # "sister-in-law" is something else
+_WORD = rf"(?P<kin>{'|'.join(SEX)})(?![\w-])"  # "sister-in-law" is something else
 _ADJECTIVES = (
     r"(?:(?:own|dear|dearest|eldest|elder|older|youngest|younger|second|only|poor|good|late|beloved|little) )*"
 )
@@ -46,7 +47,7 @@ _PRONOUN = re.compile(rf"\b(?P<whose>her|his|my|Her|His|My) {_ADJECTIVES}{_WORD}
 _COUPLE = re.compile(r"\b(?:Mr\.? and Mrs\.?) (?=[A-Z])")
 _BEFORE_IS = re.compile(r"(?:,| is| was) $")
 _SENTENCE = re.compile(r"[.!?\u201d\u201c\"](?:\s|$)|\n\n")
-_KOREAN = {
+KOREAN = {
     **dict.fromkeys(("아내", "마누라", "부인"), "wife"),
     "남편": "husband",
     **dict.fromkeys(("어머니", "엄마"), "mother"),
@@ -57,7 +58,8 @@ _KOREAN = {
     "아들": "son",
     "사촌": "cousin",
 }
-_KOREAN_POSSESSED = re.compile(rf"의 (?P<kin>{'|'.join(_KOREAN)})(?:인)? ")
+"""The Korean words for them."""
+_KOREAN_POSSESSED = re.compile(rf"의 (?P<kin>{'|'.join(KOREAN)})(?:인)? ")
 
 
 def kinships(passages: Sequence[str], names: Sequence[Name], spotter: Spotter, said: Sequence[Speech]) -> Kinds:
@@ -74,7 +76,7 @@ def kinships(passages: Sequence[str], names: Sequence[Name], spotter: Spotter, s
     first: dict[tuple[int, int], int] = {}
 
     def vote(where: Mapping[tuple[int, int], Counter[str]], whose: int, who: int, kin: str, position: int) -> None:
-        if whose != who and names[who].sex * _SEX[kin] >= 0:
+        if whose != who and names[who].sex * SEX[kin] >= 0:
             where[whose, who][kin] += 1
             first[whose, who] = min(first.get((whose, who), position), position)
 
@@ -91,7 +93,7 @@ def kinships(passages: Sequence[str], names: Sequence[Name], spotter: Spotter, s
     for pair, kinds in guesses.items():
         votes[pair].update({kin: count for kin, count in kinds.items() if count >= MIN_PRONOUN_VOTES})
     stated = {pair: (_most(kinds), first[pair]) for pair, kinds in votes.items() if kinds}
-    return {**_inverted(stated, names), **stated}
+    return {**inverted(stated, names), **stated}
 
 
 def _plain(passage: str, spotter: Spotter) -> list[tuple[int, int, str]]:
@@ -106,7 +108,7 @@ def _plain(passage: str, spotter: Spotter) -> list[tuple[int, int, str]]:
         elif (of := _OF.match(passage, spot.end)) and (whose := spotter.at(passage, of.end())):
             found.append((whose.person, spot.person, of["kin"]))
         elif (korean := _KOREAN_POSSESSED.match(passage, spot.end)) and (who := spotter.at(passage, korean.end())):
-            found.append((spot.person, who.person, _KOREAN[korean["kin"]]))
+            found.append((spot.person, who.person, KOREAN[korean["kin"]]))
     for couple in _COUPLE.finditer(passage):
         surname = re.match(r"[\w.]+", passage[couple.end() :])
         pair = [spotter.at(f"{title} {surname.group()}", 0) for title in ("Mr.", "Mrs.")] if surname else [None]
@@ -147,7 +149,8 @@ def _most(kinds: Counter[str]) -> str:
     return max(kinds, key=lambda kin: (kinds[kin], kin))
 
 
-def _inverted(stated: Kinds, names: Sequence[Name]) -> dict[tuple[int, int], tuple[str, int]]:
+def inverted(stated: Kinds, names: Sequence[Name]) -> dict[tuple[int, int], tuple[str, int]]:
+    """What the first of each pair is to the second, where there is a word for it."""
     found = {}
     for (whose, who), (kin, position) in stated.items():
         man, woman = _INVERSE[kin]

@@ -71,10 +71,12 @@ class SearchPassagesRequest(_message.Message):
     def __init__(self, novel_id: _Optional[str] = ..., query: _Optional[str] = ..., top_k: _Optional[int] = ..., until_chapter: _Optional[int] = ...) -> None: ...
 
 class SearchPassagesResponse(_message.Message):
-    __slots__ = ("passages",)
+    __slots__ = ("passages", "reranked_by")
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
+    RERANKED_BY_FIELD_NUMBER: _ClassVar[int]
     passages: _containers.RepeatedCompositeFieldContainer[Passage]
-    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ...) -> None: ...
+    reranked_by: str
+    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., reranked_by: _Optional[str] = ...) -> None: ...
 
 class Passage(_message.Message):
     __slots__ = ("id", "content", "chapter", "position", "score", "distance", "chapter_title", "novel_id", "previous_id", "next_id")
