@@ -1655,6 +1655,8 @@ export interface components {
         SearchPassagesResponse: {
             /** @description The passages, best first. */
             passages: components["schemas"]["Passage"][];
+            /** @description The language model that has put the passages into this order, e.g. "gemini/gemini-2.5-flash"; empty: none is configured, or it has not answered in time, and this is the plain ranking. */
+            reranked_by: string;
         };
         /** @description An open session. */
         Session: {
