@@ -23,7 +23,8 @@ export const en = {
 export const ko: typeof en = {
   title: "계정",
   guestTitle: "손님으로 이용 중입니다",
-  guestText: "계정 없이도 모든 기능을 쓸 수 있습니다. 계정을 만들면 지금까지의 대화를 다른 기기에서도 이어 갈 수 있습니다.",
+  guestText:
+    "계정 없이도 모든 기능을 쓸 수 있습니다. 계정을 만들면 지금까지의 대화를 다른 기기에서도 이어 갈 수 있습니다.",
   register: "계정 만들기",
   signIn: "로그인",
   signInText: "이미 있는 계정으로 로그인합니다. 손님으로 쓴 글은 손님에게 남습니다.",

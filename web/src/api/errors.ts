@@ -40,7 +40,12 @@ export class ApiError extends Error {
 
   /** What an answer with a status of 400 or above says, whoever gave it. */
   static async of(response: Response): Promise<ApiError> {
-    let body: ErrorBody = { code: "UNKNOWN", reason: `HTTP_${response.status}`, message: response.statusText, fields: {} };
+    let body: ErrorBody = {
+      code: "UNKNOWN",
+      reason: `HTTP_${response.status}`,
+      message: response.statusText,
+      fields: {},
+    };
     try {
       const said = (await response.json()) as { error?: Partial<ErrorBody> };
       body = { ...body, ...said.error };
@@ -48,6 +53,8 @@ export class ApiError extends Error {
       // Not the gateway's own: a proxy's page, or an answer that was cut.
     }
     const seconds = Number(response.headers.get("retry-after") ?? NaN);
-    return Number.isFinite(seconds) ? new ApiError(response.status, body, seconds) : new ApiError(response.status, body);
+    return Number.isFinite(seconds)
+      ? new ApiError(response.status, body, seconds)
+      : new ApiError(response.status, body);
   }
 }
