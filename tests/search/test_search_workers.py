@@ -94,7 +94,7 @@ async def test_workers_that_are_killed_leave_a_whole_index(
 ) -> None:
     text, novel_id = f"{STORY}\n\n{long_story(60)}", str(uuid.uuid4())
     expected = await made_here(search_settings, text)
-    settings = spread(search_settings, redis_url, embedding_wait=0.5, embedding_deadline=2.0, embedding_in_flight=4)
+    settings = spread(search_settings, redis_url, embedding_wait=3.0, embedding_deadline=2.0, embedding_in_flight=4)
     read, here = handed_out("read"), handed_out("read here")
     async with (
         running_worker(redis_url, tmp_path / "log", 2.0) as one,
@@ -193,7 +193,7 @@ async def test_a_worker_refuses_what_is_for_another_version(worker: Worker, sear
             while (data := await mailbox.next_reply(replies)) is None:
                 pass
         await mailbox.drop(batch)
-    await asyncio.to_thread(app.pool.force_close_all)
+    await asyncio.to_thread(app.pool.force_close_all, close_pool=False)
     await asyncio.to_thread(app.close)
     reply = reply_of(data)
     assert (reply.batch, reply.kind) == (batch, Kind.REFUSED)

@@ -69,5 +69,5 @@ def _ready_app(settings: SearchSettings, queues: Sequence[str]) -> Celery:
 
 
 def _closed(app: Celery) -> None:
-    app.pool.force_close_all()
+    app.pool.force_close_all(close_pool=False)  # kombu has one for all apps with the same address
     app.close()
