@@ -159,7 +159,7 @@ async def test_what_is_out_is_bounded_and_taken_back(redis_url: str, search_sett
             return len([key async for key in client.scan_iter(f"{PREFIX}batch:*")])
 
         async def all_out() -> bool:
-            return int(await client.llen(f"{PREFIX}{queue}")) == 3  # type: ignore[misc]  # redis-py's types say both
+            return int(await client.llen(f"{PREFIX}{queue}")) == 3
 
         async def none_out() -> bool:
             return await batches() == 0
