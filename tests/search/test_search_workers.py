@@ -116,12 +116,13 @@ async def test_workers_that_are_killed_leave_a_whole_index(
 async def test_a_batch_of_a_worker_that_was_killed_is_read_by_another(
     redis_url: str, search_settings: Settings, tmp_path: Path
 ) -> None:
-    settings = spread(search_settings, redis_url, embedding_deadline=2.0)
+    settings = spread(search_settings, redis_url, embedding_deadline=2.0, embedding_batch=4 * CALL)
     lost = handed_out("lost")
     async with running_worker(redis_url, tmp_path / "log") as first, opened(settings) as stub:
         call = stub.IngestNovel(request(str(uuid.uuid4()), long_story(100)))
         async for event in call:
             if event.progress.stage == "embedding" and event.progress.progress > 10:
+                await asyncio.sleep(0.1)  # enough to begin with the next batch, and too little to end it
                 first.kill()
                 break
         async with running_worker(redis_url, tmp_path / "log") as second:
