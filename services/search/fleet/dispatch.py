@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from celery import Celery
+from kombu import pools
 from kombu.exceptions import OperationalError
 
 from services.search.config import SearchSettings
@@ -56,7 +57,7 @@ async def open_dispatch(settings: SearchSettings, queues: Sequence[str]) -> Asyn
     finally:
         # Whatever still waits for Valkey gives up by its own limits.
         threads.shutdown(wait=False, cancel_futures=True)
-        await asyncio.to_thread(_closed, app)
+        await asyncio.to_thread(closed, app)
 
 
 def _ready_app(settings: SearchSettings, queues: Sequence[str]) -> Celery:
@@ -68,6 +69,12 @@ def _ready_app(settings: SearchSettings, queues: Sequence[str]) -> Celery:
     return app
 
 
-def _closed(app: Celery) -> None:
+def closed(app: Celery) -> None:
+    """Closes the connections of an app that sends."""
     app.pool.force_close_all()
+    # kombu keeps one pool for all apps with the same address, closed or not: the next one shall have its own.
+    address = app.connection_for_write()
+    for group in (pools.producers, pools.connections):
+        with suppress(KeyError):  # it says of none that it is in there
+            del group[address]
     app.close()
