@@ -11,10 +11,11 @@ from services.search.ports import Tokens
 
 Scores = npt.NDArray[np.float32]
 
-CELLS = 4_000_000
-"""Likenesses that are computed in one go, a float each, so that a long query in a long novel takes no more memory."""
+BLOCK = 16_384
+"""Tokens compared in one go, so that a long novel takes no more memory for it than a short one: some 0.1 MB for each
+token of the query."""
 SHARPNESS = 10.0
-_SCALE = SHARPNESS / 127**2
+_SCALE = np.float32(SHARPNESS / 127**2)
 
 
 class LateInteraction:
@@ -34,7 +35,7 @@ class LateInteraction:
     def __init__(self, passages: Sequence[Tokens]) -> None:
         lengths = [len(tokens.ids) for tokens in passages]
         self._starts = np.asarray([0, *accumulate(lengths)], dtype=np.int64)
-        self._products = Products(np.concatenate([tokens.states for tokens in passages]), _SCALE)
+        self._products = Products(np.concatenate([tokens.states for tokens in passages]))
         # Which token stands in which passage: sorted pairs, each once, as one number.
         owners = np.repeat(np.arange(len(passages), dtype=np.int64), lengths)
         ids = np.concatenate([tokens.ids for tokens in passages]).astype(np.int64)
@@ -56,21 +57,20 @@ class LateInteraction:
             float32 of shape (first,).
         """
         found: Scores = np.full(first, -1.0, dtype=np.float32)
-        filled = np.flatnonzero(np.diff(self._starts[: first + 1]))
-        if not len(query.ids) or not len(filled):
+        if not len(query.ids):
             return found
         weights = self._weights(query.ids, first)
-        starts, ends = self._starts[filled], self._starts[filled + 1]
-        lengths = (ends - starts).astype(np.float32)
-        total: Scores = np.zeros(len(filled), dtype=np.float32)
-        few = max(1, CELLS // int(self._starts[-1]))
-        for at in range(0, len(query.ids), few):
-            likeness = self._products.of(query.states[at : at + few], int(ends[-1]))
+        for low, high in self._blocks(first):
+            start, end = self._starts[low], self._starts[high]
+            if start == end:
+                continue
+            likeness = self._products.of(query.states, int(start), int(end))
+            likeness *= _SCALE
             np.exp(likeness, out=likeness)
-            soft = np.log(np.add.reduceat(likeness, starts, axis=1) / lengths)
-            # Row by row: a product of matrices may round a passage's score by where it stands.
-            total += (weights[at : at + few, None] * soft).sum(axis=0)
-        found[filled] = total / np.float32(SHARPNESS)
+            filled = low + np.flatnonzero(np.diff(self._starts[low : high + 1]))
+            lengths = (self._starts[filled + 1] - self._starts[filled]).astype(np.float32)
+            mean = np.add.reduceat(likeness, self._starts[filled] - start, axis=0) / lengths[:, None]
+            found[filled] = np.log(mean) @ weights / np.float32(SHARPNESS)
         return found
 
     def _weights(self, ids: npt.NDArray[np.uint16], first: int) -> Scores:
@@ -80,3 +80,13 @@ class LateInteraction:
         weights = np.log1p((first - number + 0.5) / (number + 0.5))
         shares: Scores = (weights / weights.sum()).astype(np.float32)
         return shares
+
+    def _blocks(self, first: int) -> Sequence[tuple[int, int]]:
+        """Ranges of passages of about `BLOCK` tokens each, one passage at the least."""
+        blocks, low = [], 0
+        while low < first:
+            high = int(np.searchsorted(self._starts, self._starts[low] + BLOCK, side="right")) - 1
+            high = min(max(high, low + 1), first)
+            blocks.append((low, high))
+            low = high
+        return blocks

@@ -1,16 +1,16 @@
-"""Products of a few vectors of bytes with very many.
+"""Products of many vectors of bytes with a few.
 
-numpy makes floats of bytes before it multiplies, four times the memory and twice the time. onnxruntime, which runs the
-models here, has kernels for bytes; what they compute is exact.
+numpy makes floats of bytes before it multiplies, four times the memory and four times the time. onnxruntime, which runs
+the models here, has kernels for bytes; what they compute is exact.
 """
+
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-PART = 65_536
-"""Vectors in a graph: making one takes several times their memory for a moment."""
 _IR_VERSION, _OPSET = 10, 17
 _MIDDLE = 128
 """Added to signed bytes: products of unsigned ones are exact on every processor, those of mixed ones are not."""
@@ -23,44 +23,50 @@ class Products:
 
     Args:
         rows: of shape (rows, numbers).
-        scale: what the products are multiplied by.
     """
 
-    def __init__(self, rows: Bytes, scale: float) -> None:
-        self.nbytes = rows.nbytes
-        self._parts = [
-            (start, _session(rows[start : start + PART], scale)) for start in range(0, len(rows), PART) if rows.size
-        ]
+    def __init__(self, rows: Bytes) -> None:
+        self._rows = _unsigned(rows)
 
-    def of(self, vectors: Bytes, first: int) -> npt.NDArray[np.float32]:
-        """The scaled products of vectors, of shape (vectors, numbers), with the first rows: (vectors, first)."""
-        found = np.empty((len(vectors), first), dtype=np.float32)
-        given = {"vectors": _unsigned(vectors)}
-        for start, session in self._parts:
-            if start < first:
-                (products,) = session.run(["products"], given)
-                found[:, start : start + PART] = products[:, : first - start]
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the vectors."""
+        return self._rows.nbytes
+
+    def of(self, vectors: Bytes, start: int, end: int) -> npt.NDArray[np.float32]:
+        """The products of rows from one to before another with vectors.
+
+        Args:
+            vectors: of shape (vectors, numbers).
+            start: the first row.
+            end: the row after the last.
+
+        Returns:
+            float32 of shape (end - start, vectors).
+        """
+        given = {"rows": self._rows[start:end], "columns": np.ascontiguousarray(_unsigned(vectors).T)}
+        (products,) = _session().run(["products"], given)
+        found: npt.NDArray[np.float32] = products
         return found
 
 
-def _session(rows: Bytes, scale: float) -> onnxruntime.InferenceSession:
-    weights = [
-        numpy_helper.from_array(np.ascontiguousarray(_unsigned(rows).T), "rows"),
-        numpy_helper.from_array(np.asarray(_MIDDLE, dtype=np.uint8), "middle"),
-        numpy_helper.from_array(np.asarray(scale, dtype=np.float32), "scale"),
-    ]
+@cache
+def _session() -> onnxruntime.InferenceSession:
+    middle = numpy_helper.from_array(np.asarray(_MIDDLE, dtype=np.uint8), "middle")
     nodes = [
-        helper.make_node("MatMulInteger", ["vectors", "rows", "middle", "middle"], ["exact"]),
-        helper.make_node("Cast", ["exact"], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["floats", "scale"], ["products"]),
+        helper.make_node("MatMulInteger", ["rows", "columns", "middle", "middle"], ["exact"]),
+        helper.make_node("Cast", ["exact"], ["products"], to=TensorProto.FLOAT),
     ]
-    given = helper.make_tensor_value_info("vectors", TensorProto.UINT8, ["vectors", rows.shape[1]])
-    made = helper.make_tensor_value_info("products", TensorProto.FLOAT, ["vectors", len(rows)])
-    graph = helper.make_graph(nodes, "products", [given], [made], weights)
+    given = [
+        helper.make_tensor_value_info("rows", TensorProto.UINT8, ["rows", "numbers"]),
+        helper.make_tensor_value_info("columns", TensorProto.UINT8, ["numbers", "vectors"]),
+    ]
+    made = helper.make_tensor_value_info("products", TensorProto.FLOAT, ["rows", "vectors"])
+    graph = helper.make_graph(nodes, "products", given, [made], [middle])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # each call computes in its own thread
-    options.enable_cpu_mem_arena = False  # it would keep the most that was ever needed, for each novel
+    options.enable_cpu_mem_arena = False  # it would keep the most that was ever needed
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
