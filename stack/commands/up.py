@@ -123,11 +123,7 @@ async def up(options: UpOptions, console: Console) -> None:
             if await _until(supervisor.start(), signals.stopping):
                 ready = True
                 changed()
-                teller.say(f"ready: {gateway}", "bold green")
-                teller.say(f"  in {time.monotonic() - began:.1f} s; Ctrl-C stops it; logs: {data_dir / 'logs'}", "dim")
-                if await http_status(gateway.removeprefix("http://"), "/") == 200:
-                    teller.say(f"  read: {gateway}", "bold green")
-                teller.say(f"  talk: {command('chat', *options.where)}; the API: {gateway}/docs", "dim")
+                await _welcome(teller, gateway, time.monotonic() - began, options)
                 if options.sample:
                     _shelve_meanwhile(gateway, data_dir, teller, signals.stopping)
                 await signals.stopping.wait()
@@ -140,6 +136,15 @@ async def up(options: UpOptions, console: Console) -> None:
             teller.say("stopping ...")
             await supervisor.stop()
             teller.say(f"stopped in {time.monotonic() - began:.1f} s")
+
+
+async def _welcome(teller: Teller, gateway: str, seconds: float, options: UpOptions) -> None:
+    """Says that all is ready, and where to go on."""
+    teller.say(f"ready: {gateway}", "bold green")
+    teller.say(f"  in {seconds:.1f} s; Ctrl-C stops it; logs: {options.data_dir.resolve() / 'logs'}", "dim")
+    if await http_status(gateway.removeprefix("http://"), "/") == 200:
+        teller.say(f"  read: {gateway}", "bold green")
+    teller.say(f"  talk: {command('chat', *options.where)}; the API: {gateway}/docs", "dim")
 
 
 async def _children(

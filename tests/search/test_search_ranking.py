@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.search.domain import ranking
-from services.search.domain.late_interaction import BLOCK, SHARPNESS, LateInteraction
+from services.search.domain import late_interaction, ranking
+from services.search.domain.late_interaction import SHARPNESS, LateInteraction
 from services.search.domain.novel_index import NovelIndex
+from services.search.domain.products import Products
 from services.search.models import Passage
 from services.search.ports import Contents, Question, Reading, Tokens
 from services.search.stores import rows
@@ -56,12 +57,27 @@ def test_late_interaction_is_its_formula(seed: int, lengths: list[int], asked: i
         assert scores.tolist() == [-1.0] * first
 
 
-def test_late_interaction_over_many_blocks() -> None:
+@pytest.mark.parametrize("block", [1, 30, 1_000])
+def test_late_interaction_over_many_blocks(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(late_interaction, "BLOCK", block)
     random = np.random.default_rng(7)
-    passages = [tokens(random, length) for length in [40] * (BLOCK // 30) + [0, BLOCK + 5, 0, 0, 3]]
+    passages = [tokens(random, length) for length in [12] * 10 + [0, 80, 0, 0, 3]]
     query = tokens(random, 5)
-    scores = LateInteraction(passages).scores(query, len(passages))
-    assert np.allclose(scores, plain(passages, query, len(passages)), atol=1e-4)
+    index = LateInteraction(passages)
+    for first in range(len(passages) + 1):
+        assert np.allclose(index.scores(query, first), plain(passages, query, first), atol=1e-4)
+
+
+@given(NUMBERS, st.integers(1, 70), st.integers(1, 5), st.integers(1, 130), st.data())
+@settings(max_examples=40, deadline=None)
+def test_products_are_exact(seed: int, rows: int, vectors: int, numbers: int, data: st.DataObject) -> None:
+    random = np.random.default_rng(seed)
+    many = random.choice(np.asarray([-128, -127, -1, 0, 1, 127], dtype=np.int8), (rows, numbers))
+    few = random.choice(np.asarray([-128, -127, 0, 5, 127], dtype=np.int8), (vectors, numbers))
+    start = data.draw(st.integers(0, rows - 1))
+    end = data.draw(st.integers(start + 1, rows))
+    exact = many[start:end].astype(int) @ few.T.astype(int)
+    assert np.array_equal(Products(many).of(few, start, end), exact)
 
 
 @given(NUMBERS, st.lists(st.integers(0, 4), min_size=1, max_size=14).map(sorted), st.integers(0, 5))

@@ -22,7 +22,7 @@ Scores = npt.NDArray[np.float32]
 WEIGHTS: Mapping[str, float] = {
     "meaning": 1.0,
     "words": 0.5,
-    "detail": 1.5,
+    "detail": 2.0,
     "foreign sentence": 1.0,
     "foreign passage": 1.0,
 }
