@@ -88,7 +88,7 @@ def reply_of(data: bytes) -> Reply:
 
 
 def packed_reading(reading: Reading) -> bytes:
-    """A reading as bytes: some 13 KB a passage of MiniLM's, most of it the states of tokens.
+    """A reading as bytes: some 12 KB a passage of MiniLM's, most of it the states of tokens.
 
     Vectors stay in 32 bits: in 16 they would take 6 % less, and no longer be those that search computes itself.
     """
