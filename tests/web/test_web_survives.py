@@ -106,7 +106,7 @@ async def test_two_tabs_are_in_step_and_either_stops(chrome: Browser, fragile: S
         assert len((await stored(other))[-1].split()) < WORDS
 
         await asked(other, "And then?")  # what one tab begins the other shows as well
-        await words_shown(visit.page, 10)
+        await expect(visit.page.locator("article")).to_have_count(5)
         for page in (visit.page, other):
             await exact(page)
 
