@@ -43,9 +43,12 @@ export function formOf(scenario: Scenario): ScenarioForm {
   };
 }
 
+/** Where a sentence or a line ends; the point after a title ("Mr.") or an initial ("J.") ends none. */
+const END = /(?<=(?<!\b(?:Mrs?|Ms|Messrs|Mme|Mlle|Dr|St|Prof|Capt|Col|Gen|Lt|Sgt|Rev|Hon|[A-Z]))\.|[?!。？！])\s|\n/u;
+
 /** A title for what-ifs that got none: the first sentence, cut at a word. */
 export function titleOf(description: string): string {
-  const [first = ""] = description.trim().split(/(?<=[.?!。？！])\s|\n/u);
+  const [first = ""] = description.trim().split(END);
   const characters = [...first];
   if (characters.length <= 80) return first;
   const cut = characters.slice(0, 79).join("");

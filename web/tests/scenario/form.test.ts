@@ -15,6 +15,7 @@ const scenario = {
 test("a title that is left out is the first sentence, cut at a word", () => {
   expect(titleOf("What if she had gone? Nobody knows.")).toBe("What if she had gone?");
   expect(titleOf("그녀가 떠났다면? 아무도 모른다.")).toBe("그녀가 떠났다면?");
+  expect(titleOf("What if Mr. J. Bingley had stayed. Or gone?")).toBe("What if Mr. J. Bingley had stayed.");
   const long = titleOf(`What if ${"word ".repeat(40)}`);
   expect([...long].length).toBeLessThanOrEqual(80);
   expect(long).toMatch(/word…$/);
