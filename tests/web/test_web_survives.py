@@ -56,6 +56,7 @@ async def exact(page: Page) -> None:
     kept = await stored(page)
     assert kept[-1] == WHOLE
     assert await shown(page) == kept
+    await expect(page.get_by_role("alert")).to_have_count(0)
 
 
 async def test_the_network_goes_and_comes_back(chrome: Browser, fragile: Stack, fragile_tale: Tale) -> None:

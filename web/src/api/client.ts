@@ -1,5 +1,6 @@
 // Calls to the gateway, typed by its OpenAPI document (schema.d.ts is generated: `make types`).
 import createClient from "openapi-fetch";
+import { anyOf } from "./browser";
 import { ApiError } from "./errors";
 import type { paths } from "./schema";
 import { renew, welcomed } from "./session";
@@ -24,7 +25,7 @@ export function pause(milliseconds: number, signal?: AbortSignal | null): Promis
 
 /** fetch() with a deadline; an expired session is renewed, and what only reads is asked again when nobody answers. */
 export async function sessionFetch(request: Request): Promise<Response> {
-  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(SECONDS * 1000)]);
+  const signal = anyOf(request.signal, AbortSignal.timeout(SECONDS * 1000));
   await welcomed;
   let renewed = false;
   for (let tries = 1; ; tries += 1) {

@@ -32,10 +32,10 @@ export class ApiError extends Error {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 
-  /** Nobody answered: the network is away. */
+  /** Nobody answered: the network is away, or what it leads to. */
   static unreachable(cause: unknown): ApiError {
-    const body = { code: "UNAVAILABLE", reason: "UNREACHABLE", message: String(cause), fields: {} };
-    return new ApiError(0, body);
+    const body = { code: "UNAVAILABLE", reason: "UNREACHABLE", message: "Gaji does not answer.", fields: {} };
+    return Object.assign(new ApiError(0, body), { cause });
   }
 
   /** What an answer with a status of 400 or above says, whoever gave it. */

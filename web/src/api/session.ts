@@ -1,6 +1,7 @@
 // Who the reader is. Tokens live in HttpOnly cookies that no script sees; here is only whether there is a session, and
 // whose. A reader without one is a guest from the first request on.
 import { computed, ref } from "vue";
+import { alone, anyOf } from "./browser";
 import { ApiError } from "./errors";
 import type { User } from "./types";
 
@@ -12,13 +13,17 @@ const SECONDS = 15;
 export const user = ref<User>();
 export const guest = computed(() => user.value?.guest ?? true);
 
-type Heard = "changed";
+/** What tabs tell each other: another is the reader; the reader is the same one, and has an account now. */
+type Heard = "changed" | "named";
+/** What a tab keeps for its reader: drafts of messages and of what-ifs. */
+const DRAFTS = /^gaji\.(draft|scenario)\./;
 const tabs = new BroadcastChannel("gaji.session");
 const listeners = new Set<() => void>();
 let generation = 0;
 
 tabs.onmessage = ({ data }: MessageEvent<Heard>) => {
   if (data === "changed") changed();
+  else void whoAmI().catch(() => undefined);
 };
 
 /** Calls back when somebody else is the reader, in whichever tab that happened. Returns how to stop that. */
@@ -29,6 +34,7 @@ export function onReaderChange(listener: () => void): () => void {
 
 function changed(): void {
   generation += 1;
+  for (const key of Object.keys(sessionStorage)) if (DRAFTS.test(key)) sessionStorage.removeItem(key);
   void whoAmI().catch(() => undefined);
   for (const listener of listeners) listener();
 }
@@ -40,7 +46,7 @@ async function post(path: string, body: object, signal?: AbortSignal): Promise<R
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(body),
-      signal: signal ? AbortSignal.any([limit, signal]) : limit,
+      signal: signal ? anyOf(limit, signal) : limit,
     });
   } catch (error) {
     throw ApiError.unreachable(error);
@@ -83,7 +89,7 @@ async function askWhoIAm(): Promise<User> {
  */
 export async function renew(): Promise<void> {
   const asked = generation;
-  await navigator.locks.request(LOCK, async () => {
+  await alone(LOCK, async () => {
     if (generation !== asked || (await readUser()).ok) return; // another has done it meanwhile
     const refreshed = await post("/api/auth/refresh", {});
     if (refreshed.ok) {
@@ -102,24 +108,38 @@ function tell(): void {
   changed();
 }
 
-async function enter(path: string, body: object): Promise<void> {
-  const response = await post(path, body);
+/** Opens an account's session. Raises ApiError with what is wrong. */
+export async function signIn(email: string, password: string): Promise<void> {
+  const response = await post("/api/auth/login", { email, password });
   if (!response.ok) throw await ApiError.of(response);
-  await whoAmI();
-  tell();
+  try {
+    await whoAmI();
+  } finally {
+    tell(); // whatever came of the question, the cookies are another's
+  }
 }
 
-/** Opens an account's session. Raises ApiError with what is wrong. */
-export const signIn = (email: string, password: string) => enter("/api/auth/login", { email, password });
-
 /** Makes the guest an account, with all that is the guest's. Raises ApiError with what is wrong. */
-export const register = (email: string, password: string, displayName: string) =>
-  enter("/api/auth/register", { email, password, display_name: displayName });
+export async function register(email: string, password: string, displayName: string): Promise<void> {
+  await whoAmI(); // renews what has expired: nobody would be known as the guest without a token
+  const response = await post("/api/auth/register", { email, password, display_name: displayName });
+  if (!response.ok) throw await ApiError.of(response);
+  try {
+    await whoAmI();
+  } finally {
+    tabs.postMessage("named" satisfies Heard);
+  }
+}
 
 /** Ends the session, and with it every stream of it; the reader is a new guest then. */
 export async function signOut(): Promise<void> {
   const response = await post("/api/auth/logout", {});
   if (!response.ok) throw await ApiError.of(response);
   user.value = undefined;
-  await whoAmI();
+  try {
+    await whoAmI(); // a new guest, which tells the others
+  } catch (error) {
+    tell();
+    throw error;
+  }
 }

@@ -1,5 +1,6 @@
 // What a reader has asked to be written, until it is known to have begun. It is kept for the time of the tab, so that
 // the same request is made again, and not another one, when an answer is lost or the page is loaded anew.
+import { newRequestId } from "@/api/browser";
 import { onReaderChange } from "@/api/session";
 import type { Message } from "@/api/types";
 
@@ -23,11 +24,6 @@ interface Kept {
 
 const PREFIX = "gaji.begin.";
 const HOUR = 3_600_000;
-
-/** A new request id: 128 bits, in hexadecimal. */
-export function newRequestId(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 /** Keeps a wish as a request: the one that is kept of the conversation, where it is the same wish in the same place. */
 export function keep(conversationId: string, wish: Wish, after: string): Begin {

@@ -1,4 +1,5 @@
 import { onScopeDispose, shallowRef, watch } from "vue";
+import { newRequestId } from "@/api/browser";
 import { ApiError } from "@/api/errors";
 import { onReaderChange } from "@/api/session";
 import type { Conversation, ConversationNode, Message } from "@/api/types";
@@ -113,7 +114,7 @@ export function useConversation(conversationId: () => string, environment?: Envi
   }
 
   async function fork(messageId: string): Promise<Conversation> {
-    if (fork_?.messageId !== messageId) fork_ = { messageId, requestId: begins.newRequestId() };
+    if (fork_?.messageId !== messageId) fork_ = { messageId, requestId: newRequestId() };
     const made = await calls.forkConversation(conversationId(), messageId, fork_.requestId);
     fork_ = undefined;
     return made;

@@ -10,6 +10,7 @@ import { tell } from "./news";
 import type { Watch } from "./requests";
 import type { Branch } from "./useBranch";
 import type { Place } from "./wishes";
+import { leftOff } from "./writing";
 
 const OVER: readonly LiveReply["state"][] = ["complete", "stopped", "failed"];
 
@@ -127,6 +128,7 @@ export function useLiveReply(conversationId: () => string, stored: Branch, envir
 
   function watch(messageId: string, parentId: string): void {
     hear({ kind: "watch", messageId }, { parentId }).catch((error: unknown) => {
+      if (leftOff(error)) return; // it is a message now, or another is watched
       // An opening that is not there is none.
       if (!(error instanceof ApiError && error.status === 404)) stored.error.value = error;
     });

@@ -1,5 +1,6 @@
 // Files on their way to the shelf. They go on while the reader looks at other pages, one after the other.
-import { computed, shallowRef } from "vue";
+import { computed, shallowRef, watch } from "vue";
+import { newRequestId } from "@/api/browser";
 import { ApiError } from "@/api/errors";
 import { onReaderChange } from "@/api/session";
 import { refusal, type Refusal } from "./accepted";
@@ -44,7 +45,7 @@ export function createUploads(send: Send = sendFile) {
     const added = files.slice(0, room).map((file): Upload => {
       const why = refusal(file);
       const state: UploadState = why ? { kind: "refused", why } : { kind: "waiting" };
-      return { id: (last += 1), file, requestId: crypto.randomUUID(), onlyMine, state };
+      return { id: (last += 1), file, requestId: newRequestId(), onlyMine, state };
     });
     list.value = [...list.value, ...added];
     next();
@@ -108,3 +109,10 @@ export function createUploads(send: Send = sendFile) {
 /** The files of this tab. */
 export const uploads = createUploads();
 onReaderChange(uploads.clear);
+
+// Files go on while the reader looks at other pages: the tab is not closed on one without a question.
+const stay = (event: Event) => event.preventDefault();
+watch(uploads.busy, (busy) => {
+  if (busy) addEventListener("beforeunload", stay);
+  else removeEventListener("beforeunload", stay);
+});

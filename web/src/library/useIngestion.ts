@@ -4,6 +4,9 @@ import type { Novel, Progress } from "@/api/types";
 import { useEventStream } from "@/streams/useEventStream";
 import { ingestionSlots } from "./slots";
 
+/** Of one that waits for its turn nothing is told for as long as others take. */
+const A_DAY = 86_400_000;
+
 /**
  * Follows the ingestion of a novel, live, while `novelId` gives one; `ended` hears how the novel stands then.
  *
@@ -14,9 +17,12 @@ export function useIngestion(novelId: () => string | undefined, ended: (novel: N
   const lost = shallowRef<unknown>();
   let leave: (() => void) | undefined;
 
-  const stream = useEventStream(({ name, data }) => {
-    if (name === "progress") progress.value = data as Progress;
-  });
+  const stream = useEventStream(
+    ({ name, data }) => {
+      if (name === "progress") progress.value = data as Progress;
+    },
+    { patience: { first: A_DAY, later: A_DAY } },
+  );
 
   function stop(): void {
     stream.close();
@@ -44,10 +50,10 @@ export function useIngestion(novelId: () => string | undefined, ended: (novel: N
   watch(stream.state, (state) => {
     const id = novelId();
     if (state === "failed") lost.value = stream.error.value;
-    if (state !== "ended" || !id) return;
+    if (state !== "failed" && state !== "ended") return;
     leave?.();
     leave = undefined;
-    void look(id);
+    if (state === "ended" && id) void look(id);
   });
   onScopeDispose(stop);
   return { progress, error: lost, retry: () => follow(novelId()) };

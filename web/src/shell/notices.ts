@@ -7,6 +7,8 @@ export interface Notice {
   /** A key of the words, or the words of the gateway. */
   text: string;
   kind: "said" | "bad";
+  /** Nobody answered: said in the reader's own language. */
+  unreachable?: boolean;
 }
 
 const SECONDS = 8;
@@ -15,8 +17,8 @@ let last = 0;
 export const notices = shallowRef<readonly Notice[]>([]);
 
 /** Shows words for some seconds. Bad ones stay until they are dismissed (WCAG 2.2, 2.2.1). */
-export function say(text: string, kind: Notice["kind"] = "said"): void {
-  const notice = { id: (last += 1), text, kind };
+export function say(text: string, kind: Notice["kind"] = "said", unreachable = false): void {
+  const notice = { id: (last += 1), text, kind, unreachable };
   notices.value = [...notices.value.slice(-3), notice];
   if (kind === "said") setTimeout(() => dismiss(notice.id), SECONDS * 1000);
 }
@@ -24,7 +26,8 @@ export function say(text: string, kind: Notice["kind"] = "said"): void {
 /** Shows what an error says. */
 export function notify(error: unknown): void {
   if (error instanceof DOMException && error.name === "AbortError") return;
-  say(error instanceof ApiError ? error.message : String(error), "bad");
+  const api = error instanceof ApiError;
+  say(api ? error.message : String(error), "bad", api && error.status === 0);
 }
 
 export function dismiss(id: number): void {

@@ -1,4 +1,5 @@
 // A stream of events that survives its connections.
+import { anyOf } from "@/api/browser";
 import { ApiError } from "@/api/errors";
 import type { Failure } from "@/api/types";
 import { connect, trouble, type Block, type Outcome, type StreamRequest } from "./connection";
@@ -132,7 +133,7 @@ export class EventStream {
       (path, init) => this.environment.fetch(path, init),
       this.options.source(this.#cursor),
       this.#cursor,
-      AbortSignal.any([run, connection.signal]),
+      anyOf(run, connection.signal),
       {
         opened: () => {
           if (run.aborted) return;

@@ -145,6 +145,7 @@ test("a page that is loaded in the middle of a reply goes on with it from its st
   gateway.end(id);
   await until(() => !again.live.value && again.messages.value.length === 3);
   expect(again.contents()).toEqual(["Good day.", "Hello", "One two."]);
+  expect(again.error.value).toBeUndefined();
 });
 
 test("a page that is left before it is known whether a message has gone goes on with it", async () => {
