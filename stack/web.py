@@ -19,6 +19,8 @@ from stack.errors import StackError
 
 WEB = Path(__file__).parents[1] / "web"
 _INSTALL_SECONDS = 600.0
+# A registry that says nothing is found out in two minutes, and not in npm's ten.
+_NPM_CI = ("--ignore-scripts", "--no-progress", "--prefer-offline", "--fetch-retries=1", "--fetch-timeout=60000")
 _BUILD_SECONDS = 300.0
 _LAST_LINES = 15
 # What is neither a part of the app nor makes any of it.
@@ -78,7 +80,7 @@ def install(web: Path, say: Callable[[str], None], *, tools: bool) -> bool:
         return False
     say(f"Installing what {'checks and tests' if tools else 'builds'} the web app (once) ...")
     began = time.monotonic()
-    _run(web, ["ci", "--ignore-scripts", "--no-progress", *([] if tools else ["--omit=dev"])], _INSTALL_SECONDS)
+    _run(web, ["ci", *_NPM_CI, "--include=dev" if tools else "--omit=dev"], _INSTALL_SECONDS)
     stamp.parent.mkdir(exist_ok=True)  # npm makes none for a lock that names nothing
     stamp.write_text(json.dumps({"lock": lock, "tools": tools}))
     say(f"  installed in {time.monotonic() - began:.1f} s")
@@ -155,7 +157,7 @@ def build_command(*, or_without: bool) -> None:
     """Make web/dist current."""
     try:
         build(WEB, click.echo)
-    except (StackError, OSError) as error:
+    except (StackError, OSError, ValueError) as error:
         click.echo(f"the web app could not be built: {error}", err=True)
         if not or_without:
             sys.exit(1)
@@ -168,7 +170,7 @@ def install_command() -> None:
     """Install what builds, checks and tests it."""
     try:
         install(WEB, click.echo, tools=True)
-    except (StackError, OSError) as error:
+    except (StackError, OSError, ValueError) as error:
         click.echo(f"the web app's tools could not be installed: {error}", err=True)
         sys.exit(1)
 

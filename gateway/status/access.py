@@ -40,6 +40,11 @@ class Operators:
             )
         if address is None or not self._has(address):
             raise _refused(f"the status is for operators: {request.client} is not in GAJI_OPERATOR_NETWORKS")
+        if address.is_loopback and not _is_loopback(request.peer):
+            # Whoever is in a network of trusted proxies could say so.
+            raise _refused(
+                "the status is for operators, and nobody is on this machine by hearsay: ask for it from there"
+            )
         if request.header(b"sec-fetch-site").lower() in _FOREIGN:
             raise PermissionDenied("the status is not for pages of other origins", reason="CROSS_SITE")
         if address.is_loopback and not _is_local(request.header(b"host")):
@@ -52,6 +57,11 @@ class Operators:
 
 def _refused(text: str) -> PermissionDenied:
     return PermissionDenied(text, reason="NOT_AN_OPERATOR")
+
+
+def _is_loopback(text: str) -> bool:
+    address = parse_address(text)
+    return address is not None and address.is_loopback
 
 
 def _is_local(host: str) -> bool:

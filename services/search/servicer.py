@@ -208,14 +208,17 @@ class SearchServicer(rpc.SearchServiceServicer):
         until_chapter = _until_chapter(check, request)
         check.raise_if_any()
         novel = await self._searching.novel(request.novel_id, _user_id())
-        limit = None if until_chapter is None or until_chapter >= novel.chapters else until_chapter
 
         async def compute() -> bytes:
-            chapters = [pb.Chapter(**asdict(chapter)) for chapter in await self._tables.read(novel, until_chapter)]
+            chapters = [pb.Chapter(**asdict(chapter)) for chapter in await self._tables.read(novel, None)]
             return pb.ListChaptersResponse(chapters=chapters).SerializeToString()
 
-        answer = await self._answers.get(answer_key(novel, "chapters", limit), compute, always)
-        return pb.ListChaptersResponse.FromString(answer)
+        # One table for all limits: to read it is to read all rows of the novel, where its index is not in memory.
+        table = pb.ListChaptersResponse.FromString(
+            await self._answers.get(answer_key(novel, "chapters"), compute, always)
+        )
+        shown = [one for one in table.chapters if until_chapter is None or one.chapter <= until_chapter]
+        return pb.ListChaptersResponse(chapters=shown)
 
     async def _everybody(self, novel: Novel) -> list[pb.Character]:
         """The characters as they were found."""

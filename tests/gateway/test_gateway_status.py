@@ -254,12 +254,11 @@ def asks(client: str, peer: str = "", **headers: str) -> Any:
         (LOOPBACK, asks("::1", "::ffff:127.0.0.1")),
         (LOOPBACK, asks("127.0.0.1", sec_fetch_site="same-origin")),
         (LOOPBACK, asks("127.0.0.1", sec_fetch_site="none")),
-        (LOOPBACK, asks("127.0.0.1", "10.0.0.7", x_forwarded_for="127.0.0.1")),
         (WIDE, asks("10.1.2.3", host="gaji.example")),
         (WIDE, asks("10.1.2.3", "10.0.0.7", x_forwarded_for="10.1.2.3", host="gaji.example")),
         (WIDE, asks("2001:db8::7", host="gaji.example")),
     ],
-    ids=range(10),
+    ids=range(9),
 )
 def test_operators_are_let_in(networks: tuple[str, ...], request_: Any) -> None:
     Operators(networks).check(request_)
@@ -279,13 +278,14 @@ def test_operators_are_let_in(networks: tuple[str, ...], request_: Any) -> None:
         (LOOPBACK, asks("127.0.0.1", via="1.1 somebody"), "GAJI_TRUSTED_PROXIES"),
         (LOOPBACK, asks("127.0.0.1", "::ffff:127.0.0.1", x_forwarded_for="x"), "GAJI_TRUSTED_PROXIES"),
         (LOOPBACK, asks("203.0.113.9", "127.0.0.1", x_forwarded_for="203.0.113.9"), "GAJI_OPERATOR_NETWORKS"),
+        (LOOPBACK, asks("127.0.0.1", "10.0.0.7", x_forwarded_for="127.0.0.1"), "hearsay"),
         (LOOPBACK, asks("127.0.0.1", host="rebound.example"), "localhost"),
         (LOOPBACK, asks("127.0.0.1", host=""), "localhost"),
         (LOOPBACK, asks("127.0.0.1", host="[::1"), "localhost"),
         (LOOPBACK, asks("127.0.0.1", sec_fetch_site="cross-site"), "other origins"),
         (WIDE, asks("10.1.2.3", sec_fetch_site="same-site"), "other origins"),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_nobody_else_is(networks: tuple[str, ...], request_: Any, says: str) -> None:
     with pytest.raises(PermissionDenied, match=says) as caught:

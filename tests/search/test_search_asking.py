@@ -153,7 +153,25 @@ async def test_nobody_waits_longer_than_they_say(asking: Asking, model: Scripted
     before = count("too_slow")
     model.says = asyncio.Event()
     assert await ask(asking, 0.2) is None
-    assert (count("too_slow") - before, asking.ready()) == (1, False)
+    assert (count("too_slow") - before, asking.ready()) == (1, True)
+    for _ in range(MOST_POOR - 1):
+        await ask(asking, 0.2)
+    assert not asking.ready()  # nobody had time for it
+
+
+async def test_who_waits_long_enough_says_that_it_is_in_trouble(
+    asking: Asking, model: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.search.domain.asking.FAIR_SECONDS", 0.2)
+    model.says = asyncio.Event()
+    assert await ask(asking, 0.2) is None
+    assert not asking.ready()
+
+
+async def test_whatever_a_client_does_wrong_is_no_error(asking: Asking, model: Scripted) -> None:
+    model.says = RuntimeError("a library's own")
+    assert await ask(asking) is None
+    assert not asking.ready()
 
 
 async def test_without_time_it_is_not_asked(asking: Asking, model: Scripted) -> None:

@@ -89,7 +89,12 @@ def test_orders(answer: Any, order: list[int]) -> None:
     assert read_order(answer, 4) == order
 
 
-@pytest.mark.parametrize("answer", [None, {}, [], {"order": []}, {"order": [99]}, {"order": "1, 2"}, "1", 1])
+@pytest.mark.parametrize("answer", [[], {"order": []}])
+def test_an_empty_order_is_the_one_that_was(answer: Any) -> None:
+    assert read_order(answer, 3) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"order": [99]}, {"order": "1, 2"}, "1", 1])
 def test_what_names_no_passage_is_no_order(answer: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         read_order(answer, 4)

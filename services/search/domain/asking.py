@@ -10,13 +10,15 @@ import time
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
-from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, ResourceExhausted
+from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, ResourceExhausted, Unavailable
 from mesh.telemetry.logs import get_logger
 from services.search.metrics import MODEL_CALLS, MODEL_SECONDS
 from services.search.ports import MODEL_REFUSED, Inquiry, LanguageModel
 
 LEAST_SECONDS = 0.2
 """In less than that no model answers: it is not asked."""
+FAIR_SECONDS = 1.5
+"""A model that needs longer than that for one call may be a good one all the same."""
 REST_SECONDS = 30.0
 """For how long a model in trouble is left alone."""
 LONGEST_REST = 300.0
@@ -87,11 +89,17 @@ class Asking:
                     answer = read(await self._model.answer(inquiry))
             result = "answered"
         except TimeoutError:
-            result = self._failed(task, DeadlineExceeded(f"no answer within {seconds:.1f} s"))
+            why = f"no answer within {seconds:.1f} s"
+            # Who was in a hurry says little of the model; several of them in a row do.
+            hurry = seconds < FAIR_SECONDS
+            result = self._disappointed(task, "too_slow", why) if hurry else self._failed(task, DeadlineExceeded(why))
         except MeshError as error:
             result = self._failed(task, error)
         except ValueError as error:
             result = self._disappointed(task, "unusable", str(error))
+        except Exception as error:  # whatever a vendor's client does wrong, the search goes on
+            log.exception("the client of a language model failed", extra={"task": task, "model": self.name})
+            result = self._failed(task, Unavailable(repr(error)))
         else:
             self._in_trouble, self._poor = False, 0
             return answer

@@ -167,16 +167,17 @@ class _Text:
         return not any((a, b) in self._two or (b, a) in self._two for a in one for b in other)
 
     def says_kin(self, claim: Claim) -> int | None:
-        """The first passage that says a kinship; None: none does."""
+        """The passage that says a kinship, the last that may: the same words may have been said of others before."""
         quote = _folded(claim.quote)
-        if not any(word.search(quote) for word in _WORDS[claim.kind]):
+        if not self._names_one(claim) or not any(word.search(quote) for word in _WORDS[claim.kind]):
             return None
-        return next(self._places(claim), None)
+        return max(self._places(claim), default=None)
 
     def _names_one(self, claim: Claim) -> bool:
         quote = _folded(claim.quote)
         forms = (form for person in (claim.who, claim.other) for form in self._names[person].forms)
-        return any(_folded(form) in quote for form in forms)
+        # At the beginning of a word; at its end there may be a particle.
+        return any(re.search(rf"(?<!\w){re.escape(_folded(form))}", quote) for form in forms)
 
     def _places(self, claim: Claim) -> Iterator[int]:
         """The passages that have a claim's words and, with their neighbours in the chapter, both names."""

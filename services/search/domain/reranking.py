@@ -143,7 +143,7 @@ def read_order(answer: object, count: int) -> list[int]:
     if not isinstance(numbers, list):
         raise ValueError("has no list of numbers")  # noqa: TRY004 - to whoever asks, an answer is good or not
     named = [number - 1 for number in map(_number, numbers) if 1 <= number <= count]
-    if not named:
+    if numbers and not named:  # an empty list: as they were
         raise ValueError("names no passage that was shown")
     return list(dict.fromkeys([*named, *range(count)]))
 

@@ -170,6 +170,9 @@ class Fleet:
                     await asyncio.sleep(_PAUSE_SECONDS)
                 except ValueError as error:
                     log.warning("what a worker said was not understood", extra={"error": str(error)})
+                except Exception:  # without a listener every batch would count as unanswered, and nobody would know why
+                    log.exception("replies of workers could not be taken")
+                    await asyncio.sleep(_PAUSE_SECONDS)
             self._some_sent.clear()
 
     def _told(self, reply: Reply) -> None:
