@@ -118,16 +118,19 @@ async def test_a_batch_of_a_worker_that_was_killed_is_read_by_another(
 ) -> None:
     settings = spread(search_settings, redis_url, embedding_deadline=2.0, embedding_batch=4 * CALL)
     lost = handed_out("lost")
-    async with running_worker(redis_url, tmp_path / "log") as first, opened(settings) as stub:
+    async with (
+        running_worker(redis_url, tmp_path / "log") as first,
+        running_worker(redis_url, tmp_path / "other") as second,
+        opened(settings) as stub,
+    ):
         call = stub.IngestNovel(request(str(uuid.uuid4()), long_story(100)))
         async for event in call:
             if event.progress.stage == "embedding" and event.progress.progress > 10:
                 await asyncio.sleep(0.1)  # enough to begin with the next batch, and too little to end it
                 first.kill()
                 break
-        async with running_worker(redis_url, tmp_path / "log") as second:
-            events = [event async for event in call]
-            assert await second.counted("read") > 0
+        events = [event async for event in call]
+        assert await second.counted("read") > 0
     assert events[-1].WhichOneof("event") == "complete"
     assert handed_out("lost") > lost
 
