@@ -67,13 +67,5 @@ export async function answer<T>(call: Promise<{ data?: T; error?: unknown; respo
     throw ApiError.unreachable(error);
   }
   if (result.response.ok) return result.data as T;
-  const said = (result.error as { error?: ApiError["body"] } | undefined)?.error;
-  const seconds = Number(result.response.headers.get("retry-after") ?? NaN);
-  const body = said ?? {
-    code: "UNKNOWN",
-    reason: `HTTP_${result.response.status}`,
-    message: result.response.statusText,
-    fields: {},
-  };
-  throw new ApiError(result.response.status, body, Number.isFinite(seconds) ? seconds : undefined);
+  throw ApiError.saying(result.response, result.error);
 }

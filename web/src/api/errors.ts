@@ -40,21 +40,25 @@ export class ApiError extends Error {
 
   /** What an answer with a status of 400 or above says, whoever gave it. */
   static async of(response: Response): Promise<ApiError> {
-    let body: ErrorBody = {
+    let said: unknown;
+    try {
+      said = await response.json();
+    } catch {
+      // Not the gateway's own: a proxy's page, or an answer that was cut.
+    }
+    return ApiError.saying(response, said);
+  }
+
+  /** The same of an answer whose body was read. */
+  static saying(response: Response, said: unknown): ApiError {
+    const body: ErrorBody = {
       code: "UNKNOWN",
       reason: `HTTP_${response.status}`,
       message: response.statusText,
       fields: {},
+      ...(said as { error?: Partial<ErrorBody> } | null | undefined)?.error,
     };
-    try {
-      const said = (await response.json()) as { error?: Partial<ErrorBody> };
-      body = { ...body, ...said.error };
-    } catch {
-      // Not the gateway's own: a proxy's page, or an answer that was cut.
-    }
     const seconds = Number(response.headers.get("retry-after") ?? NaN);
-    return Number.isFinite(seconds)
-      ? new ApiError(response.status, body, seconds)
-      : new ApiError(response.status, body);
+    return new ApiError(response.status, body, Number.isFinite(seconds) ? seconds : undefined);
   }
 }
