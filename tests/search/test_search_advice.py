@@ -126,7 +126,7 @@ async def hangs(exchange: Exchange) -> None:
 @pytest.mark.parametrize(
     ("trouble", "seconds"),
     [
-        (hangs, 1.0),
+        (hangs, 2.0),
         (breaks, 8.0),
         (lambda exchange: exchange.answer(429, {"error": {"code": 429, "message": "quota"}}), 8.0),
     ],
@@ -152,7 +152,7 @@ async def test_garbage_leaves_the_plain_order(vendor: Vendor, search_settings: S
     async with opened(search_settings(**asking(vendor.url, search_character_seconds=0))) as stub:
         novel_id = str(uuid.uuid4())
         await ingested(stub, novel_id)
-        for garbage in list[Any](["I would put the third one first.", {"order": [99, 100]}, {"order": {}}, "[]"]):
+        for garbage in list[Any](["I would put the third one first.", {"order": [99, 100]}, {"order": {}}, "null"]):
             vendor.answers = {"order": says(garbage)}
             answer = await find(stub, novel_id, top_k=50)
             assert positions(answer) == await plain("Who put out the lamp?", top_k=50)
@@ -160,6 +160,11 @@ async def test_garbage_leaves_the_plain_order(vendor: Vendor, search_settings: S
             # Useless statements are done without, and the order that follows is good.
             vendor.answers = {"order": prefers("goats"), "statements": says(garbage)}
             assert (await find(stub, novel_id, WHAT_IF)).reranked_by
+        # That none is better than another is an answer, too.
+        vendor.answers = {"order": says({"order": []})}
+        answer = await find(stub, novel_id, top_k=50)
+        assert positions(answer) == await plain("Who put out the lamp?", top_k=50)
+        assert answer.reranked_by
 
 
 async def test_a_novel_cannot_give_orders(vendor: Vendor, search_settings: Settings) -> None:
