@@ -9,7 +9,9 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from benchmarks.faults.killing import Killer, count_of
+from benchmarks.faults.proxy import Mode, open_proxy
 from benchmarks.faults.running import Stack
+from stack.ports import HOST, Ports
 from tests.fixtures.servers import temporary_folder
 from tests.fixtures.stack import start_stack
 from tests.web.tale import Tale, tale_at
@@ -40,9 +42,9 @@ async def fragile_tale(fragile: Stack) -> Tale:
 
 
 @asynccontextmanager
-async def reading(chrome: Browser, stack: Stack, tale: Tale) -> AsyncIterator[Visit]:
-    """A reader in the middle of a reply."""
-    async with visiting(chrome, stack.gateways[0]) as visit:
+async def reading(chrome: Browser, stack: Stack, tale: Tale, url: str = "") -> AsyncIterator[Visit]:
+    """A reader in the middle of a reply, at a gateway or at what stands before it."""
+    async with visiting(chrome, url or stack.gateways[0]) as visit:
         visit.allow(_BROKEN)
         await begun(visit.page, tale)
         await asked(visit.page, "What did you see?")
@@ -67,6 +69,19 @@ async def test_the_network_goes_and_comes_back(chrome: Browser, fragile: Stack, 
         await visit.context.set_offline(False)
         await exact(visit.page)
         await expect(visit.page.get_by_text("You are offline", exact=False)).to_have_count(0)
+
+
+@pytest.mark.parametrize("mode", [Mode.RESET, Mode.BLACKHOLE])
+async def test_the_connection_is_cut(chrome: Browser, fragile: Stack, fragile_tale: Tale, mode: Mode) -> None:
+    async with open_proxy(httpx.URL(fragile.gateways[0]).port or 80, Ports()) as network:
+        async with reading(chrome, fragile, fragile_tale, f"http://{HOST}:{network.port}") as visit:
+            await network.become(mode)
+            await visit.context.set_offline(True)  # a phone that has lost its network knows it
+            await expect(visit.page.get_by_text("You are offline", exact=False).first).to_be_visible()
+            assert len((await shown(visit.page))[-1].split()) < WORDS
+            await network.become(Mode.PASS)
+            await visit.context.set_offline(False)
+            await exact(visit.page)
 
 
 async def test_the_gateway_is_killed_and_started_again(chrome: Browser, fragile: Stack, fragile_tale: Tale) -> None:
