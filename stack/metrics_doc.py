@@ -52,7 +52,7 @@ LABELS: Mapping[str, str] = {
     "http_request_method": "`GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE`, `OPTIONS`, `CONNECT`, `TRACE`, `QUERY`; "
     "`_OTHER`: none of them",
     "http_response_status_code": "those that the gateway gives; 499: the client left before",
-    "http_route": "the contract's templates, `/api/novels/{novel_id}`, and the gateway's own pages; empty: none matched",
+    "http_route": "the contract's templates, `/api/novels/{novel_id}`, the gateway's own pages; empty: none matched",
     "implementation": "of Python: `CPython`",
     "kind": "what is cached, embedded or counted: one of few words of the code's own",
     "level": "`DEBUG`, `INFO`, `WARNING`, `ERROR`, `CRITICAL`",
@@ -86,8 +86,8 @@ Each process serves these at `/metrics` of its admin port. Made by `python -m st
 Names are OpenTelemetry's, translated to Prometheus, where it has one: `grpc_*` (gRFC A66 and A96), `http_server_*`,
 `db_client_*`, `gen_ai_client_*`; all others begin with `gaji_`. See [decision 28](decisions/0028-metrics.md). A
 histogram has `_bucket`, `_sum` and `_count`; how often something happened is the `_count` of how long it took. Labels
-have few values, whatever clients send. Asked for OpenMetrics (`Accept: application/openmetrics-text`, as Prometheus does
-when it stores exemplars), histograms bear the `trace_id` of a sampled trace, at most one a second for each bucket.
+have few values, whatever clients send. Asked for OpenMetrics (`Accept: application/openmetrics-text`, as Prometheus
+does when it stores exemplars), histograms bear the `trace_id` of a sampled trace, at most one a second for each bucket.
 
 Streams are not latencies: a stream that has begun is in no `http_server_*` histogram, but in
 `gaji_sse_stream_duration_seconds` and `gaji_sse_first_event_seconds`. Over gRPC a stream is in
