@@ -41,7 +41,7 @@ async def test_every_metric_of_every_process_is_in_the_documentation(running_sta
     async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
         for process, admin in admins(running_stack).items():
             text = (await http.get(f"http://{admin}/metrics", headers=OPEN_METRICS)).text
-            families = list(text_string_to_metric_families(text))
+            families = list(text_string_to_metric_families(text))  # type: ignore[no-untyped-call]  # it has no types
             assert len(families) > 20, process
             for family in families:
                 name = f"{family.name}_total" if family.type == "counter" else family.name
@@ -87,9 +87,9 @@ async def conversation(reader: Reader) -> tuple[list[str], list[str]]:
     path = f"/api/conversations/{talk.conversation_id}/messages-stream"
     events = await reader.all_events("POST", path, {"content": f"Who is {said}?", "request_id": uuid.uuid4().hex})
     assert events[-1].name == "complete"
-    found = await reader.call("GET", f"/api/novels/{talk.novel_id}/passages", params={"query": f"Where is {asked}?"})
-    assert found.status_code in {200, 404}, found.text
+    await reader.ok("POST", "/api/search/passages", {"novel_id": talk.novel_id, "query": f"Where is {asked}?"})
     await reader.call("GET", "/api/conversations", params={"page_token": said})
+    assert (await reader.call("GET", "/api/status")).status_code == 200  # of which rooms write at DEBUG
     texts = [said, asked, "word1 word2", "Names are for the shore", f"wrong{mark}", f"name{mark}", "refused the coins"]
     return secrets, texts
 
@@ -112,8 +112,8 @@ async def test_logs_keep_to_their_schema_and_keep_secrets(running_stack: Running
             traced.setdefault(entry["trace_id"], set()).add(entry["process"])
         if entry["message"] in {"rpc", "request"}:
             assert "trace_id" in entry, line
-    assert max(traced.values(), key=len) >= {"gateway", "generation", "library", "search"}
-    assert any(entry_line.startswith('{"time"') and '"level":"DEBUG"' in entry_line for entry_line in lines)
+    assert any(seen >= {"gateway", "generation", "library", "search"} for seen in traced.values())
+    assert any('"level":"DEBUG"' in line for line in lines)
     whole = "\n".join(lines)
     for secret in (*secrets, *texts):
         assert secret not in whole, f"{secret!r} is in a log"

@@ -100,4 +100,4 @@ def _fields(tree: ast.AST) -> Iterator[str]:
     for extra in extras:
         for node in ast.walk(extra):
             if isinstance(node, ast.Dict):
-                yield from (key.value for key in node.keys if isinstance(key, ast.Constant))
+                yield from (str(key.value) for key in node.keys if isinstance(key, ast.Constant))
