@@ -33,6 +33,7 @@ from gateway.protocol import bounded_protocol
 from gateway.revocations import ROOM, open_revocations
 from gateway.schemas import Json
 from gateway.status import open_status
+from gateway.tracing import Tracing
 from gateway.upstreams import GateOf, open_upstreams
 from gateway.web import load_web
 from mesh.breaker import Breakers, BreakerSettings
@@ -123,7 +124,8 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
         admin_address = await stack.enter_async_context(
             open_admin(settings.admin_listen, {"/breakers": breakers_page(breakers)})
         )
-        observed = Observed(cors(gateway, settings.cors_origins), addresses)
+        tracing = Tracing(settings.trace_sampled_from, addresses)
+        observed = Observed(cors(gateway, settings.cors_origins), addresses, tracing)
         server, serving, address = await _start(Admitted(observed, admission), settings, admission, addresses)
         if not verifier.keys:
             log.warning("no key to verify tokens with: every token is refused; set GAJI_JWT_KEYS_FILE")

@@ -18,6 +18,7 @@ from mesh.renewing import blocking_dial
 from mesh.retries import Retries, RetryBudget, retried_methods
 from mesh.targets import grpc_target
 from mesh.telemetry import metrics
+from mesh.telemetry.spans import rpc
 
 
 def blocking_channel(
@@ -109,6 +110,9 @@ class _Calls(
     def _attempt(self, continuation: Callable[..., Any], attempt: _Details, request: Any, labels: Any) -> Any:
         gated = self._gate is not None and not attempt.method.startswith(UNGATED)
         permit = self._gate.acquire(attempt.method) if gated and self._gate is not None else None
+        span = None if attempt.method.startswith(UNGATED) else rpc.begin_attempt(attempt.method)
+        if span is not None:
+            attempt = attempt._replace(metadata=rpc.carrying(attempt.metadata, span))
         started = time.perf_counter()
         code: grpc.StatusCode | None = None
         said: grpc.StatusCode | None = None
@@ -123,6 +127,8 @@ class _Calls(
             seconds = time.perf_counter() - started
             if permit is not None:
                 permit.end(said, seconds)
+            if span is not None:
+                rpc.end_attempt(span, code or grpc.StatusCode.CANCELLED)
         metrics.CLIENT_HANDLED.labels(*labels, (code or grpc.StatusCode.CANCELLED).name).inc()
         metrics.CLIENT_SECONDS.labels(*labels).observe(seconds)
         return call

@@ -21,6 +21,7 @@ from mesh.gate import Gate, Permit
 from mesh.retries import Retries
 from mesh.stillness import Stillness
 from mesh.telemetry import metrics
+from mesh.telemetry.spans import Span, rpc
 
 Metadata = Sequence[tuple[str, str | bytes]]
 UNGATED = ("/grpc.", "/gaji.mesh.")
@@ -118,8 +119,10 @@ class Attempts(ABC):
             MeshError: the gate is shut.
         """
 
-    def _begin(self, seconds: float) -> Any:
+    def _begin(self, seconds: float, span: Span | None) -> Any:
         metadata = retries.with_previous(self._metadata, self._retry)
+        if span is not None:
+            metadata = rpc.carrying(metadata, span)
         return self._method.multicallable(self._request, timeout=seconds, metadata=metadata, **self._options)
 
     async def _again(self, error: grpc.aio.AioRpcError) -> None:
@@ -156,14 +159,15 @@ class UnaryCall(Attempts):
     def _attempt(self, seconds: float) -> Any:
         method = self._method
         permit = None if method.gate is None else method.gate.acquire(method.path)
+        span = rpc.begin_attempt(method.path, self._retry)
         started = time.perf_counter()
         try:
-            call = self._begin(seconds)
+            call = self._begin(seconds, span)
         except BaseException:
             if permit is not None:
                 permit.end(None, 0.0)
             raise
-        call.add_done_callback(partial(ended, method.labels, permit, started))
+        call.add_done_callback(partial(ended, method.labels, permit, started, span=span))
         return call
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -214,9 +218,10 @@ class StreamCall(Attempts):
 
     def _attempt(self, seconds: float) -> Any:
         method = self._method
-        watch = _Watch(method, None if method.gate is None else CallReport(method.gate, method.path))
+        span = rpc.begin_attempt(method.path, self._retry)
+        watch = _Watch(method, None if method.gate is None else CallReport(method.gate, method.path), span)
         try:
-            call = self._begin(seconds)
+            call = self._begin(seconds, span)
         except BaseException:
             watch.leave()
             raise
@@ -228,10 +233,11 @@ class StreamCall(Attempts):
 class _Watch:
     """One attempt of a stream. It does not hold the call, which its reader may have forgotten."""
 
-    __slots__ = ("_method", "_report", "_started", "begun", "since")
+    __slots__ = ("_method", "_report", "_span", "_started", "begun", "since")
 
-    def __init__(self, method: Method, report: CallReport | None) -> None:
+    def __init__(self, method: Method, report: CallReport | None, span: Span | None) -> None:
         self._method = method
+        self._span = span
         self._report = report
         self._started = time.perf_counter()
         self.begun = False
@@ -251,12 +257,14 @@ class _Watch:
     def begin(self) -> None:
         """The first message is there, or there will be none."""
         self.begun = True
+        if self._span is not None:
+            self._span.event(rpc.FIRST_MESSAGE)
         if self._report is not None:
             self._report.begin()
 
     def done(self, call: Any) -> None:
         """The attempt has ended."""
-        self._over(ended(self._method.labels, None, self._started, call))
+        self._over(ended(self._method.labels, None, self._started, call, span=self._span))
 
     def leave(self) -> None:
         """The attempt was not even begun."""
@@ -268,7 +276,9 @@ class _Watch:
             self._method.stillness.discard(self)
 
 
-def ended(labels: tuple[str, str], permit: Permit | None, started: float, call: Any) -> grpc.StatusCode | None:
+def ended(
+    labels: tuple[str, str], permit: Permit | None, started: float, call: Any, *, span: Span | None = None
+) -> grpc.StatusCode | None:
     """Records the end of an attempt.
 
     Returns:
@@ -279,6 +289,8 @@ def ended(labels: tuple[str, str], permit: Permit | None, started: float, call: 
     metrics.CLIENT_HANDLED.labels(*labels, code.name).inc()
     metrics.CLIENT_SECONDS.labels(*labels).observe(seconds)
     left = code is grpc.StatusCode.CANCELLED and str(_of_done(call.details())).startswith(_OURS)
+    if span is not None:
+        rpc.end_attempt(span, code, left=left)
     said = None if left else code
     if said in _TELLING:
         said = told_of(code, told_in(_of_done(call.trailing_metadata())), labels[0])
