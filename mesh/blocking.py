@@ -18,7 +18,7 @@ from mesh.renewing import blocking_dial
 from mesh.retries import Retries, RetryBudget, retried_methods
 from mesh.targets import grpc_target
 from mesh.telemetry import metrics
-from mesh.telemetry.spans import rpc
+from mesh.telemetry.spans import calls
 
 
 def blocking_channel(
@@ -110,9 +110,9 @@ class _Calls(
     def _attempt(self, continuation: Callable[..., Any], attempt: _Details, request: Any, labels: Any) -> Any:
         gated = self._gate is not None and not attempt.method.startswith(UNGATED)
         permit = self._gate.acquire(attempt.method) if gated and self._gate is not None else None
-        span = None if attempt.method.startswith(UNGATED) else rpc.begin_attempt(attempt.method)
+        span = None if attempt.method.startswith(UNGATED) else calls.begin_attempt(attempt.method)
         if span is not None:
-            attempt = attempt._replace(metadata=rpc.carrying(attempt.metadata, span))
+            attempt = attempt._replace(metadata=calls.carrying(attempt.metadata, span))
         started = time.perf_counter()
         code: grpc.StatusCode | None = None
         said: grpc.StatusCode | None = None
@@ -128,7 +128,7 @@ class _Calls(
             if permit is not None:
                 permit.end(said, seconds)
             if span is not None:
-                rpc.end_attempt(span, code or grpc.StatusCode.CANCELLED)
+                calls.end_attempt(span, code or grpc.StatusCode.CANCELLED)
         metrics.CLIENT_HANDLED.labels(*labels, (code or grpc.StatusCode.CANCELLED).name).inc()
         metrics.CLIENT_SECONDS.labels(*labels).observe(seconds)
         return call

@@ -21,7 +21,7 @@ from mesh.gate import Gate, Permit
 from mesh.retries import Retries
 from mesh.stillness import Stillness
 from mesh.telemetry import metrics
-from mesh.telemetry.spans import Span, rpc
+from mesh.telemetry.spans import Span, calls
 
 Metadata = Sequence[tuple[str, str | bytes]]
 UNGATED = ("/grpc.", "/gaji.mesh.")
@@ -122,7 +122,7 @@ class Attempts(ABC):
     def _begin(self, seconds: float, span: Span | None) -> Any:
         metadata = retries.with_previous(self._metadata, self._retry)
         if span is not None:
-            metadata = rpc.carrying(metadata, span)
+            metadata = calls.carrying(metadata, span)
         return self._method.multicallable(self._request, timeout=seconds, metadata=metadata, **self._options)
 
     async def _again(self, error: grpc.aio.AioRpcError) -> None:
@@ -159,7 +159,7 @@ class UnaryCall(Attempts):
     def _attempt(self, seconds: float) -> Any:
         method = self._method
         permit = None if method.gate is None else method.gate.acquire(method.path)
-        span = rpc.begin_attempt(method.path, self._retry)
+        span = calls.begin_attempt(method.path, self._retry)
         started = time.perf_counter()
         try:
             call = self._begin(seconds, span)
@@ -218,7 +218,7 @@ class StreamCall(Attempts):
 
     def _attempt(self, seconds: float) -> Any:
         method = self._method
-        span = rpc.begin_attempt(method.path, self._retry)
+        span = calls.begin_attempt(method.path, self._retry)
         watch = _Watch(method, None if method.gate is None else CallReport(method.gate, method.path), span)
         try:
             call = self._begin(seconds, span)
@@ -258,7 +258,7 @@ class _Watch:
         """The first message is there, or there will be none."""
         self.begun = True
         if self._span is not None:
-            self._span.event(rpc.FIRST_MESSAGE)
+            self._span.event(calls.FIRST_MESSAGE)
         if self._report is not None:
             self._report.begin()
 
@@ -290,7 +290,7 @@ def ended(
     metrics.CLIENT_SECONDS.labels(*labels).observe(seconds)
     left = code is grpc.StatusCode.CANCELLED and str(_of_done(call.details())).startswith(_OURS)
     if span is not None:
-        rpc.end_attempt(span, code, left=left)
+        calls.end_attempt(span, code, left=left)
     said = None if left else code
     if said in _TELLING:
         said = told_of(code, told_in(_of_done(call.trailing_metadata())), labels[0])

@@ -14,7 +14,7 @@ from mesh.interceptors.pipeline import Call
 from mesh.retries import PREVIOUS_ATTEMPTS
 from mesh.telemetry import metrics, trace
 from mesh.telemetry.logs import get_logger
-from mesh.telemetry.spans import rpc
+from mesh.telemetry.spans import calls
 
 log = get_logger("mesh.access")
 # A relay lives as long as its gateway; the calls on it have lines of their own.
@@ -24,7 +24,7 @@ _QUIET = "/gaji.mesh."
 @contextmanager
 def telemetry(call: Call) -> Iterator[None]:
     """Counts and times a call, and logs its end with its caller and its ids."""
-    context = rpc.enter_call(call.method, call.text("x-request-id"), call.text("traceparent"))
+    context = calls.enter_call(call.method, call.text("x-request-id"), call.text("traceparent"))
     labels = metrics.split_method(call.method)
     in_flight = metrics.SERVER_IN_FLIGHT.labels(*labels)
     in_flight.inc()
@@ -53,7 +53,7 @@ def telemetry(call: Call) -> Iterator[None]:
         if context.span is not None:
             first = None if call.first_message is None else call.first_message - call.started
             messages = call.messages if call.streaming else None
-            rpc.end_call(context, code, reason=reason, messages=messages, first_message=first)
+            calls.end_call(context, code, reason=reason, messages=messages, first_message=first)
 
 
 def _log(call: Call, code: grpc.StatusCode, reason: str | None, seconds: float) -> None:

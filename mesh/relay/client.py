@@ -17,7 +17,8 @@ from mesh.errors import Internal, MeshError, Unavailable, from_code, from_rpc_er
 from mesh.gate import Gate
 from mesh.stillness import Stillness
 from mesh.telemetry.logs import get_logger
-from mesh.telemetry.spans import Span, rpc
+from mesh.telemetry.spans import Span
+from mesh.telemetry.spans.calls import FIRST_MESSAGE, end_attempt
 
 log = get_logger(__name__)
 
@@ -260,7 +261,7 @@ class RelayClient:
         if call is not None:
             self._reported(call, None)
             if call.span is not None:
-                rpc.end_attempt(call.span, grpc.StatusCode.CANCELLED, left=True)
+                end_attempt(call.span, grpc.StatusCode.CANCELLED, left=True)
             self.send(pb.RelayRequest(call_id=call_id, cancel=pb.CancelCall()))
 
     async def close(self) -> None:
@@ -303,7 +304,7 @@ class RelayClient:
         for call in calls.values():
             self._reported(call, code)
             if call.span is not None:
-                rpc.end_attempt(call.span, error.code)
+                end_attempt(call.span, error.code)
             code = None  # one connection was lost, however many calls were on it
             _end(call, error)
 
@@ -324,7 +325,7 @@ class RelayClient:
             if call.report is not None and not call.report.begun:
                 call.report.begin()
                 if call.span is not None:
-                    call.span.event(rpc.FIRST_MESSAGE)
+                    call.span.event(FIRST_MESSAGE)
             try:
                 if call.sink.data(data):
                     call.passed_on(len(data))
@@ -341,7 +342,7 @@ class RelayClient:
             code = grpc.StatusCode.OK if error is None else error.code
             self._reported(call, told_of(code, error, call.method))
             if call.span is not None:
-                rpc.end_attempt(call.span, code)
+                end_attempt(call.span, code)
             _end(call, error)
 
 

@@ -129,9 +129,7 @@ class Sweep(Job):
             new = [key for key in keys if self._is_new(key)]
             for key in new:
                 with sending("celery", QUEUES[task], task) as headers:
-                    self.app.tasks[task].apply_async(
-                        (key,), expires=self.settings.jobs_swept_seconds, headers=headers
-                    )
+                    self.app.tasks[task].apply_async((key,), expires=self.settings.jobs_swept_seconds, headers=headers)
             swept[task] = len(new)
         if any(swept.values()):
             log.info("swept", extra={"swept": swept})

@@ -1,4 +1,4 @@
-"""Spans of a worker. Its children do the jobs, so each has an exporter of its own: threads do not come along in a fork."""
+"""Spans of a worker. Its children do the jobs, so each has an exporter of its own: no thread survives a fork."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ _CLOSE_SECONDS = 1.0
 def trace_children() -> None:
     """Has each child that is born from now on record and export, where the settings say so.
 
-    A child that is killed, as all are when the worker stops, loses what it has not exported yet: spans go out when a job
-    ends, so that is little.
+    A child that is killed, as all are when the worker stops, loses what it has not exported yet. That is little: spans
+    go out when a job ends.
 
     Raises:
         ValueError: a setting does not parse.

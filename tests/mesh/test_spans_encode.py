@@ -15,9 +15,7 @@ from tests.fixtures.otlp import spans_in
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 RESOURCE = encode.resource_of({"service.name": "test", "process.pid": 7})
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=encode.LONGEST_TEXT)
-_VALUES: Any = (
-    _TEXT | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
-)
+_VALUES: Any = _TEXT | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
 _ATTRIBUTES = st.dictionaries(_TEXT, _VALUES, max_size=6)
 
 
@@ -99,9 +97,8 @@ def test_an_answer_that_does_not_parse_rejects_none(answer: bytes) -> None:
         ("SELECT extract(epoch FROM clock_timestamp() - x) FROM messages FOR UPDATE SKIP LOCKED", "SELECT messages"),
         ("SELECT pg_advisory_xact_lock($1)", "SELECT"),
         (
-            "WITH RECURSIVE branch AS (SELECT 1 FROM messages CROSS JOIN LATERAL (SELECT 2) a) SELECT * FROM branch "
-            "JOIN users USING (user_id) -- FROM nowhere",
-            "SELECT messages SELECT SELECT users",
+            "WITH RECURSIVE b AS (SELECT 1 FROM messages CROSS JOIN LATERAL (SELECT 2) a) SELECT * FROM b JOIN users",
+            "SELECT messages users",
         ),
         ("WITH ended AS (DELETE FROM removals WHERE x) UPDATE removals SET y = 1", "DELETE removals UPDATE removals"),
     ],

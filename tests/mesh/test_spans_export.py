@@ -165,7 +165,7 @@ def test_over_grpc(counts: Counts) -> None:
     service, _, method = EXPORT[1:].partition("/")
     with ThreadPoolExecutor(2) as threads:
         server = grpc.server(threads)
-        handlers = {method: grpc.unary_unary_rpc_method_handler(export)}
+        handlers: dict[str, Any] = {method: grpc.unary_unary_rpc_method_handler(export)}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()

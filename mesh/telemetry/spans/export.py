@@ -41,7 +41,7 @@ class Exporter:
     """A recorder's thread: sends what has ended every second, and at once when there is much.
 
     A receiver that is down, slow or refuses is tried again for a while, and asked for less and less often; meanwhile
-    the queue fills, and what finds no place is dropped and counted. Nobody waits for it but `close`, for a bounded time.
+    the queue fills, and what finds no place is dropped and counted. None waits for it but `close`, for a bounded time.
 
     Args:
         settings: where to, how much at once.

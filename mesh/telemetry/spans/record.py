@@ -77,7 +77,7 @@ class Span:
         "trace_id",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made for each call, and keywords cost time
         self, recorder: "Recorder", trace_id: str, parent_id: str, name: str, kind: Kind, fixed: bytes = b""
     ) -> None:
         self.recorder = recorder

@@ -137,7 +137,7 @@ class GrpcSender:
             self._channel = grpc.secure_channel(target, credentials)
         else:
             self._channel = grpc.insecure_channel(target)
-        self._export = self._channel.unary_unary(EXPORT)
+        self._export: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(EXPORT)
         self._metadata = tuple(settings.headers.items())
         packed = settings.exporter_otlp_compression == "gzip"
         self._compression = grpc.Compression.Gzip if packed else grpc.Compression.NoCompression
@@ -145,9 +145,7 @@ class GrpcSender:
     def send(self, body: bytes, seconds: float) -> bytes:
         """See `Sender`."""
         try:
-            answer: bytes = self._export(
-                body, timeout=seconds, metadata=self._metadata, compression=self._compression
-            )
+            answer: bytes = self._export(body, timeout=seconds, metadata=self._metadata, compression=self._compression)
         except grpc.RpcError as error:
             code = error.code()
             raise NotSentError(code.name, again=code in _AGAIN_GRPC) from error
@@ -165,4 +163,3 @@ def sender_of(settings: TraceSettings) -> Sender:
         OSError: the file of authorities cannot be read.
     """
     return GrpcSender(settings) if settings.protocol == "grpc" else HttpSender(settings)
-

@@ -20,8 +20,11 @@ _TOKEN = re.compile(r"'(?:[^']|'')*'|[A-Za-z_][\w.$]*|[(),;]")
 _OPERATIONS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
 _BEFORE_TABLE = frozenset({"FROM", "INTO", "UPDATE", "JOIN", "USING"})
 _NO_TABLE = frozenset({"SELECT", "LATERAL", "ONLY", "SET", "SKIP", "OF"})
+_LOCKS = (["FOR"], ["DO"], ["KEY"], ["DISTINCT"])
+"""After these a word is no operation and leads to no table: FOR UPDATE, ON CONFLICT DO UPDATE, IS DISTINCT FROM."""
+_MOST_PARTS = 8
 _LONGEST = 255
-"""Characters of a summary, as the conventions have it."""
+"""Parts and characters of a summary; the conventions have the latter."""
 
 
 def asked(system: str, operation: str, collection: str = "") -> AbstractContextManager[Span | None]:
@@ -51,7 +54,9 @@ def queried(text: str, seconds: float, error: BaseException | None, namespace: s
     if above is None:
         return
     summary, operation = summary_of(text)
-    span = Span(above.recorder, above.trace_id, above.span_id, summary, Kind.CLIENT, _sql(summary, operation, namespace))
+    span = Span(
+        above.recorder, above.trace_id, above.span_id, summary, Kind.CLIENT, _sql(summary, operation, namespace)
+    )
     span.started = time_ns() - int(seconds * 1e9)
     if error is not None:
         trace.fail(span, error)
@@ -72,20 +77,32 @@ def summary_of(text: str) -> tuple[str, str]:
     words = [token.upper() for token in tokens]
     named = {words[at - 1] for at, word in enumerate(words) if word == "AS" and at and words[at + 1 : at + 2] == ["("]}
     parts: list[str] = []
+    tables: set[str] = set()
     operation = ""
     for at, word in enumerate(words):
-        after = words[at + 1] if at + 1 < len(words) else ""
-        if word in _OPERATIONS and words[at - 1 : at] not in (["FOR"], ["DO"], ["KEY"]):
+        if words[at - 1 : at] in _LOCKS:
+            continue
+        if word in _OPERATIONS and (word != "SELECT" or not operation):  # of queries within one nobody wants to know
             operation = operation or word
             parts.append(word)
-        if word in _BEFORE_TABLE and after[:1].isalpha() and after not in named | _NO_TABLE:
-            called = words[at + 2 : at + 3] == ["("] and word != "INTO"  # a function
-            if not called and words[at - 1 : at] not in (["FOR"], ["DO"], ["KEY"], ["DISTINCT"]):
-                parts.append(tokens[at + 1])
+            tables.clear()
+        table = _table(words, at) if word in _BEFORE_TABLE else ""
+        if table and table not in named | tables:
+            tables.add(table)
+            parts.append(tokens[at + 1])
     if not parts:
         first = words[0] if words else "QUERY"
         return first, first
-    return " ".join(parts)[:_LONGEST], operation or words[0]
+    return " ".join(parts[:_MOST_PARTS])[:_LONGEST], operation or words[0]
+
+
+def _table(words: list[str], at: int) -> str:
+    """The table that a word leads to; empty: to none."""
+    after = words[at + 1] if at + 1 < len(words) else ""
+    if not after[:1].isalpha() or after in _NO_TABLE:
+        return ""
+    called = words[at + 2 : at + 3] == ["("] and words[at] != "INTO"  # it is a function
+    return "" if called else after
 
 
 @lru_cache(maxsize=1024)

@@ -166,7 +166,7 @@ class RedisStore:
                 run.lookup,
                 run.names(place),
                 (ours, lease_ms, place.key, place.group_ttl_ms, "1" if renews else ""),
-            )
+            ),
         )
         lease = Lease(lease_id, lease_ms) if granted else None
         if found := await entries.read(entry, max(0, ttl_ms), lease):
@@ -185,7 +185,7 @@ class RedisStore:
                     *(f"l{lease_id}", entry, ttl_ms, place.key, place.group_ttl_ms),
                     *(self._channel, news.settled(place.key)),
                 ),
-            )
+            ),
         )
         return Kept(bool(stored), len(entry) - entries.HEADER)
 
@@ -198,7 +198,7 @@ class RedisStore:
                     run.release,
                     run.names(place),
                     (f"l{lease_id}", self._channel, news.settled(place.key)),
-                )
+                ),
             )
         )
 
@@ -211,7 +211,7 @@ class RedisStore:
                 run.invalidate,
                 (*(run.entry + key for key in keys), *(run.list + prefix.group for prefix in prefixes)),
                 (self._channel, notice, run.entry, *(prefix.text for prefix in prefixes)),
-            )
+            ),
         )
         return counts
 
@@ -224,9 +224,7 @@ class RedisStore:
             return False
         return True
 
-    async def _call(
-        self, operation: str, command: Callable[[_Run], tuple[str, Sequence[str], Sequence[Any]]]
-    ) -> Any:
+    async def _call(self, operation: str, command: Callable[[_Run], tuple[str, Sequence[str], Sequence[Any]]]) -> Any:
         """Runs a script: its digest, KEYS and ARGV depend on the server's run."""
         try:
             with asked(REDIS, operation):

@@ -271,16 +271,16 @@ class Writer:
             attempt.record = replace(attempt.record, passage_ids=built.passage_ids)
             prompt = to_be_continued(built.prompt, attempt.kept, continues=provider.continues)
             chunks = provider.stream(prompt, max_tokens=most, temperature=self._limits.temperature)
-            asked = models.chat(
-                provider.name, provider.model, max_tokens=most, temperature=self._limits.temperature
-            )
+            asked = models.chat(provider.name, provider.model, max_tokens=most, temperature=self._limits.temperature)
             try:
                 async with aclosing(chunks):
                     with asked as span:
                         async for chunk in chunks:
                             if span is not None:
                                 counts = chunk.counts
-                                models.answered(span, chunk.text, counts and (counts.prompt, counts.completion))
+                                models.answered(
+                                    span, chunk.text, (counts.prompt, counts.completion) if counts else None
+                                )
                             yield chunk
             except PromptTooLong as error:
                 log.warning("the prompt was too long", extra={"estimated": tokens, "tokens": error.tokens})
