@@ -322,10 +322,10 @@ class RelayClient:
         data = frame.data
         if data:
             call.heard_at = now
+            if call.span is not None and call.span.events is None:
+                call.span.event(FIRST_MESSAGE)
             if call.report is not None and not call.report.begun:
                 call.report.begin()
-                if call.span is not None:
-                    call.span.event(FIRST_MESSAGE)
             try:
                 if call.sink.data(data):
                     call.passed_on(len(data))
