@@ -152,12 +152,11 @@ async def test_one_trace_of_a_message_shows_every_hop(traced: Traced) -> None:
             return hops and rooted(spans) and bool(by_name(spans, ROUTE))
 
         spans = await traced.spans(trace_id, whole)
-    print(tree(spans))  # for whoever wants to see one: pytest -s
+    print(tree(spans))  # noqa: T201 - for whoever wants to see one: pytest -s
     (edge,) = by_name(spans, ROUTE)
     assert (edge.parent_id, edge.kind) == (browser, "SERVER")
     for (name, kind), path in HOPS.items():
-        for span in by_name(spans, name, kind=kind):
-            assert path_of(spans, span) == path, tree(spans)
+        assert path in [path_of(spans, span) for span in by_name(spans, name, kind=kind)], tree(spans)
     assert not [span for span in spans if span.failed], tree(spans)
     assert edge.attributes["http.response.status_code"] == 200
     assert edge.attributes["gaji.stream.events"] == len(events)
