@@ -1,6 +1,6 @@
 """CPU of a gateway and of the service behind it: tracing off, at 1 % and at 100 %, in turn.
 
-Usage: python -m benchmarks.tracing [--rounds N] [--requests N] [--streams N] [--spans]. Linux only (it reads /proc);
+Usage: python -m benchmarks.tracing [--minutes N] [--requests N] [--streams N] [--spans]. Linux only (it reads /proc);
 loopback only. Each mode has a gateway and a service of its own, and all export to one receiver; the modes take turns
 in each round, in another order each time, and a row is the median of the rounds' ratios. The service does nothing else
 for a request, so that shares are as large as they can be. With --spans it measures what a span costs instead, through
@@ -9,6 +9,7 @@ these modules, through OpenTelemetry's messages and through its SDK.
 
 import argparse
 import asyncio
+import itertools
 import os
 import random
 import statistics
@@ -28,7 +29,8 @@ from benchmarks.tracing.parts import measure_spans
 
 MODES = {"off": None, "1 %": "0.01", "100 %": "1"}
 _CONCURRENT = 16
-_SETTLE_SECONDS = 0.5
+_FEWEST_ROUNDS = 3
+_SETTLE_SECONDS = 0.4
 """So long after a load its last spans have been exported."""
 
 
@@ -125,7 +127,7 @@ async def streams(side: Side, token: str, count: int, tokens: int) -> int:
     return events
 
 
-async def measure(rounds: int, requests: int, count: int) -> dict[str, dict[str, list[float]]]:
+async def measure(minutes: float, requests: int, count: int) -> dict[str, dict[str, list[float]]]:
     """Load -> mode -> microseconds of CPU for each request or event, by round."""
     took: dict[str, dict[str, list[float]]] = {}
     with TemporaryDirectory() as folder:
@@ -134,7 +136,10 @@ async def measure(rounds: int, requests: int, count: int) -> dict[str, dict[str,
                 "request (one call)": lambda side: unary(side, token, requests),
                 "event of a stream (100 events each)": lambda side: streams(side, token, count, 99),
             }
-            for turn in range(rounds + 1):  # the first is the warm-up and does not count
+            end = time.monotonic() + minutes * 60
+            for turn in itertools.count():  # the first is the warm-up and does not count
+                if turn > _FEWEST_ROUNDS and time.monotonic() >= end:
+                    break
                 for load, run in loads.items():
                     for mode in random.sample(list(opened), len(opened)):
                         side = opened[mode]
@@ -170,16 +175,16 @@ def report(took: Mapping[str, Mapping[str, list[float]]]) -> None:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--requests", type=int, default=2000)
-    parser.add_argument("--streams", type=int, default=40)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--requests", type=int, default=256)
+    parser.add_argument("--streams", type=int, default=10)
     parser.add_argument("--spans", action="store_true", help="what a span costs, by itself")
     arguments = parser.parse_args()
     started = time.monotonic()
     if arguments.spans:
-        measure_spans(arguments.rounds)
+        measure_spans()
     else:
-        report(uvloop.run(measure(arguments.rounds, arguments.requests, arguments.streams)))
+        report(uvloop.run(measure(arguments.minutes, arguments.requests, arguments.streams)))
     print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {time.monotonic() - started:.0f} s")
 
 

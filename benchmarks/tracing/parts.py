@@ -18,6 +18,7 @@ from mesh.telemetry.spans import Recorder, Span, encode, record
 from mesh.telemetry.spans.calls import begin_attempt, end_attempt, end_call, enter_call
 
 COUNT = 2000
+_ROUNDS = 11
 _PATH = "/gaji.cache.v1.CacheService/Lookup"
 _RESOURCE = {"service.name": "gaji-bench", "service.namespace": "gaji"}
 _PARENT = f"00-{'a' * 32}-{'b' * 16}-01"
@@ -78,17 +79,17 @@ def _messages(spans: list[Span]) -> bytes:
     return request.SerializeToString()
 
 
-def _timed(work: Callable[[], Any], rounds: int) -> float:
+def _timed(work: Callable[[], Any]) -> float:
     """Microseconds of CPU for each of `COUNT`, the median of the rounds."""
     took = []
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         before = time.process_time()
         work()
         took.append((time.process_time() - before) / COUNT * 1e6)
     return statistics.median(took)
 
 
-def measure_spans(rounds: int) -> None:
+def measure_spans() -> None:
     """Measures and prints."""
     recorder = Recorder(limit=COUNT)
     record.active = recorder
@@ -101,18 +102,16 @@ def measure_spans(rounds: int) -> None:
         return run
 
     trace.enter(None, _PARENT, name="bench")
-    rows = {"ours: a client's span, recorded": _timed(fresh(_ours), rounds)}
+    rows = {"ours: a client's span, recorded": _timed(fresh(_ours))}
     spans = list(recorder.queue)
     resource = encode.resource_of(_RESOURCE)
-    rows["ours: encoded"] = _timed(lambda: encode.request(resource, spans), rounds)
-    rows["the same, with OpenTelemetry's messages"] = _timed(lambda: _messages(spans), rounds)
-    rows["ours: a server's context and span"] = _timed(fresh(_served), rounds)
+    rows["ours: encoded"] = _timed(lambda: encode.request(resource, spans))
+    rows["the same, with OpenTelemetry's messages"] = _timed(lambda: _messages(spans))
+    rows["ours: a server's context and span"] = _timed(fresh(_served))
     record.active = None
     trace.enter()
-    rows["ours: off, a client's span"] = _timed(fresh(_off), rounds)
-    rows["ours: off, a server's context"] = _timed(
-        lambda: [enter_call(_PATH, "r-1", _PARENT) for _ in range(COUNT)], rounds
-    )
+    rows["ours: off, a client's span"] = _timed(fresh(_off))
+    rows["ours: off, a server's context"] = _timed(lambda: [enter_call(_PATH, "r-1", _PARENT) for _ in range(COUNT)])
 
     kept = _Kept()
     provider = TracerProvider(resource=Resource.create(_RESOURCE), shutdown_on_exit=False)
@@ -127,7 +126,7 @@ def measure_spans(rounds: int) -> None:
             span.set_attribute("rpc.response.status_code", "OK")
             span.end()
 
-    rows["SDK: a client's span, recorded"] = _timed(sdk, rounds)
-    rows["SDK: encoded"] = _timed(lambda: encode_spans(kept.spans).SerializeToString(), rounds)
+    rows["SDK: a client's span, recorded"] = _timed(sdk)
+    rows["SDK: encoded"] = _timed(lambda: encode_spans(kept.spans).SerializeToString())
     for name, microseconds in rows.items():
         print(f"{name:42} {microseconds:6.2f} us")
