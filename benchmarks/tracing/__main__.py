@@ -15,7 +15,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +132,7 @@ async def measure(minutes: float, requests: int, count: int) -> dict[str, dict[s
     took: dict[str, dict[str, list[float]]] = {}
     with TemporaryDirectory() as folder:
         async with sides(Path(folder)) as (opened, token):
-            loads = {
+            loads: dict[str, Callable[[Side], Awaitable[int]]] = {
                 "request (one call)": lambda side: unary(side, token, requests),
                 "event of a stream (100 events each)": lambda side: streams(side, token, count, 99),
             }

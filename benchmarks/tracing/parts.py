@@ -52,9 +52,10 @@ def _served(recorder: Recorder) -> None:
     assert len(recorder.queue) == COUNT
 
 
-def _off(_: Recorder) -> None:
+def _off(recorder: Recorder) -> None:
     for _ in range(COUNT):
         begin_attempt(_PATH)
+    assert not recorder.queue
 
 
 def _messages(spans: list[Span]) -> bytes:
@@ -69,7 +70,7 @@ def _messages(spans: list[Span]) -> bytes:
             span_id=bytes.fromhex(span.span_id),
             parent_span_id=bytes.fromhex(span.parent_id),
             name=span.name,
-            kind=int(span.kind),  # type: ignore[arg-type]  # the enum's number
+            kind=int(span.kind),
             start_time_unix_nano=span.started,
             end_time_unix_nano=span.ended,
             flags=1,
