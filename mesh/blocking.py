@@ -18,6 +18,7 @@ from mesh.renewing import blocking_dial
 from mesh.retries import Retries, RetryBudget, retried_methods
 from mesh.targets import canonical_target, grpc_target
 from mesh.telemetry import rpc_metrics
+from mesh.telemetry.spans import calls
 
 
 def blocking_channel(
@@ -113,6 +114,9 @@ class _Calls(
         gated = self._gate is not None and not attempt.method.startswith(UNGATED)
         permit = self._gate.acquire(attempt.method) if gated and self._gate is not None else None
         called.started += 1
+        span = None if attempt.method.startswith(UNGATED) else calls.begin_attempt(attempt.method)
+        if span is not None:
+            attempt = attempt._replace(metadata=calls.carrying(attempt.metadata, span))
         started = time.perf_counter()
         code: grpc.StatusCode | None = None
         said: grpc.StatusCode | None = None
@@ -127,7 +131,9 @@ class _Calls(
             seconds = time.perf_counter() - started
             if permit is not None:
                 permit.end(said, seconds)
-        called.attempted(code or grpc.StatusCode.CANCELLED, seconds)
+            called.attempted(code or grpc.StatusCode.CANCELLED, seconds)
+            if span is not None:
+                calls.end_attempt(span, code or grpc.StatusCode.CANCELLED)
         return call
 
     def _details(self, details: Any) -> _Details:

@@ -21,6 +21,7 @@ from mesh.gate import Gate, Permit
 from mesh.retries import Retries
 from mesh.stillness import Stillness
 from mesh.telemetry import rpc_metrics
+from mesh.telemetry.spans import Span, calls
 
 Metadata = Sequence[tuple[str, str | bytes]]
 UNGATED = ("/grpc.", "/gaji.mesh.")
@@ -152,9 +153,11 @@ class Attempts(ABC):
             MeshError: the gate is shut.
         """
 
-    def _begin(self, seconds: float) -> Any:
+    def _begin(self, seconds: float, span: Span | None) -> Any:
         self._method.called.started += 1
         metadata = retries.with_previous(self._metadata, self._retry)
+        if span is not None:
+            metadata = calls.carrying(metadata, span)
         return self._method.multicallable(self._request, timeout=seconds, metadata=metadata, **self._options)
 
     async def _again(self, error: grpc.aio.AioRpcError, *, counted: bool) -> None:
@@ -210,14 +213,15 @@ class UnaryCall(Attempts):
     def _attempt(self, seconds: float) -> Any:
         method = self._method
         permit = None if method.gate is None else method.gate.acquire(method.path)
+        span = calls.begin_attempt(method.path, self._retry)
         started = time.perf_counter()
         try:
-            call = self._begin(seconds)
+            call = self._begin(seconds, span)
         except BaseException:
             if permit is not None:
                 permit.end(None, 0.0)
             raise
-        call.add_done_callback(partial(ended, method, permit, started, self._earlier))
+        call.add_done_callback(partial(ended, method, permit, started, self._earlier, span=span))
         return call
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -272,9 +276,10 @@ class StreamCall(Attempts):
     def _attempt(self, seconds: float) -> Any:
         method = self._method
         report = None if method.gate is None else CallReport(method.gate, method.path)
-        watch = _Watch(method, report, self._earlier)
+        span = calls.begin_attempt(method.path, self._retry)
+        watch = _Watch(method, report, self._earlier, span)
         try:
-            call = self._begin(seconds)
+            call = self._begin(seconds, span)
         except BaseException:
             watch.leave()
             raise
@@ -286,10 +291,13 @@ class StreamCall(Attempts):
 class _Watch:
     """One attempt of a stream. It does not hold the call, which its reader may have forgotten."""
 
-    __slots__ = ("_earlier", "_method", "_report", "_started", "begun", "counted", "since")
+    __slots__ = ("_earlier", "_method", "_report", "_span", "_started", "begun", "counted", "since")
 
-    def __init__(self, method: Method, report: CallReport | None, earlier: Earlier | None) -> None:
+    def __init__(
+        self, method: Method, report: CallReport | None, earlier: Earlier | None, span: Span | None
+    ) -> None:
         self._method = method
+        self._span = span
         self._report = report
         self._earlier = earlier
         self._started = time.perf_counter()
@@ -310,12 +318,16 @@ class _Watch:
     def begin(self) -> None:
         """The first message is there, or there will be none."""
         self.begun = True
+        if self._span is not None:
+            self._span.event(calls.FIRST_MESSAGE)
         if self._report is not None:
             self._report.begin()
 
     def done(self, call: Any) -> None:
         """The attempt has ended."""
-        said, self.counted = ended(self._method, None, self._started, self._earlier, call, begun=self.begun)
+        said, self.counted = ended(
+            self._method, None, self._started, self._earlier, call, begun=self.begun, span=self._span
+        )
         self._over(said)
 
     def leave(self) -> None:
@@ -336,6 +348,7 @@ def ended(
     call: Any,
     *,
     begun: bool = False,
+    span: Span | None = None,
 ) -> tuple[grpc.StatusCode | None, bool]:
     """Records the end of an attempt, and with it that of its call, where no other can follow.
 
@@ -346,6 +359,7 @@ def ended(
         earlier: what went before; None: it is the first.
         call: the attempt.
         begun: whether a message has come.
+        span: the attempt's, which ends with it.
 
     Returns:
         Its status, None when that says nothing of the peer: its caller has left, or `told_of` says so; and whether it
@@ -361,6 +375,8 @@ def ended(
     elif last and earlier is not None:
         whole.observe(time.monotonic() - earlier.began)
         method.called.repeated(earlier.retries, earlier.delay)
+    if span is not None:
+        calls.end_attempt(span, code, left=left)
     said = None if left else code
     if said in _TELLING:
         said = told_of(code, told_in(_of_done(call.trailing_metadata())), method.path)
