@@ -80,7 +80,7 @@ async def open_relays(
         stack.callback(stillness.close)
         opened = []
         for address in replicas(target):
-            channel = await stack.enter_async_context(open_channel(address, settings, services))
+            channel = await stack.enter_async_context(open_channel(address, settings, services, known_as=target))
             channel.get_state(try_to_connect=True)  # so that the first call finds it ready
             relay = RelayClient(channel, gate=gate, stillness=stillness)
             stack.push_async_callback(relay.close)

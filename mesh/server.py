@@ -35,7 +35,7 @@ from mesh.status import SERVICE as STATUS
 from mesh.status import ProcessStatus, StatusServicer
 from mesh.telemetry.admin import open_admin
 from mesh.telemetry.logs import get_logger
-from mesh.telemetry.metrics import split_method
+from mesh.telemetry.metrics import method_name
 from mesh.tls import TlsFiles, server_credentials
 
 log = get_logger(__name__)
@@ -167,7 +167,7 @@ async def _serving(
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     offered = [*names, BREAKERS, STATUS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(offered, server)
-    status = ProcessStatus(name, breakers, lambda: _serves(healthy), [split_method(path) for path in streams])
+    status = ProcessStatus(name, breakers, lambda: _serves(healthy), [method_name(path) for path in streams])
     add_StatusServiceServicer_to_server(StatusServicer(status), server)
     host, _, port = settings.listen.rpartition(":")
     try:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from mesh.errors import FailedPrecondition, Internal, MeshError, NotFound
 from mesh.process import ended
 from mesh.streamlog import FAILED, Producer
+from mesh.telemetry import gen_ai
 from mesh.telemetry.logs import get_logger
 from services.generation import metrics
 from services.generation.domain import failures
@@ -252,6 +253,7 @@ class Writer:
             attempt.seamed = True
             attempt.kept = attempt.text = whole_sentences(attempt.text)
             attempt.producer.append(Seam(len(attempt.kept)))
+            metrics.SEAMS.inc()
 
     async def _model(
         self, attempt: _Attempt, provider: ModelProvider, context: ReplyContext, passages: list[Passage]
@@ -267,9 +269,14 @@ class Writer:
             prompt = to_be_continued(built.prompt, attempt.kept, continues=provider.continues)
             chunks = provider.stream(prompt, max_tokens=most, temperature=self._limits.temperature)
             try:
-                async with aclosing(chunks):
-                    async for chunk in chunks:
-                        yield chunk
+                with gen_ai.operation(provider.name, provider.model) as asked:
+                    async with aclosing(chunks):
+                        async for chunk in chunks:
+                            if chunk.text:
+                                asked.chunk()
+                            if chunk.counts is not None:
+                                asked.counted(chunk.counts.prompt, chunk.counts.completion)
+                            yield chunk
             except PromptTooLong as error:
                 log.warning("the prompt was too long", extra={"estimated": tokens, "tokens": error.tokens})
                 if last:
