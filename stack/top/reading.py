@@ -13,7 +13,7 @@ from stack.answers import Json
 from stack.errors import StackError
 from stack.top.samples import Scrape, Span
 
-_SECONDS = 3.0
+_SECONDS = 5.0
 _AT_ONCE = 32
 _PATH = "/metrics"
 

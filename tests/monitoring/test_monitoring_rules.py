@@ -83,7 +83,7 @@ def test_each_alert_says_what_it_is_and_leads_to_its_page(
 
 
 def test_pages_name_nothing_that_is_not_there(runbooks: dict[str, str]) -> None:
-    commands: set[str] = set(main.commands)  # type: ignore[attr-defined]  # a group of click's
+    commands: set[str] = set(main.commands)
     for name, text in runbooks.items():
         parts = ["**What it says.**", "**What readers notice.**", "**Look first.**", "**Remedies.**"]
         places = [text.find(part) for part in (f"# {name}\n", *parts)]

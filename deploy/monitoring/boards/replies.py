@@ -53,7 +53,7 @@ REPLIES = Board(
                     "Tokens of a call, p95",
                     [
                         Query(
-                            percentile(0.95, f"{MODEL}_token_usage", by="gen_ai_provider_name, gen_ai_token_type"),
+                            percentile(0.95, "gen_ai_client_token_usage", by="gen_ai_provider_name, gen_ai_token_type"),
                             "{{gen_ai_provider_name}} {{gen_ai_token_type}}",
                         )
                     ],
