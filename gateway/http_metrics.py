@@ -92,7 +92,7 @@ def left(method: str) -> None:
     _active[method] -= 1
 
 
-def answered(method: str, route: str, status: int, seconds: float, received: bytes, sent: int) -> None:
+def answered(method: str, route: str, status: int, seconds: float, *, received: bytes, sent: int) -> None:
     """Counts a request that was answered, and is no stream.
 
     Args:

@@ -8,7 +8,7 @@ COPIES = Counter(
     "gaji_edge_copies_total", "Answers from before, given because nobody answered.", ("http_route",), registry=REGISTRY
 )
 SSE_CONNECTIONS = Gauge("gaji_sse_connections", "Streams open to readers.", registry=REGISTRY)
-SSE_LIMIT = Gauge("gaji_sse_connections_limit", "How many there may be; +Inf: any number.", registry=REGISTRY)
+SSE_LIMIT = Gauge("gaji_sse_connections_limit", "Streams open to readers at most; +Inf: no bound.", registry=REGISTRY)
 SSE_RESUMES = Counter(
     "gaji_sse_resumes_total", "Streams called again after their peer was lost.", ("room",), registry=REGISTRY
 )
@@ -19,7 +19,7 @@ SSE_READER_RESUMES = Counter(
     registry=REGISTRY,
 )
 CONNECTIONS = Gauge("gaji_connections", "Connections of clients.", registry=REGISTRY)
-CONNECTIONS_LIMIT = Gauge("gaji_connections_limit", "How many there may be.", registry=REGISTRY)
+CONNECTIONS_LIMIT = Gauge("gaji_connections_limit", "Connections of clients at most.", registry=REGISTRY)
 REVOCATIONS = Gauge(
     "gaji_revoked_sessions", "Sessions that ended before the last of their access tokens.", registry=REGISTRY
 )
@@ -52,4 +52,6 @@ SLOW_READERS_CUT = Counter(
 )
 SSE_EVENTS = Counter("gaji_sse_events_total", "Events sent to readers.", registry=REGISTRY)
 SHED_STREAMS = Counter("gaji_sse_shed_total", "Streams refused, all places being taken.", registry=REGISTRY)
-SHED_CONNECTIONS = Counter("gaji_connections_shed_total", "Connections refused, likewise.", registry=REGISTRY)
+SHED_CONNECTIONS = Counter(
+    "gaji_connections_shed_total", "Connections refused, all places being taken.", registry=REGISTRY
+)

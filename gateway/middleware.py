@@ -111,7 +111,7 @@ def _record(request: Request, method: str, status: int, seconds: float) -> None:
         http_metrics.STREAM_SECONDS.labels(route, request.outcome).observe(seconds)
     else:
         received = request.headers.get(b"content-length", b"")
-        http_metrics.answered(method, route, status, seconds, received, request.sent)
+        http_metrics.answered(method, route, status, seconds, received=received, sent=request.sent)
     facts: dict[str, Any] = {
         "method": request.method,
         "route": route or UNMATCHED,

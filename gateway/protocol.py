@@ -208,7 +208,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.cycle = _SHED  # type: ignore[assignment]  # has what uvicorn asks of a cycle that is complete
         answer = self._refusal(self.headers, close)
         verb = self.parser.get_method()
-        http_metrics.answered(http_metrics.known(verb.decode("latin-1")), "", 503, 0.0, b"", len(answer))
+        http_metrics.answered(http_metrics.known(verb.decode("latin-1")), "", 503, 0.0, received=b"", sent=0)
         if verb == b"HEAD":
             answer = answer[: answer.index(b"\r\n\r\n") + 4]
         self.transport.write(answer)

@@ -35,7 +35,8 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
 def ending_in_words(name: str) -> Iterator[None]:
     """Sets up the logs of a process, and ends it as `run` does; for one whose main thread is no event loop's."""
     try:
-        logs.configure(name, MeshSettings().log_level)
+        settings = MeshSettings()
+        logs.configure(name, settings.log_level, texts=settings.log_texts)
         BUILD.labels(name, VERSION).set(1)
         yield
     except ValidationError as error:

@@ -12,7 +12,7 @@ from mesh.errors import FailedPrecondition, Internal, MeshError, NotFound
 from mesh.process import ended
 from mesh.streamlog import FAILED, Producer
 from mesh.telemetry import gen_ai
-from mesh.telemetry.logs import get_logger
+from mesh.telemetry.logs import get_logger, log_texts
 from services.generation import metrics
 from services.generation.domain import failures
 from services.generation.domain.continuation import How, Notes, joined, to_be_continued, whole_sentences
@@ -201,6 +201,8 @@ class Writer:
         if context is None:
             raise Internal("a reply was taken up without its context")
         attempt.tell(20, "context", "Opened the conversation")
+        newest = context.history[-1].content if context.history else ""
+        log_texts(log, "a message is answered", message_id=attempt.reply.message_id, message_text=newest)
         passages = list(attempt.notes.passages)
         if not attempt.producer.notes:
             found = await self._in_time(attempt, self._finder.find(context))
@@ -338,6 +340,7 @@ class Writer:
         if Degraded.PROVIDER in attempt.record.degraded:
             metrics.DEGRADED.labels(Degraded.PROVIDER).inc()
         log.info("a reply has ended", extra=facts)
+        log_texts(log, "the text of a reply", message_id=reply.message_id, reply_text=attempt.text)
 
     async def _store(self, reply: Reply) -> None:
         delay, most = _STORE_SECONDS

@@ -33,7 +33,7 @@ _ACTIVE = Gauge("gaji_ingestions_active", "Ingestions under way here.", registry
 _ACTIVE.set_function(lambda: len(_under_way))
 _OLDEST = Gauge(
     "gaji_ingestion_oldest_seconds",
-    "How long the oldest of those has taken so far; 0: none.",
+    "How long the oldest ingestion under way here has taken so far; 0: none.",
     registry=REGISTRY,
 )
 _OLDEST.set_function(lambda: time.monotonic() - min(list(_under_way.values()), default=time.monotonic()))
