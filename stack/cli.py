@@ -230,6 +230,37 @@ def status(url: str | None, data_dir: Path) -> None:
 
 @main.command()
 @click.option(
+    "--metrics",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="The admin port of a process, or the URL of its metrics; may be repeated. Else the stack on --data-dir.",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.2, 3600),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="From one look to the next.",
+)
+@click.option("--once", is_flag=True, help="Show one look and end; with 1 if a process does not answer.")
+@click.option(
+    "--svg", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="With --once: keep it as a picture."
+)
+@_data_dir
+def top(*, metrics: tuple[str, ...], interval: float, once: bool, svg: Path | None, data_dir: Path) -> None:
+    """Show live what all processes do: rates, latencies, errors, streams, queues, the model. Ctrl-C ends it."""
+    from stack.commands.top import TopOptions, top
+    from stack.state import read_state
+
+    if svg is not None and not once:
+        raise click.UsageError("--svg keeps one look: say --once as well")
+    if not top(TopOptions(metrics, interval, once, svg), lambda: read_state(data_dir)):
+        sys.exit(1)
+
+
+@main.command()
+@click.option(
     "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The port the gateway would take."
 )
 @_url

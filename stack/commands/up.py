@@ -29,6 +29,7 @@ from stack.providers import chosen_model
 from stack.shelf import shelve_sample
 from stack.state import describe, sole_stack, write_state
 from stack.supervisor import Child, Supervisor
+from stack.targets import forget_targets, write_targets
 
 POSTGRES_PORT = 50432
 VALKEY_PORT = 50379
@@ -111,6 +112,7 @@ async def up(options: UpOptions, console: Console) -> None:
         if certs is not None:
             await asyncio.to_thread(renew, certs, force=False)
         children = await _children(options, data_dir, placed, ports, certs)
+        write_targets(data_dir, children)
         ready = False
 
         def changed() -> None:
@@ -131,6 +133,7 @@ async def up(options: UpOptions, console: Console) -> None:
             ready = False
             if renewing is not None:
                 renewing.cancel()
+            forget_targets(data_dir)
             teller.rest()
             began = time.monotonic()
             teller.say("stopping ...")
