@@ -46,6 +46,9 @@ class GatewaySettings(LimitSettings):
     heartbeat_seconds: float = Field(15.0, gt=0, description="silence on a stream before a comment is sent")
     sse_retry_ms: int = Field(2000, ge=0, description="how long a browser waits before it reconnects")
     relay: bool = Field(True, description="run streams over one shared gRPC stream to each replica that offers it")
+    resolve_seconds: float = Field(
+        5.0, gt=0, description="how often a name (dns:///) is looked up for the replicas that stand behind it"
+    )
     sse_window_seconds: float = Field(
         0.01,
         ge=0,
