@@ -1,10 +1,14 @@
 """The Compose file: settings that exist, networks that say what the contract says, no more rights than needed."""
 
+import json
+import re
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
 import pytest
 import yaml
+from compose_spec import PyCompose
 
 from stack.secret_files import write_secrets
 from tests.deploy.manifests import DEPLOY
@@ -30,6 +34,28 @@ def ours() -> dict[str, Any]:
 
 def identity(name: str) -> str:
     return "worker" if name.startswith("worker-") else name
+
+
+def filled(value: Any) -> Any:
+    """A value with the defaults of its variables."""
+    if isinstance(value, dict):
+        return {name: filled(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [filled(part) for part in value]
+    return re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value) if isinstance(value, str) else value
+
+
+def checked(document: dict[str, Any]) -> None:
+    """Whether the Compose specification knows all of it; ValueError says what not."""
+    PyCompose.from_json(json.dumps(filled(document))).validate()
+
+
+def test_the_file_is_what_the_compose_specification_says() -> None:
+    checked(compose())
+    wrong = deepcopy(compose())
+    wrong["services"]["gateway"]["read_onli"] = True
+    with pytest.raises(ValueError, match="read_onli"):
+        checked(wrong)
 
 
 def test_every_setting_is_known() -> None:
