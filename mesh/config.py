@@ -1,7 +1,7 @@
 """Settings that every process shares. All come from ``GAJI_*`` variables; a room adds its own in a subclass.
 
-What is secret may also come from a folder of files, each named as its variable (`GAJI_SECRETS_DIR`): that is how Compose
-and Kubernetes hand secrets over without showing them in a process's environment. A variable that is set counts before.
+What is secret may also come from a folder of files, each named as its variable (`GAJI_SECRETS_DIR`): so Compose and
+Kubernetes hand secrets over without showing them in a process's environment. A variable that is set counts before.
 """
 
 import os
@@ -126,7 +126,7 @@ class MeshSettings(BaseSettings):
     @classmethod
     def _all_or_none(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         given = {"tls_cert_file": info.data.get("tls_cert_file"), "tls_key_file": info.data.get("tls_key_file")}
-        tls_ca_file = value
+        given["tls_ca_file"] = value
         missing = [f"GAJI_{name.upper()}" for name, path in given.items() if path is None]
         if missing and len(missing) < len(given):
             raise ValueError(f"{' and '.join(missing)} must be set as well: TLS takes all three files, or none")

@@ -1,10 +1,10 @@
 """The secrets of a deployment, a folder for each process: ``python -m stack.secret_files FOLDER``.
 
-Each folder holds what `GAJI_SECRETS_DIR` reads: files named as the settings that they hold. Each process gets the user of
-Valkey and the role of PostgreSQL that has its rights and no more (`stack.embedded.rights`), library alone the key that
-signs tokens, the migrations alone the owner of the schema. Beside them: ``valkey/users.conf`` and ``postgres/roles.sql``
-make these users and roles in servers that are new. ``passwords`` and ``keys`` are where all of it is made from: keep them,
-and run this again for other addresses, or after `gaji keys rotate`.
+Each folder holds what `GAJI_SECRETS_DIR` reads: files named as the settings that they hold. Each process gets the user
+of Valkey and the role of PostgreSQL that has its rights and no more (`stack.embedded.rights`), library alone the key
+that signs tokens, the migrations alone the owner of the schema. Beside them, ``valkey/users.conf`` and
+``postgres/roles.sql`` make these users and roles in servers that are new. All of it is made from ``passwords`` and
+``keys``: keep these two, and run this again for other addresses.
 """
 
 import argparse
@@ -34,11 +34,13 @@ _DATABASE, _OWNER = "GAJI_DATABASE_URL", "GAJI_DATABASE_OWNER_URL"
 _VALKEY = ("cache", "embedding", "gateway", "generation", "jobs", "library", "search", "worker")
 
 
-def write_secrets(folder: Path, *, postgres: str = "postgres:5432", valkey: str = "valkey:6379", tls: bool = False) -> None:
+def write_secrets(
+    folder: Path, *, postgres: str = "postgres:5432", valkey: str = "valkey:6379", tls: bool = False
+) -> None:
     """Makes what is missing in a folder and writes the rest anew.
 
-    The folder itself is closed to others. What is in it is not, since a container that gets a part of it mounted runs as
-    a user of its own.
+    The folder itself is closed to others. What is in it is not: a container that gets a part of it mounted runs as a user
+    of its own.
 
     Args:
         folder: made with mode 0700.
@@ -93,7 +95,9 @@ def _write(folder: Path, contents: dict[str, str]) -> None:
 
 def main() -> None:
     """Makes them."""
-    parser = argparse.ArgumentParser(description="Make the passwords, keys and URLs of a deployment, a folder a process.")
+    parser = argparse.ArgumentParser(
+        description="Make the passwords, keys and URLs of a deployment, a folder a process."
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--postgres", default="postgres:5432", help="host:port of PostgreSQL")
     parser.add_argument("--valkey", default="valkey:6379", help="host:port of Valkey or Redis")

@@ -102,7 +102,7 @@ def main(arguments: list[str]) -> None:
     """Prints them."""
     extras, folder = arguments[0].split(","), Path(arguments[1] if len(arguments) > 1 else ".")
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    print(locked((folder / "requirements.lock").read_text(encoding="utf-8"), wanted(project, extras)), end="")
+    sys.stdout.write(locked((folder / "requirements.lock").read_text(encoding="utf-8"), wanted(project, extras)))
 
 
 if __name__ == "__main__":

@@ -60,8 +60,8 @@ class System:
 async def open_system(folder: Path, overlay: str, changed: Mapping[str, str]) -> AsyncIterator[System]:
     """Starts one process of each workload of an overlay beside real stores.
 
-    What differs from the manifests: hosts and ports are of this machine, and so are the folders that volumes are mounted
-    to; and what is changed on purpose.
+    What differs from the manifests: hosts and ports are of this machine, and so are the folders that are mounted; and
+    what is changed on purpose.
 
     Args:
         folder: where all of it is kept.
@@ -92,9 +92,7 @@ async def open_system(folder: Path, overlay: str, changed: Mapping[str, str]) ->
         await stack.enter_async_context(
             open_postgres(folder / "postgres", port=stores["postgres"], secrets_dir=passwords, options=_FAST)
         )
-        await stack.enter_async_context(
-            open_valkey(folder / "valkey", port=stores["valkey"], secrets_dir=passwords)
-        )
+        await stack.enter_async_context(open_valkey(folder / "valkey", port=stores["valkey"], secrets_dir=passwords))
         await chroma.wait_ready()
         migrations = await _start(stack, _program(system, found["migrations"]))
         assert await migrations.wait() == 0, system.log("migrations")

@@ -25,7 +25,7 @@ def compose() -> dict[str, Any]:
 
 
 def services() -> dict[str, Any]:
-    return {name: service for name, service in compose()["services"].items()}
+    return dict(compose()["services"])
 
 
 def ours() -> dict[str, Any]:

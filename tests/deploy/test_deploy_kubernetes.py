@@ -144,7 +144,7 @@ def test_the_policies_let_in_whom_the_contract_names_and_nobody_else(overlay: st
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_policies_let_each_out_to_whom_it_calls_and_to_the_stores_that_it_has_rights_in(overlay: str) -> None:
     policies, called = by_name(overlay, "NetworkPolicy"), peers()
-    ports = {room: port for room, port in zip(ROOMS, range(50051, 50056), strict=True)}
+    ports = dict(zip(ROOMS, range(50051, 50056), strict=True))
     for identity in {pod.identity for pod in ours(overlay)}:
         rules = policies[f"from-{identity}"]["spec"]["egress"]
         out, stores = {}, set()

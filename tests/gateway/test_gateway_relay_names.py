@@ -116,7 +116,9 @@ async def test_what_is_left_is_closed_when_nothing_runs_on_it_and_at_the_end() -
         closed.append(address)
 
     names, current = Names("a", "b", "broken"), list[Any]()
-    follow: FollowedName[Any] = FollowedName(("rooms", 1), open_, lambda found: current.__setitem__(slice(None), found), names.resolve)
+    follow: FollowedName[Any] = FollowedName(
+        ("rooms", 1), open_, lambda found: current.__setitem__(slice(None), found), names.resolve
+    )
     await follow.look()
     thing = current[0]
     assert len(current) == 2

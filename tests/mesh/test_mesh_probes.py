@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from mesh.config import MeshSettings
 from mesh.probe import probe
 from mesh.readiness import Readiness
 from mesh.server import MeshServer
@@ -86,7 +85,3 @@ def test_a_port_that_nobody_can_know_is_a_mistake_of_the_environment(environment
 async def test_a_server_that_listens_everywhere_is_asked_here(server: MeshServer) -> None:
     port = server.admin_address.rpartition(":")[2]
     assert await asked(f"0.0.0.0:{port}", "/ready") == ""
-
-
-def test_the_age_of_connections_is_off_unless_it_is_set(settings: MeshSettings) -> None:
-    assert settings.connection_age_seconds == 0
