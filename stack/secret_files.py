@@ -39,8 +39,8 @@ def write_secrets(
 ) -> None:
     """Makes what is missing in a folder and writes the rest anew.
 
-    The folder itself is closed to others. What is in it is not: a container that gets a part of it mounted runs as a user
-    of its own.
+    The folder itself is closed to others. What is in it is not: a container that gets a part of it mounted runs as
+    another user.
 
     Args:
         folder: made with mode 0700.

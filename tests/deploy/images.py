@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import distributions, packages_distributions
 from types import ModuleType
@@ -39,14 +40,18 @@ def packages(room: str) -> frozenset[str]:
 
 
 @cache
+def owners() -> Mapping[str, list[str]]:
+    """The packages that each import name here is of."""
+    return packages_distributions()
+
+
+@cache
 def absent(room: str) -> frozenset[str]:
     """The import names of what is installed here and not in a room's image."""
     inside, normalized = packages(room), locked().normalized
     ours = {"gaji"}  # installed as editable: it has no files of its own to be named by
     return frozenset(
-        name
-        for name, owners in packages_distributions().items()
-        if not any(normalized(owner) in inside | ours for owner in owners)
+        name for name, of in owners().items() if not any(normalized(owner) in inside | ours for owner in of)
     )
 
 
