@@ -33,7 +33,7 @@ def ours() -> dict[str, Any]:
 
 
 def identity(name: str) -> str:
-    return "worker" if name.startswith("worker-") else name
+    return "worker" if name.startswith("worker-") else name.removesuffix("-worker")
 
 
 def filled(value: Any) -> Any:
