@@ -225,7 +225,7 @@ def test_every_deployment_is_spread_guarded_from_evictions_and_probed(overlay: s
             assert service["clusterIP"] == "None"
             assert service["selector"].items() <= pod.labels.items()
             listen = int(pod.settings["GAJI_LISTEN"].rpartition(":")[2])
-            assert [port["port"] for port in service["ports"]] == [listen]
+            assert [port["port"] for port in service["ports"]] == [listen, 9100]
             target = pod.settings[f"GAJI_{pod.name.upper()}_TARGET"]
             assert target == f"dns:///{pod.name}:{listen}"
             kind = "httpGet" if secured else "grpc"  # the kubelet's gRPC probes know no TLS
