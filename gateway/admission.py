@@ -1,5 +1,6 @@
 """Which requests are answered when there are too many: decided before anything is read of them but their head."""
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from gateway.config import GatewaySettings
 from gateway.errors import EdgeError, Header, error_body, error_headers
 from gateway.http import JSON, NO_STORE, App, Receive, Request, Scope, Send
-from gateway.metrics import SHED_CONNECTIONS, SHED_STREAMS
+from gateway.metrics import CONNECTIONS_LIMIT, SHED_CONNECTIONS, SHED_STREAMS, SSE_LIMIT
 from gateway.middleware import API_POLICY, SECURITY_HEADERS, Observed
 from mesh.errors import Unavailable
 from mesh.interceptors.limit import OVERLOADED
@@ -57,6 +58,8 @@ class Admission:
         self._told = float("-inf")
         self.lag = LoopLag(clock)
         self.max_connections = settings.max_connections
+        SSE_LIMIT.set(settings.max_streams or math.inf)
+        CONNECTIONS_LIMIT.set(settings.max_connections)
 
     def request(self, path: bytes) -> Permit | bool | None:
         """A permit; True: none is needed; None: the request is to be refused.

@@ -1,6 +1,7 @@
 """One HTTP request and the ways to answer it, over ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
@@ -46,6 +47,8 @@ class Request:
         peer: the address of whoever has connected, a proxy perhaps; empty: it has none.
         fields: header fields that every answer to it bears.
         sent: bytes of the answer's body so far.
+        began: `time.perf_counter` when it came.
+        outcome: of a stream that has begun: how it ended (`gateway.http_metrics`); empty: it is none.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,6 +69,8 @@ class Request:
         self.peer: str = (scope.get("client") or ("",))[0]
         self.fields: tuple[Header, ...] = ()
         self.sent = 0
+        self.began = time.perf_counter()
+        self.outcome = ""
         self._query: bytes = scope["query_string"]
         self._cookies: dict[str, str] | None = None
 

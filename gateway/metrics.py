@@ -1,24 +1,25 @@
 """What the gateway counts."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
-from mesh.telemetry.metrics import LATENCY_BUCKETS, REGISTRY
+from mesh.telemetry.metrics import REGISTRY
 
-REQUESTS = Counter("gaji_http_requests_total", "Requests answered.", ("route", "method", "status"), registry=REGISTRY)
-SECONDS = Histogram(
-    "gaji_http_request_seconds",
-    "From a request's headers to the end of its answer.",
-    ("route", "method"),
-    buckets=LATENCY_BUCKETS,
-    registry=REGISTRY,
-)
 COPIES = Counter(
-    "gaji_edge_copies_total", "Answers from before, given because nobody answered.", ("route",), registry=REGISTRY
+    "gaji_edge_copies_total", "Answers from before, given because nobody answered.", ("http_route",), registry=REGISTRY
 )
 SSE_CONNECTIONS = Gauge("gaji_sse_connections", "Streams open to readers.", registry=REGISTRY)
+SSE_LIMIT = Gauge("gaji_sse_connections_limit", "Streams open to readers at most; +Inf: no bound.", registry=REGISTRY)
 SSE_RESUMES = Counter(
     "gaji_sse_resumes_total", "Streams called again after their peer was lost.", ("room",), registry=REGISTRY
 )
+SSE_READER_RESUMES = Counter(
+    "gaji_sse_reader_resumes_total",
+    "Streams asked for by a reader who goes on after the last event that they have.",
+    ("http_route",),
+    registry=REGISTRY,
+)
+CONNECTIONS = Gauge("gaji_connections", "Connections of clients.", registry=REGISTRY)
+CONNECTIONS_LIMIT = Gauge("gaji_connections_limit", "Connections of clients at most.", registry=REGISTRY)
 REVOCATIONS = Gauge(
     "gaji_revoked_sessions", "Sessions that ended before the last of their access tokens.", registry=REGISTRY
 )
@@ -51,4 +52,6 @@ SLOW_READERS_CUT = Counter(
 )
 SSE_EVENTS = Counter("gaji_sse_events_total", "Events sent to readers.", registry=REGISTRY)
 SHED_STREAMS = Counter("gaji_sse_shed_total", "Streams refused, all places being taken.", registry=REGISTRY)
-SHED_CONNECTIONS = Counter("gaji_connections_shed_total", "Connections refused, likewise.", registry=REGISTRY)
+SHED_CONNECTIONS = Counter(
+    "gaji_connections_shed_total", "Connections refused, all places being taken.", registry=REGISTRY
+)

@@ -8,10 +8,10 @@ from typing import Any
 
 from starlette.middleware.cors import CORSMiddleware
 
+from gateway import http_metrics
 from gateway.address import ClientAddresses
 from gateway.errors import CLIENT_LEFT, Header
 from gateway.http import App, Event, Receive, Request, Scope, Send
-from gateway.metrics import REQUESTS, SECONDS
 from mesh.telemetry import trace
 from mesh.telemetry.logs import get_logger
 
@@ -75,7 +75,6 @@ class Observed:
         """Answers one request."""
         if scope["type"] != "http":
             raise RuntimeError(f"the gateway does not speak {scope['type']}")
-        started = time.perf_counter()
         status = 0
 
         async def observed(event: Event) -> None:
@@ -90,10 +89,13 @@ class Observed:
         request = scope[self.KEY] = Request(scope, receive, observed)
         request.client = self._addresses.of(scope)
         context = trace.enter(request.header(b"x-request-id") or None, request.header(b"traceparent") or None)
+        method = http_metrics.known(request.method)
+        http_metrics.began(method)
         try:
             await self._app(scope, receive, observed)
         finally:
-            _record(request, status or CLIENT_LEFT, time.perf_counter() - started)
+            http_metrics.left(method)
+            _record(request, method, status or CLIENT_LEFT, time.perf_counter() - request.began)
 
 
 def _with_security(headers: Iterable[Header], request_id: str) -> list[Header]:
@@ -103,17 +105,20 @@ def _with_security(headers: Iterable[Header], request_id: str) -> list[Header]:
     return all_headers
 
 
-def _record(request: Request, status: int, seconds: float) -> None:
-    route = request.label or UNMATCHED
-    REQUESTS.labels(route, request.method, status).inc()
-    SECONDS.labels(route, request.method).observe(seconds)
+def _record(request: Request, method: str, status: int, seconds: float) -> None:
+    route = request.label
+    if request.outcome:
+        http_metrics.STREAM_SECONDS.labels(route, request.outcome).observe(seconds)
+    else:
+        received = request.headers.get(b"content-length", b"")
+        http_metrics.answered(method, route, status, seconds, received=received, sent=request.sent)
     facts: dict[str, Any] = {
         "method": request.method,
-        "route": route,
+        "route": route or UNMATCHED,
         "status": status,
         "bytes": request.sent,
         "ms": round(seconds * 1000, 1),
-        "user": request.user_id,
+        "user_id": request.user_id,
         "client": request.client,
         **trace.attributes(),
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from gateway import http_metrics
 from gateway.admission import Admission, refusal
 from gateway.door import Door
 from gateway.errors import EdgeError, Header, bad_request, error_body
@@ -206,7 +207,9 @@ class BoundedProtocol(HttpToolsProtocol):
         close = self.expect_100_continue or not self.parser.should_keep_alive()
         self.cycle = _SHED  # type: ignore[assignment]  # has what uvicorn asks of a cycle that is complete
         answer = self._refusal(self.headers, close)
-        if self.parser.get_method() == b"HEAD":
+        verb = self.parser.get_method()
+        http_metrics.answered(http_metrics.known(verb.decode("latin-1")), "", 503, 0.0, received=b"", sent=0)
+        if verb == b"HEAD":
             answer = answer[: answer.index(b"\r\n\r\n") + 4]
         self.transport.write(answer)
         if close:

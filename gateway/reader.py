@@ -1,8 +1,10 @@
 """One stream on its way to one reader."""
 
 import asyncio
+import time
 from typing import Protocol
 
+from gateway import http_metrics
 from gateway.config import GatewaySettings
 from gateway.errors import ClientLeft, Header, failed_event
 from gateway.http import NO_STORE, Request
@@ -64,6 +66,8 @@ class Reader:
         self._written_at = 0.0
         self._full_since = 0.0  # a client that takes drops makes no room for as long as one that takes nothing
         self._heart: asyncio.TimerHandle | None = None
+        self._why = ""  # of an end that is the gateway's own
+        self.data = self._first_data  # type: ignore[method-assign]  # for one event: the others pay nothing for it
 
     @property
     def identity(self) -> Identity | None:
@@ -97,6 +101,12 @@ class Reader:
             source.cancel()
             self._close()
 
+    def _first_data(self, data: bytes) -> bool:
+        del self.data
+        waited = time.perf_counter() - self._request.began
+        http_metrics.FIRST_EVENT_SECONDS.labels(self._request.label).observe(waited)
+        return self.data(data)
+
     def data(self, data: bytes) -> bool:
         """Events have come; whether they were written."""
         self._events += data.count(_DATA)
@@ -126,8 +136,9 @@ class Reader:
             error: what the reader is told.
             at_once: whether a connection that takes no more is closed, rather than what waits given out first.
         """
+        self._why = self._why or http_metrics.CUT
         if at_once and self._begun and not self._open:
-            self._wire.cut()
+            self._cut()
         elif not self._ended:
             self._stop()
             self.end(error)
@@ -140,9 +151,10 @@ class Reader:
         """
         if self._ended:
             return
+        self._why = self._why or http_metrics.HANDED_OVER
         self._stop()
         if self._begun and not self._open:
-            self._wire.cut()  # it takes nothing now, and goes on after what it has
+            self._cut()  # it takes nothing now, and goes on after what it has
             return
         self._last_words = sse.retry(retry_ms)
         self.end(None)
@@ -182,6 +194,7 @@ class Reader:
         """Sends the headers, when a browser should come back, and what has come so far."""
         await self._request.start(200, _HEADERS)
         self._begun = True
+        self._request.outcome = http_metrics.LEFT  # until it ends in another way
         SSE_CONNECTIONS.inc()
         if self._left:
             raise ClientLeft
@@ -203,6 +216,11 @@ class Reader:
         while self._pending:
             await self._wait()
         await self._request.send({"type": "http.response.body", "body": b"", "more_body": False})
+        self._request.outcome = self._why or (http_metrics.FAILED if self._error is not None else http_metrics.COMPLETE)
+
+    def _cut(self) -> None:
+        self._request.outcome = self._why
+        self._wire.cut()
 
     def _hold(self, data: bytes) -> None:
         self._pending.append(data)
@@ -230,7 +248,8 @@ class Reader:
         due = self._written_at + silence
         if self._wire.paused:
             if now - self._full_since >= self._settings.stall_seconds:
-                self._wire.cut()
+                self._why = http_metrics.CUT
+                self._cut()
                 return
             due = now + min(silence, self._settings.stall_seconds)
         elif now >= due and self._open:
@@ -245,6 +264,7 @@ class Reader:
             self._source.cancel()
 
     def _close(self) -> None:
+        self.__dict__.pop("data", None)
         if self._heart is not None:
             self._heart.cancel()
         if self._begun:

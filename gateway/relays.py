@@ -98,7 +98,7 @@ async def open_relays(
 
         @asynccontextmanager
         async def open_replica(address: str) -> AsyncIterator[_Replica]:
-            async with open_channel(address, settings, services) as channel:
+            async with open_channel(address, settings, services, known_as=target) as channel:
                 channel.get_state(try_to_connect=True)  # so that the first call finds it ready
                 relay = RelayClient(channel, gate=gate, stillness=stillness)
                 try:

@@ -27,6 +27,7 @@ from gateway.health import Readiness, alive
 from gateway.http import JSON, App
 from gateway.keys_page import PATH, keys_page
 from gateway.limits import RateLimits
+from gateway.metrics import CONNECTIONS
 from gateway.middleware import Observed, cors
 from gateway.openapi import openapi_document
 from gateway.protocol import bounded_protocol
@@ -127,6 +128,7 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
         )
         observed = Observed(cors(gateway, settings.cors_origins), addresses)
         server, serving, address = await _start(Admitted(observed, admission), settings, admission, addresses)
+        CONNECTIONS.set_function(lambda: len(server.server_state.connections))
         if not verifier.keys:
             log.warning("no key to verify tokens with: every token is refused; set GAJI_JWT_KEYS_FILE")
         cutting = asyncio.create_task(cut_slow_readers(server.connections, settings.stall_seconds), name="slow-readers")

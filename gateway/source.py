@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.bindings import Route
 from gateway.config import GatewaySettings
-from gateway.metrics import SSE_RESUMES
+from gateway.metrics import SSE_READER_RESUMES, SSE_RESUMES
 from gateway.repeats import pause_before, peer_lost
 from gateway.upstreams import EventStream, Upstream
 from mesh import sse
@@ -15,7 +15,6 @@ from mesh.errors import Internal, MeshError, translated
 from mesh.relay import Sink
 from mesh.retries import may_be_repeated, note_retry
 from mesh.telemetry.logs import get_logger
-from mesh.telemetry.metrics import split_method
 
 log = get_logger(__name__)
 
@@ -60,6 +59,8 @@ class Source:
         self._lost_at = 0.0
         self._resumable = bool(route.resume_field)
         self._resuming = self._resumable and bool(getattr(message, route.resume_field))
+        if self._resuming:
+            SSE_READER_RESUMES.labels(route.template.text).inc()
         self._repeatable = bool(route.key_field) or may_be_repeated(route.rpc)
         self._attempts = 0
 
@@ -133,7 +134,7 @@ class Source:
         if self._lost is not None and not self._upstream.ready():
             self.end(self._lost)  # nobody is there yet: what would fail is not tried
             return
-        note_retry(split_method(self._route.path))
+        note_retry(self._route.path)
         self._call_peer()
 
     def _expire(self) -> None:

@@ -23,7 +23,6 @@ from gateway.upstreams import Upstream
 from mesh.errors import MeshError, translated
 from mesh.protojson import to_object
 from mesh.retries import note_retry
-from mesh.telemetry.metrics import split_method
 
 
 class UnaryCalls:
@@ -116,7 +115,7 @@ class UnaryCalls:
                     await asyncio.sleep(pause)
                     if upstream.ready():
                         break
-            note_retry(split_method(route.path))
+            note_retry(route.path)
 
 
 _is_file = cache(is_file)

@@ -16,8 +16,8 @@ from mesh.errors import has_details, told_in
 from mesh.gate import Gate
 from mesh.renewing import blocking_dial
 from mesh.retries import Retries, RetryBudget, retried_methods
-from mesh.targets import grpc_target
-from mesh.telemetry import metrics
+from mesh.targets import canonical_target, grpc_target
+from mesh.telemetry import rpc_metrics
 
 
 def blocking_channel(
@@ -35,7 +35,7 @@ def blocking_channel(
     """
     repeated = Retries(retried_methods(services), RetryBudget()) if settings.retries else None
     channel = blocking_dial(grpc_target(target), settings, channel_options(settings), services)
-    return grpc.intercept_channel(channel, _Calls(settings, repeated, gate))
+    return grpc.intercept_channel(channel, _Calls(settings, repeated, gate, canonical_target(target)))
 
 
 class _Details(NamedTuple):
@@ -57,8 +57,9 @@ class _Calls(
 ):
     """Completes calls, and repeats the unary ones."""
 
-    def __init__(self, settings: MeshSettings, repeated: Retries | None, gate: Gate | None) -> None:
+    def __init__(self, settings: MeshSettings, repeated: Retries | None, gate: Gate | None, target: str = "") -> None:
         self._settings = settings
+        self._target = target
         self._retries = repeated
         self._gate = gate
 
@@ -69,27 +70,27 @@ class _Calls(
             MeshError: there is too little time, the gate is shut, or the deadline has passed.
         """
         path, attempt = str(details.method), self._details(details)
-        labels = metrics.split_method(path)
+        called = rpc_metrics.called(path, self._target)
         repeated = self._retries if self._retries is not None and path in self._retries.methods else None
         deadline = time.monotonic() + attempt.timeout
-        sent, retry = attempt.metadata, 0
+        sent, retry, waited, began = attempt.metadata, 0, 0.0, time.perf_counter()
         while True:
-            call = self._attempt(continuation, attempt, request, labels)
+            call = self._attempt(continuation, attempt, request, called)
             if repeated is not None and not retry:  # and the gate has let it through
                 repeated.budget.called()
             # A blocking call answers the same questions as an asynchronous one's error.
             error = cast("grpc.aio.AioRpcError", call)
-            if call.code() is grpc.StatusCode.DEADLINE_EXCEEDED and not has_details(error):
-                raise deadlines.expired(attempt.timeout, path)
-            if call.code() is grpc.StatusCode.OK or repeated is None:
-                return call
             left = deadline - time.monotonic() - self._settings.deadline_margin
-            pause = repeated.pause(labels, error, retry, left)
+            over = call.code() is grpc.StatusCode.OK or repeated is None
+            pause = None if over or repeated is None else repeated.pause(path, error, retry, left)
             if pause is None:
+                called.ended(call.code(), time.perf_counter() - began, retry, waited)
+                if call.code() is grpc.StatusCode.DEADLINE_EXCEEDED and not has_details(error):
+                    raise deadlines.expired(attempt.timeout, path)
                 return call
             time.sleep(pause)
-            retry += 1
-            retries.note_retry(labels)
+            retry, waited = retry + 1, waited + pause
+            retries.note_retry(path)
             attempt = attempt._replace(
                 timeout=max(0.001, deadline - time.monotonic()), metadata=retries.with_previous(sent, retry)
             )
@@ -106,9 +107,12 @@ class _Calls(
         """Makes a call."""
         return continuation(self._details(details), requests)
 
-    def _attempt(self, continuation: Callable[..., Any], attempt: _Details, request: Any, labels: Any) -> Any:
+    def _attempt(
+        self, continuation: Callable[..., Any], attempt: _Details, request: Any, called: rpc_metrics.Called
+    ) -> Any:
         gated = self._gate is not None and not attempt.method.startswith(UNGATED)
         permit = self._gate.acquire(attempt.method) if gated and self._gate is not None else None
+        called.started += 1
         started = time.perf_counter()
         code: grpc.StatusCode | None = None
         said: grpc.StatusCode | None = None
@@ -123,8 +127,7 @@ class _Calls(
             seconds = time.perf_counter() - started
             if permit is not None:
                 permit.end(said, seconds)
-        metrics.CLIENT_HANDLED.labels(*labels, (code or grpc.StatusCode.CANCELLED).name).inc()
-        metrics.CLIENT_SECONDS.labels(*labels).observe(seconds)
+        called.attempted(code or grpc.StatusCode.CANCELLED, seconds)
         return call
 
     def _details(self, details: Any) -> _Details:

@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 
@@ -20,7 +20,7 @@ from mesh.errors import MeshError, told_in
 from mesh.gate import Gate, Permit
 from mesh.retries import Retries
 from mesh.stillness import Stillness
-from mesh.telemetry import metrics
+from mesh.telemetry import rpc_metrics
 
 Metadata = Sequence[tuple[str, str | bytes]]
 UNGATED = ("/grpc.", "/gaji.mesh.")
@@ -35,6 +35,22 @@ _TELLING = {
 """Bad news: with these it matters of whom they tell."""
 # What gRPC says of a call that was cancelled here and not by its server.
 _OURS = ("Locally cancelled", "Cancelled upon garbage collection")
+_REPEATED = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+"""After these another attempt may follow (`mesh.retries.pause_after`)."""
+
+
+class Earlier(NamedTuple):
+    """What went before an attempt that is not the first.
+
+    Attributes:
+        began: `time.monotonic` at the beginning of the call.
+        retries: how often it has been made again, this attempt included.
+        delay: seconds between its attempts, in all.
+    """
+
+    began: float
+    retries: int
+    delay: float
 
 
 class Method:
@@ -47,9 +63,10 @@ class Method:
         gate: is asked before each attempt; None: there is none.
         retries: which methods may be made again; None: none.
         stillness: looks after streams.
+        target: what metrics call whom it is called at.
     """
 
-    __slots__ = ("gate", "labels", "margin", "multicallable", "path", "retries", "stillness")
+    __slots__ = ("called", "gate", "margin", "multicallable", "path", "retries", "stillness")
 
     def __init__(
         self,
@@ -60,15 +77,20 @@ class Method:
         gate: Gate | None,
         retries: Retries | None,
         stillness: Stillness,
+        target: str = "",
     ) -> None:
         self.path = path
-        self.labels = metrics.split_method(path)
+        self.called = rpc_metrics.called(path, target)
         self.multicallable = multicallable
         self.margin = margin
         ungated = path.startswith(UNGATED)
         self.gate = None if ungated else gate
         self.retries = retries if retries is not None and path in retries.methods else None
         self.stillness = stillness
+
+    def may_follow(self, code: grpc.StatusCode) -> bool:
+        """Whether there may be another attempt after one that has ended so."""
+        return self.retries is not None and code in _REPEATED
 
 
 class Attempts(ABC):
@@ -82,7 +104,18 @@ class Attempts(ABC):
         options: of ``grpc.aio``.
     """
 
-    __slots__ = ("_call", "_deadline", "_metadata", "_method", "_options", "_pausing", "_request", "_retry", "_seconds")
+    __slots__ = (
+        "_call",
+        "_deadline",
+        "_earlier",
+        "_metadata",
+        "_method",
+        "_options",
+        "_pausing",
+        "_request",
+        "_retry",
+        "_seconds",
+    )
 
     def __init__(
         self, method: Method, request: Any, seconds: float, metadata: Metadata, options: Mapping[str, Any]
@@ -94,6 +127,7 @@ class Attempts(ABC):
         self._metadata = metadata
         self._options = options
         self._retry = 0
+        self._earlier: Earlier | None = None
         self._pausing: asyncio.Future[None] | None = None
         self._call: Any = self._attempt(seconds)
         if method.retries is not None:  # and the gate has let it through
@@ -119,33 +153,53 @@ class Attempts(ABC):
         """
 
     def _begin(self, seconds: float) -> Any:
+        self._method.called.started += 1
         metadata = retries.with_previous(self._metadata, self._retry)
         return self._method.multicallable(self._request, timeout=seconds, metadata=metadata, **self._options)
 
-    async def _again(self, error: grpc.aio.AioRpcError) -> None:
+    async def _again(self, error: grpc.aio.AioRpcError, *, counted: bool) -> None:
         """Makes the call again after a pause.
+
+        Args:
+            error: how it failed.
+            counted: whether its end is in the metrics already.
 
         Raises:
             grpc.aio.AioRpcError: it is not made again; what the failed attempt said, in words for people.
         """
         method, left = self._method, self._deadline - time.monotonic() - self._method.margin
-        pause = None if method.retries is None else method.retries.pause(method.labels, error, self._retry, left)
+        pause = None if method.retries is None else method.retries.pause(method.path, error, self._retry, left)
         if pause is None:
+            if not counted:
+                self._over(error.code())
             raise typed_rpc_error(error, method.path, self._seconds) from None
         loop = asyncio.get_running_loop()
         self._pausing = loop.create_future()  # and not sleep: `cancel` reaches it
         timer = loop.call_later(pause, _wake, self._pausing)
         try:
             await self._pausing
+        except asyncio.CancelledError:
+            self._over(grpc.StatusCode.CANCELLED)
+            raise
         finally:
             timer.cancel()
             self._pausing = None
-        self._retry += 1
+        before, self._retry = self._earlier, self._retry + 1
+        waited = pause + (before.delay if before is not None else 0.0)
+        self._earlier = Earlier(self._deadline - self._seconds, self._retry, waited)
         try:
             self._call = self._attempt(max(0.001, self._deadline - time.monotonic()))
         except MeshError:  # the circuit has opened meanwhile: what the peer said last says more
+            self._earlier = before
+            self._over(error.code())
             raise typed_rpc_error(error, method.path, self._seconds) from None
-        retries.note_retry(method.labels)
+        retries.note_retry(method.path)
+
+    def _over(self, code: grpc.StatusCode) -> None:
+        """Counts the end of a call whose last attempt could have been followed by another."""
+        seconds = time.monotonic() - (self._deadline - self._seconds)
+        _, count, delay = self._earlier or (0.0, 0, 0.0)
+        self._method.called.ended(code, seconds, count, delay)
 
 
 class UnaryCall(Attempts):
@@ -163,7 +217,7 @@ class UnaryCall(Attempts):
             if permit is not None:
                 permit.end(None, 0.0)
             raise
-        call.add_done_callback(partial(ended, method.labels, permit, started))
+        call.add_done_callback(partial(ended, method, permit, started, self._earlier))
         return call
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -172,7 +226,8 @@ class UnaryCall(Attempts):
                 return (yield from self._call.__await__())
             except grpc.aio.AioRpcError as error:
                 failed = error
-            yield from self._again(failed).__await__()
+            counted = not self._method.may_follow(failed.code())
+            yield from self._again(failed, counted=counted).__await__()
 
 
 class StreamCall(Attempts):
@@ -209,12 +264,15 @@ class StreamCall(Attempts):
             finally:
                 watch.since = 0.0
             if watch.begun:
+                if not watch.counted:  # it ended before its reader had looked at its first message
+                    self._over(failed.code())
                 raise typed_rpc_error(failed, self._method.path, self._seconds) from None
-            await self._again(failed)
+            await self._again(failed, counted=watch.counted)
 
     def _attempt(self, seconds: float) -> Any:
         method = self._method
-        watch = _Watch(method, None if method.gate is None else CallReport(method.gate, method.path))
+        report = None if method.gate is None else CallReport(method.gate, method.path)
+        watch = _Watch(method, report, self._earlier)
         try:
             call = self._begin(seconds)
         except BaseException:
@@ -228,13 +286,14 @@ class StreamCall(Attempts):
 class _Watch:
     """One attempt of a stream. It does not hold the call, which its reader may have forgotten."""
 
-    __slots__ = ("_method", "_report", "_started", "begun", "since")
+    __slots__ = ("_earlier", "_method", "_report", "_started", "begun", "counted", "since")
 
-    def __init__(self, method: Method, report: CallReport | None) -> None:
+    def __init__(self, method: Method, report: CallReport | None, earlier: Earlier | None) -> None:
         self._method = method
         self._report = report
+        self._earlier = earlier
         self._started = time.perf_counter()
-        self.begun = False
+        self.begun = self.counted = False
         self.since = 0.0  # its reader waits since then
         if report is not None:
             method.stillness.add(self)
@@ -256,7 +315,8 @@ class _Watch:
 
     def done(self, call: Any) -> None:
         """The attempt has ended."""
-        self._over(ended(self._method.labels, None, self._started, call))
+        said, self.counted = ended(self._method, None, self._started, self._earlier, call, begun=self.begun)
+        self._over(said)
 
     def leave(self) -> None:
         """The attempt was not even begun."""
@@ -268,23 +328,45 @@ class _Watch:
             self._method.stillness.discard(self)
 
 
-def ended(labels: tuple[str, str], permit: Permit | None, started: float, call: Any) -> grpc.StatusCode | None:
-    """Records the end of an attempt.
+def ended(
+    method: Method,
+    permit: Permit | None,
+    started: float,
+    earlier: Earlier | None,
+    call: Any,
+    *,
+    begun: bool = False,
+) -> tuple[grpc.StatusCode | None, bool]:
+    """Records the end of an attempt, and with it that of its call, where no other can follow.
+
+    Args:
+        method: whose call it is.
+        permit: the gate's.
+        started: `time.perf_counter` at its beginning.
+        earlier: what went before; None: it is the first.
+        call: the attempt.
+        begun: whether a message has come.
 
     Returns:
-        Its status; None when that says nothing of the peer: its caller has left, or `told_of` says so.
+        Its status, None when that says nothing of the peer: its caller has left, or `told_of` says so; and whether it
+        was the last.
     """
     code: grpc.StatusCode = _of_done(call.code())
     seconds = time.perf_counter() - started
-    metrics.CLIENT_HANDLED.labels(*labels, code.name).inc()
-    metrics.CLIENT_SECONDS.labels(*labels).observe(seconds)
+    whole = method.called.attempted(code, seconds)
     left = code is grpc.StatusCode.CANCELLED and str(_of_done(call.details())).startswith(_OURS)
+    last = begun or left or not method.may_follow(code)
+    if last and earlier is None:
+        whole.observe(seconds)
+    elif last and earlier is not None:
+        whole.observe(time.monotonic() - earlier.began)
+        method.called.repeated(earlier.retries, earlier.delay)
     said = None if left else code
     if said in _TELLING:
-        said = told_of(code, told_in(_of_done(call.trailing_metadata())), labels[0])
+        said = told_of(code, told_in(_of_done(call.trailing_metadata())), method.path)
     if permit is not None:
         permit.end(said, seconds)
-    return said
+    return said, last
 
 
 def _of_done(coroutine: Any) -> Any:

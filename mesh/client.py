@@ -19,7 +19,7 @@ from mesh.limiter import stamp
 from mesh.renewing import dial
 from mesh.retries import Retries, RetryBudget, retried_methods
 from mesh.stillness import Stillness
-from mesh.targets import grpc_target, replicas
+from mesh.targets import canonical_target, grpc_target, replicas
 from mesh.telemetry import trace
 
 __all__ = [
@@ -41,6 +41,7 @@ async def open_channel(
     *,
     gate: Gate | None = None,
     serving: bool = True,
+    known_as: str = "",
 ) -> AsyncIterator["MeshChannel"]:
     """A channel for generated stubs.
 
@@ -54,12 +55,20 @@ async def open_channel(
         services: the peer's services that will be called.
         gate: is asked before each attempt of a call and hears how it went; what it raises, the call raises.
         serving: whether calls go to replicas that report SERVING alone; False: for whoever asks how a replica is.
+        known_as: the target that metrics name, where this one is a replica of it: replicas come and go; empty: this.
     """
     channel = await dial(grpc_target(target), settings, channel_options(settings, serving=serving), services)
     repeated = Retries(retried_methods(services), RetryBudget()) if settings.retries else None
     stillness = Stillness(settings.still_seconds)
     try:
-        yield MeshChannel(channel, settings, gate=gate, retries=repeated, stillness=stillness)
+        yield MeshChannel(
+            channel,
+            settings,
+            gate=gate,
+            retries=repeated,
+            stillness=stillness,
+            target=canonical_target(known_as or target),
+        )
     finally:
         stillness.close()
         await channel.close()
@@ -106,8 +115,10 @@ class MeshChannel(grpc.aio.Channel):
         gate: Gate | None = None,
         retries: Retries | None = None,
         stillness: Stillness | None = None,
+        target: str = "",
     ) -> None:
         self._channel = channel
+        self._target = target
         self._settings = settings
         self._gate = gate
         self._retries = retries
@@ -115,7 +126,9 @@ class MeshChannel(grpc.aio.Channel):
 
     def without_retries(self) -> "MeshChannel":
         """The same channel, for whoever repeats calls himself."""
-        return MeshChannel(self._channel, self._settings, gate=self._gate, stillness=self._stillness)
+        return MeshChannel(
+            self._channel, self._settings, gate=self._gate, stillness=self._stillness, target=self._target
+        )
 
     def _method(self, path: str, multicallable: Any) -> Method:
         return Method(
@@ -125,6 +138,7 @@ class MeshChannel(grpc.aio.Channel):
             gate=self._gate,
             retries=self._retries,
             stillness=self._stillness,
+            target=self._target,
         )
 
     def _wrapped(self, path: str, multicallable: Any, make: type[Attempts]) -> Any:
@@ -139,9 +153,10 @@ class MeshChannel(grpc.aio.Channel):
             sent = outgoing_metadata(metadata)
             if not plain:
                 return make(method, request, seconds, sent, options)
+            method.called.started += 1
             started = time.perf_counter()
             running = multicallable(request, timeout=seconds, metadata=sent, **options)
-            running.add_done_callback(partial(ended, method.labels, None, started))
+            running.add_done_callback(partial(ended, method, None, started, None))
             return running
 
         return call

@@ -55,6 +55,7 @@ class MeshSettings(BaseSettings):
     )
     jwt_keys_poll_seconds: float = Field(3.0, gt=0, description="how often key files are looked at")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_texts: bool = Field(False, description="whether logs have messages, replies and queries in them, at DEBUG")
     drain_seconds: float = Field(5.0, ge=0, description="how long running calls may go on after SIGTERM")
     max_message_bytes: int = Field(24 * MIB, gt=0, description="largest gRPC message, sent or received")
     default_timeout: float = Field(10.0, gt=0, description="deadline in seconds of a call that states none")

@@ -13,6 +13,8 @@ from pydantic import ValidationError
 
 from mesh.config import MeshSettings
 from mesh.telemetry import logs
+from mesh.telemetry.metrics import BUILD
+from mesh.version import VERSION
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
@@ -33,7 +35,9 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
 def ending_in_words(name: str) -> Iterator[None]:
     """Sets up the logs of a process, and ends it as `run` does; for one whose main thread is no event loop's."""
     try:
-        logs.configure(name, MeshSettings().log_level)
+        settings = MeshSettings()
+        logs.configure(name, settings.log_level, texts=settings.log_texts)
+        BUILD.labels(name, VERSION).set(1)
         yield
     except ValidationError as error:
         problems = "; ".join(f"GAJI_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())

@@ -21,7 +21,8 @@ from prometheus_client import Counter
 
 from mesh.errors import PEER, from_rpc_error
 from mesh.limiter import stamp
-from mesh.telemetry import metrics, trace
+from mesh.telemetry import trace
+from mesh.telemetry.metrics import REGISTRY, method_name
 
 ATTEMPTS = 4
 """How often a call is made at most."""
@@ -31,18 +32,16 @@ PREVIOUS_ATTEMPTS = "x-previous-rpc-attempts"
 """The metadata that says how many attempts went before. gRFC A6 calls it grpc-previous-rpc-attempts, but that name is
 C-core's own: while its transparent retries are on, it takes away what an application sets."""
 _PUSHBACK = "grpc-retry-pushback-ms"
-_METHOD = ("grpc_service", "grpc_method")
+_METHOD = ("grpc_method",)
 _RESET = "CANCELLED"
 """What C-core says of a stream that was reset with CANCEL, without a word of the peer's."""
 
-RETRIES = Counter(
-    "gaji_client_retries", "Calls made again, each attempt after the first.", _METHOD, registry=metrics.REGISTRY
-)
+RETRIES = Counter("gaji_client_retries", "Calls made again, each attempt after the first.", _METHOD, registry=REGISTRY)
 REFUSED = Counter(
     "gaji_client_retries_refused",
     "Calls that were not made again because the budget was spent.",
     _METHOD,
-    registry=metrics.REGISTRY,
+    registry=REGISTRY,
 )
 
 
@@ -80,9 +79,9 @@ def pause_after(error: grpc.aio.AioRpcError, retry: int) -> float | None:
     return backoff(retry) + (told.retry_after or 0.0)
 
 
-def note_retry(labels: tuple[str, str]) -> None:
-    """Counts a repetition: as a metric, and on the running call's span."""
-    RETRIES.labels(*labels).inc()
+def note_retry(path: str) -> None:
+    """Counts a repetition of a method, given by its path: as a metric, and on the running call's span."""
+    RETRIES.labels(method_name(path)).inc()
     trace.count("rpc.retries")
 
 
@@ -179,11 +178,11 @@ class Retries:
         self.methods = methods
         self.budget = budget
 
-    def pause(self, labels: tuple[str, str], error: grpc.aio.AioRpcError, retry: int, left: float) -> float | None:
+    def pause(self, path: str, error: grpc.aio.AioRpcError, retry: int, left: float) -> float | None:
         """Seconds until the call is made again; None: it is not.
 
         Args:
-            labels: service and method.
+            path: of the method.
             error: how it failed.
             retry: how often it has been made again so far.
             left: seconds until its deadline. A pause that does not fit is not begun.
@@ -192,7 +191,7 @@ class Retries:
         if pause is None or pause >= left:
             return None
         if not self.budget.take():
-            REFUSED.labels(*labels).inc()
+            REFUSED.labels(method_name(path)).inc()
             return None
         return pause
 

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 from gaji.mesh.v1 import breaker_service_pb2, relay_service_pb2
 from gaji.mesh.v1.breaker_service_pb2_grpc import add_BreakerServiceServicer_to_server
+from gaji.mesh.v1.log_service_pb2_grpc import add_LogServiceServicer_to_server
 from gaji.mesh.v1.relay_service_pb2_grpc import add_RelayServiceServicer_to_server
 from gaji.mesh.v1.status_service_pb2_grpc import add_StatusServiceServicer_to_server
 from google.protobuf import message_factory
@@ -35,8 +36,10 @@ from mesh.relay.server import StreamMethod
 from mesh.status import SERVICE as STATUS
 from mesh.status import ProcessStatus, StatusServicer
 from mesh.telemetry.admin import open_admin
+from mesh.telemetry.log_service import SERVICE as LOGS
+from mesh.telemetry.log_service import LogServicer
 from mesh.telemetry.logs import get_logger
-from mesh.telemetry.metrics import split_method
+from mesh.telemetry.metrics import method_name
 from mesh.tls import TlsFiles, server_credentials
 
 log = get_logger(__name__)
@@ -44,6 +47,7 @@ log = get_logger(__name__)
 _OWN = (
     relay_service_pb2.DESCRIPTOR.services_by_name["RelayService"],
     breaker_service_pb2.DESCRIPTOR.services_by_name["BreakerService"],
+    LOGS,
     STATUS,
 )
 """What every server offers."""
@@ -174,9 +178,10 @@ async def _serving(
     names = [service.descriptor.full_name for service in services]
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    offered = [*names, BREAKERS, STATUS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME]
+    add_LogServiceServicer_to_server(LogServicer(), server)
+    offered = [*names, BREAKERS, LOGS.full_name, STATUS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(offered, server)
-    status = ProcessStatus(name, breakers, lambda: _serves(healthy), [split_method(path) for path in streams])
+    status = ProcessStatus(name, breakers, lambda: _serves(healthy), [method_name(path) for path in streams])
     add_StatusServiceServicer_to_server(StatusServicer(status), server)
     host, _, port = settings.listen.rpartition(":")
     try:

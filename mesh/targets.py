@@ -35,6 +35,12 @@ def grpc_target(target: str) -> str:
     return f"ipv{versions.pop()}:{','.join(addresses)}"
 
 
+def canonical_target(target: str) -> str:
+    """A target as metrics name it (gRFC A66): with the scheme that gRPC takes where none is said."""
+    listed = grpc_target(target)
+    return listed if listed.startswith(_SCHEMES) or ":///" in listed else f"dns:///{listed}"
+
+
 def checked_target(target: str) -> str:
     """The target, when it can be one. gRPC itself would say so only at the first call, and then of its resolver.
 

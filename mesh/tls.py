@@ -27,7 +27,9 @@ log = get_logger(__name__)
 _ID = "spiffe://gaji/"
 _REMEDY = "`gaji certs` makes what a process needs"
 _RELOADS = Counter("gaji_tls_reloads_total", "Changed certificates, taken or refused.", ["result"], registry=REGISTRY)
-_NOT_AFTER = Gauge("gaji_tls_not_after_seconds", "When this process's certificate ends (Unix time).", registry=REGISTRY)
+_NOT_AFTER = Gauge(
+    "gaji_tls_not_after_timestamp_seconds", "When this process's certificate ends (Unix time).", registry=REGISTRY
+)
 
 
 def peer_id(name: str) -> str:

@@ -265,6 +265,33 @@ def breaker(action: str, peer: str, group: str, service: str, *, everything: boo
 
 @main.command()
 @click.option(
+    "--level",
+    type=click.Choice(["debug", "info", "warning", "error", "usual"]),
+    help="Write so much for a while; usual: what GAJI_LOG_LEVEL says. Else only shown.",
+)
+@click.option("--logger", default="", metavar="NAME", help="Only of this one and those below, e.g. services.search.")
+@click.option("--service", default="", metavar="SERVICE", help="Only in the processes of this one; else in all.")
+@click.option(
+    "--for",
+    "seconds",
+    type=click.IntRange(1, 86400),
+    default=600,
+    show_default=True,
+    metavar="SECONDS",
+    help="So long.",
+)
+@_data_dir
+def logs(level: str | None, logger: str, service: str, seconds: int, data_dir: Path) -> None:
+    """Show or set how much the processes of a stack that runs here write into their logs."""
+    from stack.commands.logs import USUAL, logs
+    from stack.state import read_state
+
+    wanted = "" if level is None else USUAL if level == "usual" else level.upper()
+    logs(read_state(data_dir), level=wanted, logger=logger, service=service, seconds=seconds)
+
+
+@main.command()
+@click.option(
     "--host", "hosts", multiple=True, metavar="NAME", help="Another name or address of servers; may be repeated."
 )
 @_data_dir

@@ -82,7 +82,9 @@ async def open_peers(settings: MeshSettings, services: Iterable[ServiceDescripto
     async with AsyncExitStack() as stack:
         peers = []
         for room, offered in rooms.items():
-            for address in replicas(getattr(settings, f"{room}_target")):
-                channel = await stack.enter_async_context(open_channel(address, settings, offered, serving=False))
+            target = getattr(settings, f"{room}_target")
+            for address in replicas(target):
+                opening = open_channel(address, settings, offered, serving=False, known_as=target)
+                channel = await stack.enter_async_context(opening)
                 peers.append(Peer(room, address, channel))
         yield peers

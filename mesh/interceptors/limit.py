@@ -16,7 +16,7 @@ from mesh.limiter import Arrivals, Gradient, Limiter, Partitions
 from mesh.limiter.arrival import KEY as SENT
 from mesh.limiter.limiter import held
 from mesh.limiter.metrics import Metrics
-from mesh.telemetry import metrics
+from mesh.telemetry import rpc_metrics
 from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -72,7 +72,7 @@ def limited(settings: MeshSettings, clock: Callable[[], float] = time.monotonic)
             waiting = arrivals.waiting()
         permit = limiter.acquire(partition, waiting=waiting)
         if permit is None:
-            metrics.SERVER_HANDLED.labels(*metrics.split_method(call.method), _CODE).inc()
+            rpc_metrics.served(call.method).refused(_CODE, time.perf_counter() - call.started)
             tally.refused()
             raise random.choice(refusals).with_traceback(None)  # noqa: S311 - spreads load, hides nothing
         held.set(permit)
@@ -91,7 +91,7 @@ def limited(settings: MeshSettings, clock: Callable[[], float] = time.monotonic)
     return around
 
 
-_CODE = grpc.StatusCode.RESOURCE_EXHAUSTED.name
+_CODE = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import grpc
 
 from mesh.errors import MeshError
 from mesh.streams import shared_once
+from mesh.telemetry import rpc_metrics
 from mesh.wire import parsed
 
 # The classes are generic in the stubs alone; a handler is None where a method is not offered.
@@ -101,6 +102,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or method.startswith(self._untouched):  # None: gRPC answers UNIMPLEMENTED
+            if handler is None:
+                rpc_metrics.not_offered()
             return handler
         # The stubs type handlers as of the synchronous server; ours are asynchronous.
         shapes = ("unary", "stream")

@@ -12,7 +12,7 @@ from mesh import identity
 from mesh.errors import MeshError
 from mesh.interceptors.pipeline import Call
 from mesh.retries import PREVIOUS_ATTEMPTS
-from mesh.telemetry import metrics, trace
+from mesh.telemetry import rpc_metrics, trace
 from mesh.telemetry.logs import get_logger
 
 log = get_logger("mesh.access")
@@ -24,9 +24,8 @@ _QUIET = "/gaji.mesh."
 def telemetry(call: Call) -> Iterator[None]:
     """Counts and times a call, and logs its end with its caller and its ids."""
     trace.enter(call.text("x-request-id"), call.text("traceparent"))
-    labels = metrics.split_method(call.method)
-    in_flight = metrics.SERVER_IN_FLIGHT.labels(*labels)
-    in_flight.inc()
+    served = rpc_metrics.served(call.method)
+    served.begin()
     code, reason = grpc.StatusCode.OK, None
     try:
         yield
@@ -41,13 +40,10 @@ def telemetry(call: Call) -> Iterator[None]:
         code = grpc.StatusCode.UNKNOWN
         raise
     finally:
-        in_flight.dec()
         seconds = time.perf_counter() - call.started
-        metrics.SERVER_HANDLED.labels(*labels, code.name).inc()
-        metrics.SERVER_SECONDS.labels(*labels).observe(seconds)
+        served.end(code, seconds)
         if call.first_message is not None:
-            metrics.SERVER_FIRST_MESSAGE_SECONDS.labels(*labels).observe(call.first_message - call.started)
-            metrics.SERVER_MESSAGES.labels(*labels).inc(call.messages)
+            served.streamed(call.first_message - call.started, call.messages)
         _log(call, code, reason, seconds)
 
 

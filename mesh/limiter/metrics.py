@@ -6,8 +6,10 @@ from mesh.priority import BATCH, INTERACTIVE
 from mesh.telemetry.metrics import REGISTRY
 
 LIMIT = Gauge("gaji_limit", "Calls or requests that may be answered at once.", registry=REGISTRY)
-IN_FLIGHT = Gauge("gaji_limit_in_flight", "Those that are, by partition.", ("partition",), registry=REGISTRY)
-SHED = Counter("gaji_limit_shed_total", "Those that were refused, by partition.", ("partition",), registry=REGISTRY)
+IN_FLIGHT = Gauge(
+    "gaji_limit_in_flight", "Calls or requests being answered, by partition.", ("partition",), registry=REGISTRY
+)
+SHED = Counter("gaji_limit_shed_total", "Calls or requests refused, by partition.", ("partition",), registry=REGISTRY)
 
 
 class Metrics:

@@ -11,8 +11,6 @@ from gaji.mesh.v1 import status_service_pb2 as pb
 from prometheus_client import CollectorRegistry
 
 Labels = Mapping[str, str]
-Method = tuple[str, str]
-"""A service's full name and a method of it, as metrics name them."""
 Tell = Callable[[pb.Status, Labels, float], None]
 
 _ANSWERED = frozenset({"near", "hit", "stale", "absent"})
@@ -84,23 +82,23 @@ TOLD: Mapping[str, Tell] = {
     "gaji_model_queue_length": _length("provider", "model "),
     "gaji_limit_in_flight": _used("calls"),
     "gaji_limit": _limit("calls"),
-    "gaji_db_pool_connections": _used("database", state="used"),
-    "gaji_db_pool_limit": _limit("database"),
+    "db_client_connection_count": _used("database", db_client_connection_state="used"),
+    "db_client_connection_max": _limit("database"),
     "gaji_jobs_taken": _used("jobs"),
     "gaji_model_slots_in_use": _used("model ", "provider"),
     "gaji_model_slots": _limit("model ", "provider"),
 }
 """What is told, by the name of the sample. The names are also those of dashboards and alerts: they stay."""
-IN_FLIGHT = "grpc_server_in_flight"
+IN_FLIGHT = "gaji_rpc_in_flight"
 """Of which streams are told; the others are those of the pool ``calls``."""
 
 
-def read_into(status: pb.Status, streams: Collection[Method], registry: CollectorRegistry) -> None:
+def read_into(status: pb.Status, streams: Collection[str], registry: CollectorRegistry) -> None:
     """Adds to a status what the metrics say; for a thread, since some of them ask others.
 
     Args:
         status: to be filled.
-        streams: the methods that answer with streams.
+        streams: the methods that answer with streams, as metrics name them.
         registry: of the metrics.
     """
     for metric in registry.restricted_registry([*TOLD, IN_FLIGHT]).collect():
@@ -110,5 +108,5 @@ def read_into(status: pb.Status, streams: Collection[Method], registry: Collecto
                 continue
             if sample.name != IN_FLIGHT:
                 TOLD[sample.name](status, labels, value)
-            elif (labels["grpc_service"], labels["grpc_method"]) in streams:
+            elif labels["grpc_method"] in streams:
                 _streams(status, labels, value)

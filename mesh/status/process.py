@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
-from importlib.metadata import PackageNotFoundError, version
 
 from gaji.mesh.v1 import breaker_service_pb2 as breaker_pb
 from gaji.mesh.v1 import status_service_pb2 as pb
@@ -12,21 +11,11 @@ from prometheus_client import CollectorRegistry
 from mesh.breaker import Breakers
 from mesh.breaker.servicer import listed
 from mesh.pages import MAX_SIZE
-from mesh.status.measures import Method, read_into
+from mesh.status.measures import read_into
 from mesh.telemetry.metrics import PROCESS, REGISTRY
+from mesh.version import VERSION
 
 _ROUNDS = 3
-
-
-def _version() -> str:
-    try:
-        return version("gaji")
-    except PackageNotFoundError:  # run from its folder
-        return ""
-
-
-VERSION = _version()
-"""Of this release; read when the module is, for it is in a file."""
 
 
 class ProcessStatus:
@@ -36,7 +25,7 @@ class ProcessStatus:
         name: what it serves.
         breakers: those before its calls to its peers.
         serving: whether it takes calls.
-        streams: its methods that answer with streams.
+        streams: its methods that answer with streams, as metrics name them.
         registry: of its metrics.
     """
 
@@ -45,7 +34,7 @@ class ProcessStatus:
         name: str,
         breakers: Breakers,
         serving: Callable[[], Awaitable[bool]],
-        streams: Collection[Method] = (),
+        streams: Collection[str] = (),
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
         self._name = name

@@ -1,7 +1,13 @@
-"""The admin port of a process: ``/metrics`` for Prometheus and ``/health`` for whoever asks whether it lives."""
+"""The admin port of a process.
+
+``/metrics`` for Prometheus, with exemplars where it asks for OpenMetrics; ``/health`` for whoever asks whether the
+process lives; ``/logs`` for operators who want to hear more.
+"""
 
 import asyncio
+import math
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from socketserver import ThreadingMixIn
@@ -10,10 +16,13 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import make_wsgi_app
 
-from mesh.telemetry.metrics import REGISTRY
+from mesh.telemetry.log_service import logs_page
+from mesh.telemetry.metrics import LOOP_LAG, REGISTRY
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 App = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+MOST_LAG_SECONDS = 1.0
+"""How long a scrape waits for a busy event loop."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -40,13 +49,16 @@ async def open_admin(listen: str, pages: Mapping[str, App] | None = None) -> Asy
     """
     host, _, port = listen.rpartition(":")
     metrics_app: App = make_wsgi_app(REGISTRY)
+    all_pages = {"/logs": logs_page(), **(pages or {})}
+    loop = asyncio.get_running_loop()
 
     def app(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "/")
         if path == "/metrics":
+            LOOP_LAG.set(loop_lag(loop))
             return metrics_app(environ, start_response)
-        if pages and path in pages:
-            return pages[path](environ, start_response)
+        if path in all_pages:
+            return all_pages[path](environ, start_response)
         found = path == "/health"
         start_response("200 OK" if found else "404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
         return [b"alive\n" if found else b"try /metrics or /health\n"]
@@ -59,3 +71,20 @@ async def open_admin(listen: str, pages: Mapping[str, App] | None = None) -> Asy
     finally:
         await asyncio.to_thread(server.shutdown)
         server.server_close()
+
+
+def loop_lag(loop: asyncio.AbstractEventLoop) -> float:
+    """Seconds until an event loop comes to a callback, `MOST_LAG_SECONDS` at most; NaN: it does not run.
+
+    Called from another thread. Asked at a scrape, so that nobody measures while nobody looks.
+    """
+    if not loop.is_running():
+        return math.nan
+    called = threading.Event()
+    began = time.perf_counter()
+    try:
+        loop.call_soon_threadsafe(called.set)
+    except RuntimeError:  # it was closed just now
+        return math.nan
+    called.wait(MOST_LAG_SECONDS)
+    return min(time.perf_counter() - began, MOST_LAG_SECONDS)

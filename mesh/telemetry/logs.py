@@ -1,4 +1,4 @@
-"""JSON logs: one object a line on standard error, the same fields everywhere."""
+"""JSON logs: one object a line on standard error, the same fields everywhere; docs/logs.md lists them."""
 
 import json
 import logging
@@ -9,6 +9,9 @@ from typing import Any
 import orjson
 
 from mesh.telemetry import trace
+from mesh.telemetry.log_levels import LEVELS
+from mesh.telemetry.metrics import LOG_RECORDS
+from mesh.telemetry.secrets import without_secrets
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -42,6 +45,7 @@ class JsonFormatter(logging.Formatter):
         if context is not None:
             entry["request_id"] = context.request_id
             entry["trace_id"] = context.trace_id
+            entry["span_id"] = context.span_id
         entry.update((key, value) for key, value in record.__dict__.items() if key not in _STANDARD)
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
@@ -49,6 +53,7 @@ class JsonFormatter(logging.Formatter):
             line = orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
         except TypeError:  # a lone surrogate, or what else only Python takes for text: the line must not be lost
             line = json.dumps(entry, default=str, skipkeys=True)
+        line = without_secrets(line)
         return line if line.isascii() and "\x7f" not in line else line.translate(_ESCAPED)
 
 
@@ -63,15 +68,48 @@ def _caller_gone(record: logging.LogRecord) -> bool:
     return True
 
 
-def configure(process: str, level: str) -> None:
-    """Sends all logs of this process to standard error as JSON."""
+_written = {name: LOG_RECORDS.labels(name) for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
+
+
+def _counted(record: logging.LogRecord) -> bool:
+    count = _written.get(record.levelname)
+    if count is not None:
+        count.inc()
+    return True
+
+
+def configure(process: str, level: str, *, texts: bool = False) -> None:
+    """Sends all logs of this process to standard error as JSON.
+
+    Args:
+        process: its name.
+        level: the least that is written, by name.
+        texts: whether what people and models write is written as well (`log_texts`).
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(process))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level)
-    handler.addFilter(_caller_gone)
+    logging.getLogger().handlers[:] = [handler]
+    LEVELS.configure(logging.getLevelNamesMapping()[level])
+    for each in (_caller_gone, _counted):
+        handler.addFilter(each)
     logging.captureWarnings(capture=True)
+    _texts.on = texts
+
+
+class _Texts:
+    on = False
+
+
+_texts = _Texts()
+
+
+def log_texts(logger: logging.Logger, message: str, **texts: str) -> None:
+    """Writes at DEBUG what people have written or asked, or models answered; unless GAJI_LOG_TEXTS is on, nothing.
+
+    Texts go into the log in no other way.
+    """
+    if _texts.on:
+        logger.debug(message, extra=texts)
 
 
 def get_logger(name: str) -> logging.Logger:

@@ -1,14 +1,26 @@
-"""Prometheus metrics. RPC names follow the convention of go-grpc-prometheus, which most dashboards know."""
+"""The registry of Prometheus metrics and what every process tells of itself; docs/metrics.md lists them all.
+
+Names are OpenTelemetry's where it has one (gRPC: gRFC A66 and A96; HTTP, databases, models: its semantic conventions),
+translated as its compatibility specification says
+(https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/); all others begin with ``gaji_``.
+"""
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, by which nobody sees anything
 
 REGISTRY = CollectorRegistry()
 PROCESS = ProcessCollector(registry=REGISTRY)
@@ -17,33 +29,40 @@ PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-_METHOD = ("grpc_service", "grpc_method")
 
-SERVER_IN_FLIGHT = Gauge("grpc_server_in_flight", "Calls being answered.", _METHOD, registry=REGISTRY)
-SERVER_HANDLED = Counter(
-    "grpc_server_handled_total", "Calls answered, by status.", (*_METHOD, "grpc_code"), registry=REGISTRY
-)
-SERVER_SECONDS = Histogram(
-    "grpc_server_handling_seconds", "From request to status.", _METHOD, buckets=LATENCY_BUCKETS, registry=REGISTRY
-)
-SERVER_FIRST_MESSAGE_SECONDS = Histogram(
-    "grpc_server_first_message_seconds",
-    "From request to the first message of a stream.",
-    _METHOD,
-    buckets=LATENCY_BUCKETS,
+JWT_KEYS = Gauge("gaji_jwt_keys", "Keys that access tokens are verified with.", registry=REGISTRY)
+BUILD = Gauge("gaji_build_info", "1: this process is of this release.", ("process", "version"), registry=REGISTRY)
+LOOP_LAG = Gauge(
+    "gaji_event_loop_lag_seconds",
+    "How long the event loop took to come to a callback, tried at each scrape; 1 is the most that is waited.",
     registry=REGISTRY,
 )
-SERVER_MESSAGES = Counter("grpc_server_msg_sent_total", "Messages sent on streams.", _METHOD, registry=REGISTRY)
-CLIENT_HANDLED = Counter(
-    "grpc_client_handled_total", "Calls to peers, by status.", (*_METHOD, "grpc_code"), registry=REGISTRY
+LOG_RECORDS = Counter("gaji_log_records_total", "Lines written to the log, by level.", ("level",), registry=REGISTRY)
+MEMORY_LIMIT = Gauge(
+    "gaji_memory_limit_bytes", "Memory that the process's control group may have; +Inf: no bound.", registry=REGISTRY
 )
-CLIENT_SECONDS = Histogram(
-    "grpc_client_handling_seconds", "From call to status.", _METHOD, buckets=LATENCY_BUCKETS, registry=REGISTRY
-)
-JWT_KEYS = Gauge("gaji_jwt_keys", "Keys that access tokens are verified with.", registry=REGISTRY)
+
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_NO_LIMIT = 2**60
+"""Version 1 of control groups writes "no limit" as a number near this."""
 
 
-def split_method(path: str) -> tuple[str, str]:
-    """``"/gaji.cache.v1.CacheService/Lookup"`` as service and method, the two labels of a call."""
-    _, service, method = path.split("/", 2)
-    return service, method
+def memory_limit(files: Sequence[Path] = _LIMITS) -> float:
+    """Bytes that the control group of this process may have; infinity: no bound, or it is not known.
+
+    Args:
+        files: where versions 2 and 1 of control groups say so.
+    """
+    for file in files:
+        with suppress(OSError, ValueError):
+            limit = float(file.read_text().replace("max", "inf"))
+            return limit if limit < _NO_LIMIT else math.inf
+    return math.inf
+
+
+MEMORY_LIMIT.set(memory_limit())
+
+
+def method_name(path: str) -> str:
+    """``"/gaji.cache.v1.CacheService/Lookup"`` as the label ``grpc_method`` (gRFC A66): without its first slash."""
+    return path[1:]

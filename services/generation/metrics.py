@@ -1,7 +1,8 @@
 """What generation counts."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
+from mesh.telemetry.histogram import Histogram
 from mesh.telemetry.metrics import REGISTRY
 
 FIRST_TOKEN_SECONDS = Histogram(
@@ -34,3 +35,14 @@ TROUBLE = Counter(
 SLOTS = Gauge("gaji_model_slots", "Replies that the model can write at once.", ("provider",), registry=REGISTRY)
 SLOTS_IN_USE = Gauge("gaji_model_slots_in_use", "Replies that the model is writing.", ("provider",), registry=REGISTRY)
 QUEUED = Gauge("gaji_model_queue_length", "Replies that wait for the model.", ("provider",), registry=REGISTRY)
+TAKEN_OVER = Counter(
+    "gaji_generations_taken_over_total", "Replies that were taken over from a writer that had died.", registry=REGISTRY
+)
+SEAMS = Counter(
+    "gaji_generation_seams_total",
+    "Seams written into the logs of replies: their text went on in another way.",
+    registry=REGISTRY,
+)
+GAPS = Counter(
+    "gaji_generation_gaps_total", "Gaps told to readers: events that they missed are no longer kept.", registry=REGISTRY
+)

@@ -2,8 +2,9 @@
 
 import math
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
+from mesh.telemetry.histogram import Histogram
 from mesh.telemetry.metrics import LATENCY_BUCKETS, REGISTRY
 
 JOBS = Counter(

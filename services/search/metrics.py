@@ -1,19 +1,13 @@
 """What the search room counts."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
+from mesh.telemetry.histogram import Histogram
 from mesh.telemetry.metrics import LATENCY_BUCKETS, REGISTRY
 
 SEARCH_SECONDS = Histogram(
     "gaji_search_seconds",
     "From a checked search request to its answer, from the cache or not.",
-    buckets=LATENCY_BUCKETS,
-    registry=REGISTRY,
-)
-STORE_SECONDS = Histogram(
-    "gaji_search_store_seconds",
-    "Calls to the vector store.",
-    ("operation",),
     buckets=LATENCY_BUCKETS,
     registry=REGISTRY,
 )
@@ -66,12 +60,5 @@ MODEL_CALLS = Counter(
     "gaji_search_model_calls",
     "Advice asked of the language model, by what for and how it went: answered, or done without and why.",
     ("task", "result"),
-    registry=REGISTRY,
-)
-MODEL_SECONDS = Histogram(
-    "gaji_search_model_seconds",
-    "Calls of the language model, whatever came of them.",
-    ("task",),
-    buckets=(0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 40),
     registry=REGISTRY,
 )

@@ -15,6 +15,7 @@ from mesh import identity
 from mesh.errors import MeshError, NotFound
 from mesh.pages import decode_token, encode_token, page_size
 from mesh.read_through import AbsentError, always
+from mesh.telemetry.logs import get_logger, log_texts
 from mesh.validation import Violations
 from services.search.advised import AdvisedAnswers
 from services.search.clients import Answers, character_key
@@ -29,6 +30,8 @@ from services.search.metrics import INGESTIONS, PASSAGES_INGESTED, SEARCH_SECOND
 from services.search.models import Character, Edits, Found, Ingested, Manuscript, Novel, Passage, Progress
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024
+log = get_logger(__name__)
+
 MAX_QUERY = 4_000
 DEFAULT_TOP_K = 10
 MAX_TOP_K = 50
@@ -93,6 +96,7 @@ class SearchServicer(rpc.SearchServiceServicer):
         check.range("top_k", top_k, 1, MAX_TOP_K)
         until_chapter = _until_chapter(check, request)
         check.raise_if_any()
+        log_texts(log, "a search", novel_id=request.novel_id, query=query)
         with SEARCH_SECONDS.time():
             novel = await self._searching.novel(request.novel_id, _user_id())
 

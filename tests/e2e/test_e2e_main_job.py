@@ -189,5 +189,5 @@ async def in_flight(admin: str) -> float:
     url = admin if admin.startswith("http") else f"http://{admin}"
     async with httpx.AsyncClient(timeout=5) as client:
         lines = (await client.get(f"{url}/metrics")).text.splitlines()
-    name = 'grpc_server_in_flight{grpc_method="StreamReply",'
+    name = 'gaji_rpc_in_flight{grpc_method="gaji.generation.v1.GenerationService/StreamReply"}'
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))

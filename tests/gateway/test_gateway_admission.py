@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from gateway.errors import error_headers, http_status
+from gateway.http_metrics import SECONDS
 from gateway.server import RunningGateway
 from mesh.errors import ResourceExhausted
 from mesh.interceptors.limit import OVERLOADED
@@ -41,8 +42,11 @@ async def test_a_request_too_many_is_503_with_a_time_to_come_back(
     busy: tuple[httpx.AsyncClient, RunningGateway],
 ) -> None:
     client, _ = busy
+    counted = SECONDS.labels("GET", "", "503", "503")  # of what is refused before anything is known of it
+    before = counted._sum.get(), sum(bucket.get() for bucket in counted._buckets)
     answers = [await client.get("/probe/anybody") for _ in range(30)]
     assert {answer.status_code for answer in answers} == {503}
+    assert (counted._sum.get(), sum(bucket.get() for bucket in counted._buckets)) == (before[0], before[1] + 30)
     assert {int(answer.headers["retry-after"]) for answer in answers} == {1, 2, 3}
     error = error_of(answers[0])
     assert (error["code"], error["reason"]) == ("UNAVAILABLE", OVERLOADED)

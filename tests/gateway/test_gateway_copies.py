@@ -49,7 +49,7 @@ async def test_a_copy_is_given_and_marked_where_nobody_answers(
     reader: httpx.AsyncClient, probe: Probe, trouble: errors.MeshError
 ) -> None:
     def count() -> float:
-        return REGISTRY.get_sample_value("gaji_edge_copies_total", {"route": "/probe/recall/{name}"}) or 0
+        return REGISTRY.get_sample_value("gaji_edge_copies_total", {"http_route": "/probe/recall/{name}"}) or 0
 
     first = await recall(reader)
     assert "x-cache" not in first.headers

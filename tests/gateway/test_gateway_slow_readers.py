@@ -126,7 +126,7 @@ class SlowWire:
 
 def slow_reader(settings: GatewaySettings) -> tuple[Reader, SlowWire]:
     wire: Any = SlowWire()
-    request: Any = SimpleNamespace(wire=wire, reader=None, sent=0, start=nothing)
+    request: Any = SimpleNamespace(wire=wire, reader=None, sent=0, began=0.0, label="test", start=nothing)
     return Reader(request, settings), wire
 
 

@@ -154,8 +154,8 @@ async def test_nobody_is_asked_while_nobody_watches(gateway: Gateway) -> None:
 
 def asked() -> float:
     """How often the probe was asked."""
-    labels = {"grpc_service": "gaji.mesh.v1.StatusService", "grpc_method": "GetStatus", "grpc_code": "OK"}
-    return REGISTRY.get_sample_value("grpc_server_handled_total", labels) or 0.0
+    labels = {"grpc_method": "gaji.mesh.v1.StatusService/GetStatus", "grpc_status": "OK"}
+    return REGISTRY.get_sample_value("grpc_server_call_duration_seconds_count", labels) or 0.0
 
 
 async def test_so_many_watch_and_no_more(gateway: Gateway) -> None:

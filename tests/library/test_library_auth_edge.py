@@ -16,7 +16,7 @@ from gateway.bindings import routes_of
 from gateway.config import GatewaySettings
 from gateway.contract import load_contract
 from gateway.server import open_gateway
-from mesh.telemetry.metrics import SERVER_HANDLED
+from mesh.telemetry.rpc_metrics import SERVER_SECONDS
 from tests.fixtures.servers import JwtKeys
 from tests.library.conftest import FakeJobs, LibraryClient, Reader
 
@@ -162,15 +162,15 @@ async def test_a_ticket_opens_streams_and_nothing_else(
 
 
 async def test_a_ticket_that_is_used_too_often_is_not_redeemed(library: LibraryClient, jwt_keys: JwtKeys) -> None:
-    redeemed: Any = SERVER_HANDLED.labels("gaji.library.v1.AuthService", "RedeemStreamTicket", "OK")
+    redeemed: Any = SERVER_SECONDS.labels("gaji.library.v1.AuthService/RedeemStreamTicket", "OK")
     async with opened(library, jwt_keys, rate_limit=0.001, rate_burst=4) as client:
         token = (await guest(client))["access_token"]
         ticket = (await client.post("/api/auth/stream-ticket", json={}, headers=bearing(token))).json()["ticket"]
-        before = redeemed._value.get()
+        before = sum(bucket.get() for bucket in redeemed._buckets)
         path = f"/api/novels/{uuid.uuid4()}/ingestion-stream?ticket={ticket}"
         statuses = [(await client.get(path)).status_code for _ in range(6)]
         assert statuses == [404] * 3 + [429] * 3
-        assert redeemed._value.get() - before == 3
+        assert sum(bucket.get() for bucket in redeemed._buckets) - before == 3
 
 
 async def test_a_stream_ends_with_the_access_token_that_its_ticket_was_bought_with(

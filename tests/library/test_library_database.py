@@ -180,15 +180,18 @@ async def test_a_connection_held_long_is_warned_of(settings: Settings, caplog: p
     assert [vars(record)["purpose"] for record in warned] == ["slow.one"]
 
 
+POOL = {"db_client_connection_pool_name": "library"}
+
+
 async def test_the_pool_is_measured(settings: Settings) -> None:
     def connections(state: str) -> float | None:
-        return REGISTRY.get_sample_value("gaji_db_pool_connections", {"state": state})
+        return REGISTRY.get_sample_value("db_client_connection_count", {**POOL, "db_client_connection_state": state})
 
     async with open_database(settings(pool_min=2, pool_max=3)) as database:
         assert (connections("idle"), connections("used")) == (2, 0)
         async with database.connection("holder"):
             assert (connections("idle"), connections("used")) == (1, 1)
-        assert REGISTRY.get_sample_value("gaji_db_pool_limit") == 3
+        assert REGISTRY.get_sample_value("db_client_connection_max", POOL) == 3
     assert connections("idle") == 0
 
 

@@ -63,8 +63,33 @@ async def serving(flaky: Flaky, **changes: Any) -> AsyncIterator[MeshChannel]:
 
 
 def count_of(method: str, name: str = "gaji_client_retries_total") -> float:
-    service, _, short = method.lstrip("/").partition("/")
-    return metrics.REGISTRY.get_sample_value(name, {"grpc_service": service, "grpc_method": short}) or 0.0
+    return metrics.REGISTRY.get_sample_value(name, {"grpc_method": method[1:]}) or 0.0
+
+
+def of_retries(name: str) -> tuple[float, float]:
+    """How many calls are in a histogram of gRFC A96, and the sum of it, whatever their target."""
+    found = [sample for family in metrics.REGISTRY.collect() for sample in family.samples if family.name == name]
+    ours = [sample for sample in found if sample.labels["grpc_method"] == LIST[1:]]
+    count, total = (sum(s.value for s in ours if s.name == name + suffix) for suffix in ("_count", "_sum"))
+    return count, total
+
+
+async def test_metrics_tell_calls_from_attempts() -> None:
+    calls, retries_ = "grpc_client_call_duration_seconds", "grpc_client_call_retries"
+    attempts, delay = "grpc_client_attempt_duration_seconds", "grpc_client_call_retry_delay_seconds"
+    before = {name: of_retries(name) for name in (calls, retries_, attempts, delay)}
+    async with serving(Flaky(2)) as channel:
+        assert await channel.unary_unary(LIST)(b"") == b"done"
+        assert await channel.unary_unary(LIST)(b"") == b"done"
+    async with serving(Flaky(100)) as channel:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await channel.unary_unary(LIST)(b"")
+    added = {name: tuple(b - a for a, b in zip(before[name], of_retries(name), strict=True)) for name in before}
+    assert added[calls][0] == 3
+    assert added[attempts][0] == 3 + 1 + ATTEMPTS
+    assert added[retries_] == (2, 2 + ATTEMPTS - 1)
+    assert added[delay][0] == 2
+    assert added[delay][1] <= added[calls][1]
 
 
 async def test_a_call_without_effects_is_made_again_and_says_so() -> None:

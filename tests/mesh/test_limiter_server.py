@@ -203,6 +203,9 @@ async def test_it_can_be_switched_off(serve: Serve) -> None:
         await asyncio.gather(*calls)
 
 
+LOOKUP = 'grpc_method="gaji.cache.v1.CacheService/Lookup"'
+
+
 async def test_refusals_are_counted(serve: Serve) -> None:
     house = House()
     async with serve(lookup=house.lookup, **ONE) as (server, stub):
@@ -216,7 +219,7 @@ async def test_refusals_are_counted(serve: Serve) -> None:
         assert after['gaji_limit_in_flight{partition="interactive"}'] == 1
         for name in (
             'gaji_limit_shed_total{partition="interactive"}',
-            'grpc_server_handled_total{grpc_code="RESOURCE_EXHAUSTED",grpc_method="Lookup",grpc_service="gaji.cache.v1.CacheService"}',
+            f'grpc_server_call_duration_seconds_count{{{LOOKUP},grpc_status="RESOURCE_EXHAUSTED"}}',
         ):
             assert after[name] == before.get(name, 0) + 1
         house.open.set()

@@ -439,12 +439,9 @@ async def test_a_late_call_is_counted_as_late(relay: Any) -> None:
         await asyncio.sleep(60)
 
     def late() -> float:
-        labels = {
-            "grpc_service": "gaji.cache.v1.CacheService",
-            "grpc_method": "WatchInvalidations",
-            "grpc_code": "DEADLINE_EXCEEDED",
-        }
-        return REGISTRY.get_sample_value("grpc_server_handled_total", labels) or 0.0
+        method = "gaji.cache.v1.CacheService/WatchInvalidations"
+        labels = {"grpc_method": method, "grpc_status": "DEADLINE_EXCEEDED"}
+        return REGISTRY.get_sample_value("grpc_server_call_duration_seconds_count", labels) or 0.0
 
     before = late()
     async with relay(watch) as (client, _):

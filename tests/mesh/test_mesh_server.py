@@ -232,8 +232,11 @@ async def test_health_reflection_metrics_and_liveness(serve: Serve) -> None:
             metrics = (await client.get(f"http://{server.admin_address}/metrics")).text
             assert (await client.get(f"http://{server.admin_address}/health")).text == "alive\n"
             assert (await client.get(f"http://{server.admin_address}/other")).status_code == 404
-    assert 'grpc_server_handled_total{grpc_code="OK",grpc_method="Lookup"' in metrics
-    assert 'grpc_client_handled_total{grpc_code="OK",grpc_method="Lookup"' in metrics
+    method = 'grpc_method="gaji.cache.v1.CacheService/Lookup",grpc_status="OK"'
+    assert f"grpc_server_call_duration_seconds_count{{{method}}}" in metrics
+    target = f'grpc_target="dns:///{server.address}"'
+    for kind in ("attempt", "call"):
+        assert f"grpc_client_{kind}_duration_seconds_count{{{method},{target}}}" in metrics
 
 
 async def test_a_replica_that_is_not_serving_gets_no_calls(serve: Serve, settings: MeshSettings) -> None:

@@ -87,9 +87,9 @@ async def test_grpcurl_asks_for_it(settings: MeshSettings) -> None:
 def registry() -> CollectorRegistry:
     """The metrics of a process that has something of everything."""
     registry = CollectorRegistry()
-    flying = Gauge(IN_FLIGHT, "-", ("grpc_service", "grpc_method"), registry=registry)
+    flying = Gauge(IN_FLIGHT, "-", ("grpc_method",), registry=registry)
     for method, count in (("Watch", 4), ("Follow", 2), ("Get", 9)):
-        flying.labels("a.Service", method).set(count)
+        flying.labels(f"a.Service/{method}").set(count)
     lookups = Counter("gaji_read_through", "-", ("kind", "result"), registry=registry)
     for result, count in (("near", 6), ("hit", 3), ("stale", 1), ("absent", 2), ("stored", 5), ("bypassed", 1)):
         lookups.labels("novel", result).inc(count)
@@ -99,10 +99,11 @@ def registry() -> CollectorRegistry:
     lengths.labels("low_priority").set(0)
     Gauge("gaji_jobs_queue_age_seconds", "-", ("queue",), registry=registry).labels("high_priority").set(12.5)
     Gauge("gaji_jobs_taken", "-", registry=registry).set(math.nan)
-    used = Gauge("gaji_db_pool_connections", "-", ("state",), registry=registry)
-    used.labels("idle").set(5)
-    used.labels("used").set(3)
-    Gauge("gaji_db_pool_limit", "-", registry=registry).set(20)
+    pool = "db_client_connection_pool_name"
+    used = Gauge("db_client_connection_count", "-", (pool, "db_client_connection_state"), registry=registry)
+    used.labels("library", "idle").set(5)
+    used.labels("library", "used").set(3)
+    Gauge("db_client_connection_max", "-", (pool,), registry=registry).labels("library").set(20)
     partitions = Gauge("gaji_limit_in_flight", "-", ("partition",), registry=registry)
     partitions.labels("interactive").set(2)
     partitions.labels("batch").set(1)
@@ -115,7 +116,7 @@ def registry() -> CollectorRegistry:
 
 def test_each_metric_has_its_place(registry: CollectorRegistry) -> None:
     status = pb.Status()
-    read_into(status, {("a.Service", "Watch"), ("a.Service", "Follow")}, registry)
+    read_into(status, {"a.Service/Watch", "a.Service/Follow"}, registry)
     assert status.active_streams == 6
     assert {one.kind: (one.hits, one.misses, one.near) for one in status.caches} == {
         "novel": (12, 6, 6),

@@ -35,7 +35,12 @@ def services() -> Iterator[Service]:
         for name, descriptor in descriptors.DESCRIPTOR.services_by_name.items():
             answers = {m.name: stream if m.server_streaming else unary for m in descriptor.methods}
             servicer = type(name, (), answers)()
-            if name not in {"RelayService", "BreakerService", "StatusService"}:  # every server has them already
+            if name not in {
+                "RelayService",
+                "BreakerService",
+                "LogService",
+                "StatusService",
+            }:  # every server has them
                 yield Service(descriptor, servicer, getattr(stubs, f"add_{name}Servicer_to_server"))
 
 

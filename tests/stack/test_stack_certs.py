@@ -59,7 +59,8 @@ async def count(running: RunningStack, service: str, method: str) -> float:
     [entry] = running.state["services"][service]
     async with httpx.AsyncClient(timeout=SECONDS) as http:
         text = (await http.get(f"http://{entry['admin']}/metrics")).text
-    found = re.search(rf'grpc_server_handled_total{{grpc_code="OK",grpc_method="{method}",[^}}]*}} (\S+)', text)
+    labels = rf'grpc_method="[^"]*/{method}",grpc_status="OK"'
+    found = re.search(rf"grpc_server_call_duration_seconds_count{{{labels}}} (\S+)", text)
     return float(found[1]) if found else 0.0
 
 

@@ -13,6 +13,7 @@ from mesh.identity import Identity
 from mesh.process import ended
 from mesh.streamlog import FAILED, FencedError, Hub, Mode, Producer
 from mesh.telemetry.logs import get_logger
+from services.generation import metrics
 from services.generation.domain.events import LOG_ENDS, Event, Failed, Seam, Text, end_of, text_of
 from services.generation.domain.writing import Writer
 from services.generation.ports import Library, Reply
@@ -127,6 +128,7 @@ class Desk:
     async def _take(self, message_id: str, epoch: int, *, mend: bool) -> Reply:
         """Takes a reply, and goes on writing it or tells its log how it has ended."""
         taken = await self._library.take_reply(message_id, epoch, self._hub.lease_seconds, mend=mend)
+        metrics.TAKEN_OVER.inc()
         log.info("a reply is taken over", extra={"message_id": message_id, "epoch": taken.epoch})
         try:
             if not taken.ended:
@@ -146,6 +148,7 @@ class Desk:
                 same = next(n for n in range(len(text), -1, -1) if reply.content.startswith(text[:n]))
                 text = text[:same]
                 producer.append(Seam(same))
+                metrics.SEAMS.inc()
             if rest := reply.content[len(text) :]:
                 producer.append(Text(rest))
             producer.end(end_of(reply), LOG_ENDS[reply.outcome])

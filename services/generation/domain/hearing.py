@@ -8,6 +8,7 @@ from uuid import UUID
 
 from mesh.streamlog import Cursor, Entry, Lapse, Stream
 from services.generation.domain.events import Event, Gap, Progress, Seam, Text, end_of, text_of
+from services.generation.metrics import GAPS
 from services.generation.ports import Reply
 
 
@@ -32,6 +33,7 @@ def mended(stream: Stream[Event], lapse: Lapse) -> list[Heard]:
     """What a reader is told who has seen events that do not count."""
     stand = stream.entries[: lapse.stand]
     if not stand:
+        GAPS.inc()
         return [Heard(Gap(lapse.first, lapse.last), 0), Heard(Seam(0), 0)]
     return [Heard(Seam(len(text_of(stand))), lapse.stand, str(stream.cursor(stand[-1])))]
 
@@ -44,6 +46,7 @@ def stored(reply: Reply, after: Cursor | None) -> list[Heard]:
         return []
     heard = [Heard(Progress(100, "writing", "The reply is there"), 0)] if after is None else []
     if after is not None and after.sequence < last:
+        GAPS.inc()
         heard.append(Heard(Gap(after.sequence + 1, last), 0))
     # None of it can be gone on after, so whoever is cut off in it gets it again; the seam voids what came before.
     heard += [Heard(Seam(0), 0), Heard(Text(reply.content), 0)]

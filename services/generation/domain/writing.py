@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from mesh.errors import FailedPrecondition, Internal, MeshError, NotFound
 from mesh.process import ended
 from mesh.streamlog import FAILED, Producer
-from mesh.telemetry.logs import get_logger
+from mesh.telemetry import gen_ai
+from mesh.telemetry.logs import get_logger, log_texts
 from services.generation import metrics
 from services.generation.domain import failures
 from services.generation.domain.continuation import How, Notes, joined, to_be_continued, whole_sentences
@@ -200,6 +201,8 @@ class Writer:
         if context is None:
             raise Internal("a reply was taken up without its context")
         attempt.tell(20, "context", "Opened the conversation")
+        newest = context.history[-1].content if context.history else ""
+        log_texts(log, "a message is answered", message_id=attempt.reply.message_id, message_text=newest)
         passages = list(attempt.notes.passages)
         if not attempt.producer.notes:
             found = await self._in_time(attempt, self._finder.find(context))
@@ -252,6 +255,7 @@ class Writer:
             attempt.seamed = True
             attempt.kept = attempt.text = whole_sentences(attempt.text)
             attempt.producer.append(Seam(len(attempt.kept)))
+            metrics.SEAMS.inc()
 
     async def _model(
         self, attempt: _Attempt, provider: ModelProvider, context: ReplyContext, passages: list[Passage]
@@ -267,9 +271,14 @@ class Writer:
             prompt = to_be_continued(built.prompt, attempt.kept, continues=provider.continues)
             chunks = provider.stream(prompt, max_tokens=most, temperature=self._limits.temperature)
             try:
-                async with aclosing(chunks):
-                    async for chunk in chunks:
-                        yield chunk
+                with gen_ai.operation(provider.name, provider.model) as asked:
+                    async with aclosing(chunks):
+                        async for chunk in chunks:
+                            if chunk.text:
+                                asked.chunk()
+                            if chunk.counts is not None:
+                                asked.counted(chunk.counts.prompt, chunk.counts.completion)
+                            yield chunk
             except PromptTooLong as error:
                 log.warning("the prompt was too long", extra={"estimated": tokens, "tokens": error.tokens})
                 if last:
@@ -331,6 +340,7 @@ class Writer:
         if Degraded.PROVIDER in attempt.record.degraded:
             metrics.DEGRADED.labels(Degraded.PROVIDER).inc()
         log.info("a reply has ended", extra=facts)
+        log_texts(log, "the text of a reply", message_id=reply.message_id, reply_text=attempt.text)
 
     async def _store(self, reply: Reply) -> None:
         delay, most = _STORE_SECONDS

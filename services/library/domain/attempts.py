@@ -6,9 +6,10 @@ import time
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from prometheus_client import Histogram
+from prometheus_client import Gauge
 
 from mesh.errors import Cancelled, Internal, MeshError, ResourceExhausted, Unavailable, Unknown
+from mesh.telemetry.histogram import Histogram
 from mesh.telemetry.logs import get_logger
 from mesh.telemetry.metrics import REGISTRY
 from services.library.domain import kept, storable
@@ -26,6 +27,16 @@ _SECONDS = Histogram(
     buckets=(1, 2, 5, 10, 20, 30, 60, 90, 120, 300, 600, 1800),
     registry=REGISTRY,
 )
+_under_way: dict[object, float] = {}
+"""When each attempt of this process began, by `time.monotonic`."""
+_ACTIVE = Gauge("gaji_ingestions_active", "Ingestions under way here.", registry=REGISTRY)
+_ACTIVE.set_function(lambda: len(_under_way))
+_OLDEST = Gauge(
+    "gaji_ingestion_oldest_seconds",
+    "How long the oldest ingestion under way here has taken so far; 0: none.",
+    registry=REGISTRY,
+)
+_OLDEST.set_function(lambda: time.monotonic() - min(list(_under_way.values()), default=time.monotonic()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,8 @@ class Attempts:
         if job.attempt > self._policy.attempts:  # its drivers died over it, each before it could say so
             cut = Unavailable("its ingestion was cut off too often", reason="INGESTION_CUT")
             return await self._after(cut, job, report)
-        started = time.monotonic()
+        attempt, started = object(), time.monotonic()
+        _under_way[attempt] = started
         try:
             summary = await self._while_leased(job, report)
             defaults, people = kept.bounded(summary.defaults, kept.OF_NOVEL), kept.people(summary.people)
@@ -98,6 +110,8 @@ class Attempts:
             log.exception("an ingestion broke", extra=facts_of(job))
             broke = Internal("something went wrong on our side", reason="INGESTION_BROKE")
             return await self._after(broke, job, report)
+        finally:
+            del _under_way[attempt]
         if not held:
             await self._withdraw(job)
             return "lease_lost", None

@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import orjson
-from prometheus_client import Histogram
 
 from mesh.errors import Internal, InvalidArgument
+from mesh.telemetry.histogram import Histogram
 from mesh.telemetry.logs import get_logger
 from mesh.telemetry.metrics import REGISTRY
 from services.library.intake.book import Book

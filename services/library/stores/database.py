@@ -10,10 +10,12 @@ from weakref import WeakSet
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from mesh import deadlines
 from mesh.errors import PEER, Aborted, DeadlineExceeded, Unavailable
+from mesh.telemetry import db_metrics
+from mesh.telemetry.histogram import Histogram
 from mesh.telemetry.logs import get_logger
 from mesh.telemetry.metrics import REGISTRY
 from services.library.config import LibrarySettings
@@ -115,10 +117,15 @@ class Database:
             since = time.monotonic()
             # A timer keeps the context of whoever starts it, so the line bears the ids of the call that holds on.
             timer = asyncio.get_running_loop().call_later(self._held_warning, _warn, purpose, since)
+            failure = ""
             try:
                 yield connection
+            except BaseException as error:
+                failure = _failure(error)
+                raise
             finally:
                 timer.cancel()
+                db_metrics.observe("postgresql", purpose, time.monotonic() - since, failure)
                 await self._release(connection)
 
     @asynccontextmanager
@@ -135,12 +142,14 @@ class Database:
         left = deadlines.remaining()
         timeout = self._acquire_timeout if left is None else min(self._acquire_timeout, left - _ANSWER_SECONDS)
         if self._waiting >= self._most_waiting or timeout <= 0:
+            _TIMEOUTS.inc()
             raise self._busy(purpose, 0.0)
         started = time.monotonic()
         self._waiting += 1
         try:
             connection: Connection = await self._pool.acquire(timeout=timeout)
         except TimeoutError as error:
+            _TIMEOUTS.inc()
             raise self._busy(purpose, timeout) from error
         finally:
             self._waiting -= 1
@@ -178,6 +187,11 @@ class Database:
         return self._pool.get_idle_size()
 
     @property
+    def waiting(self) -> int:
+        """How many wait for a connection."""
+        return self._waiting
+
+    @property
     def limit(self) -> int:
         """Connections at most."""
         return self._pool.get_max_size()
@@ -200,6 +214,13 @@ def _warn(purpose: str, since: float) -> None:
     log.warning(
         "a connection is held for long", extra={"purpose": purpose, "seconds": round(time.monotonic() - since, 1)}
     )
+
+
+def _failure(error: BaseException) -> str:
+    """How metrics call an error; empty: it is not the database's."""
+    if isinstance(error, asyncio.CancelledError):
+        return db_metrics.CANCELLED
+    return type(error).__name__ if isinstance(error, (asyncpg.PostgresError, TimeoutError, *_UNREACHABLE)) else ""
 
 
 @contextmanager
@@ -225,14 +246,29 @@ def _translated() -> Iterator[None]:
 
 
 _open: "WeakSet[Database]" = WeakSet()
+_NAME = "library"
+_POOL = ("db_client_connection_pool_name",)
 _ACQUIRE_SECONDS = Histogram(
-    "gaji_db_pool_acquire_seconds",
+    "db_client_connection_wait_time_seconds",
     "Waiting for a database connection.",
+    _POOL,
     buckets=(0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30),
     registry=REGISTRY,
+).labels(_NAME)
+_TIMEOUTS = Counter(
+    "db_client_connection_timeouts_total", "Who waited for a database connection in vain.", _POOL, registry=REGISTRY
+).labels(_NAME)
+_CONNECTIONS = Gauge(
+    "db_client_connection_count",
+    "Open database connections: idle, used.",
+    (*_POOL, "db_client_connection_state"),
+    registry=REGISTRY,
 )
-_CONNECTIONS = Gauge("gaji_db_pool_connections", "Open database connections.", ["state"], registry=REGISTRY)
-_CONNECTIONS.labels("idle").set_function(lambda: sum(database.idle for database in list(_open)))
-_CONNECTIONS.labels("used").set_function(lambda: sum(database.size - database.idle for database in list(_open)))
-_LIMIT = Gauge("gaji_db_pool_limit", "Database connections at most.", registry=REGISTRY)
-_LIMIT.set_function(lambda: sum(database.limit for database in list(_open)))
+_CONNECTIONS.labels(_NAME, "idle").set_function(lambda: sum(database.idle for database in list(_open)))
+_CONNECTIONS.labels(_NAME, "used").set_function(lambda: sum(database.size - database.idle for database in list(_open)))
+_LIMIT = Gauge("db_client_connection_max", "Database connections at most.", _POOL, registry=REGISTRY)
+_LIMIT.labels(_NAME).set_function(lambda: sum(database.limit for database in list(_open)))
+_PENDING = Gauge(
+    "db_client_connection_pending_requests", "Who waits for a database connection.", _POOL, registry=REGISTRY
+)
+_PENDING.labels(_NAME).set_function(lambda: sum(database.waiting for database in list(_open)))

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Literal, TypeVar
 
 from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, ResourceExhausted, Unavailable
+from mesh.telemetry import gen_ai
 from mesh.telemetry.logs import get_logger
-from services.search.metrics import MODEL_CALLS, MODEL_SECONDS
+from services.search.metrics import MODEL_CALLS
 from services.search.ports import MODEL_REFUSED, Inquiry, LanguageModel
 
 LEAST_SECONDS = 0.2
@@ -55,6 +56,8 @@ class Asking:
         self._in_trouble = False
         self._again_at = 0.0
         self.name = model.name
+        provider, _, name = model.name.partition("/")
+        self._called = provider, name  # by metrics
 
     def ready(self) -> bool:
         """Whether a call would be made now."""
@@ -84,7 +87,7 @@ class Asking:
         result = "left"
         self._under_way += 1
         try:
-            with MODEL_SECONDS.labels(task).time():
+            with gen_ai.operation(*self._called):
                 async with asyncio.timeout(seconds):
                     answer = read(await self._model.answer(inquiry))
             result = "answered"

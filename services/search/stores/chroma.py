@@ -24,9 +24,9 @@ from chromadb.config import Settings
 from chromadb.errors import ChromaError
 
 from mesh.errors import Unavailable
+from mesh.telemetry.db_metrics import timed
 from mesh.telemetry.logs import get_logger
 from services.search.config import SearchSettings
-from services.search.metrics import STORE_SECONDS
 from services.search.models import Character, Edits, Novel, Passage, Place
 from services.search.ports import Contents, Reading, Vectors
 from services.search.stores import rows
@@ -306,7 +306,7 @@ def _delete(collection: Any, ids: list[str]) -> None:
 
 
 def _guarded(operation: str, call: Callable[[], T]) -> T:
-    with STORE_SECONDS.labels(operation).time(), _translated(operation):
+    with _translated(operation), timed("chroma", operation):
         return call()
 
 

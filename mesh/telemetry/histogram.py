@@ -1,0 +1,40 @@
+"""Histograms for hot paths: prometheus_client's, observed without a walk through the buckets, with exemplars.
+
+An exemplar is the trace of one observation of a bucket (OpenMetrics 1.0, "Exemplars"), so that a slow request of a
+graph leads to its trace. One is kept when its trace is sampled, and no bucket gets another within a second: under load
+that is what a scrape would see anyway, and it keeps the cost of a sampled call next to nothing.
+"""
+
+import time
+from bisect import bisect_left
+from typing import Any
+
+import prometheus_client
+from prometheus_client.samples import Exemplar
+
+from mesh.telemetry import trace
+
+EVERY_SECONDS = 1.0
+"""How long a bucket keeps an exemplar at least."""
+_SAMPLED = frozenset("13579bdf")
+"""Last digits of trace flags whose bit 0 is set."""
+
+
+class Histogram(prometheus_client.Histogram):
+    """See the module; made and labelled like its base class."""
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        """Counts an amount; by itself it takes the running trace for its exemplar."""
+        # What the base class does, by a search in place of a walk: the buckets of gRPC are forty.
+        self._sum.inc(amount)
+        bucket: Any = self._buckets[bisect_left(self._upper_bounds, amount)]
+        bucket.inc(1)
+        if exemplar is None:
+            context = trace.current()
+            if context is None or context.flags[-1] not in _SAMPLED:
+                return
+            exemplar = {"trace_id": context.trace_id, "span_id": context.span_id}
+        now = time.time()
+        before = bucket.get_exemplar()
+        if before is None or now - before.timestamp >= EVERY_SECONDS:
+            bucket.set_exemplar(Exemplar(exemplar, amount, now))
