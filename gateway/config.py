@@ -51,6 +51,9 @@ class GatewaySettings(LimitSettings):
         "must not hand on what its own callers say",
     )
     relay: bool = Field(True, description="run streams over one shared gRPC stream to each replica that offers it")
+    resolve_seconds: float = Field(
+        5.0, gt=0, description="how often a name (dns:///) is looked up for the replicas that stand behind it"
+    )
     sse_window_seconds: float = Field(
         0.01,
         ge=0,

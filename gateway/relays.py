@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
+from gateway.relay_names import FollowedName, following_name
 from mesh.client import MeshChannel, open_channel, outgoing_metadata, replicas
 from mesh.config import MeshSettings
 from mesh.gate import Gate
+from mesh.names import Resolve, named, resolve
 from mesh.relay import PushedCall, RelayClient, Sink
 from mesh.stillness import Stillness
 from mesh.telemetry.spans import calls
@@ -24,11 +26,19 @@ class _Replica:
         ready = self.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
         return ready and self.relay.offered and not self.relay.draining
 
+    @property
+    def idle(self) -> bool:
+        return self.relay.active == 0
+
 
 class Relays:
     """Opens each call on the relay of the replica that has the fewest."""
 
     def __init__(self, replicas_: Sequence[_Replica]) -> None:
+        self._replicas = replicas_
+
+    def replace(self, replicas_: Sequence[_Replica]) -> None:
+        """Opens calls on these from now on; what runs on others goes on."""
         self._replicas = replicas_
 
     def ready(self) -> bool:
@@ -66,27 +76,45 @@ class Relays:
 
 @asynccontextmanager
 async def open_relays(
-    target: str, settings: MeshSettings, services: Sequence[ServiceDescriptor], *, gate: Gate | None = None
+    target: str,
+    settings: MeshSettings,
+    services: Sequence[ServiceDescriptor],
+    *,
+    gate: Gate | None = None,
+    resolve_seconds: float = 5.0,
+    resolve_: Resolve = resolve,
 ) -> AsyncIterator[Relays]:
-    """One relay for each replica that a target lists.
+    """One relay for each replica that a target lists, or that stands behind its name (``dns:///``) now and later.
 
-    A name (``dns:///``, ``xds:///``) is one target with unknown replicas, and one relay to one of them: list addresses
-    where streams shall be spread.
+    A target of another kind (``xds:///``) is one with unknown replicas, and gets one relay to one of them.
 
     Args:
         target: as in the settings.
         settings: limits.
         services: the peer's.
         gate: of the peer; each call on a relay asks it.
+        resolve_seconds: how often a name is looked up.
+        resolve_: looks it up.
     """
     async with AsyncExitStack() as stack:
         stillness = Stillness(settings.still_seconds)
         stack.callback(stillness.close)
-        opened = []
-        for address in replicas(target):
-            channel = await stack.enter_async_context(open_channel(address, settings, services, known_as=target))
-            channel.get_state(try_to_connect=True)  # so that the first call finds it ready
-            relay = RelayClient(channel, gate=gate, stillness=stillness)
-            stack.push_async_callback(relay.close)
-            opened.append(_Replica(channel, relay))
-        yield Relays(opened)
+
+        @asynccontextmanager
+        async def open_replica(address: str) -> AsyncIterator[_Replica]:
+            async with open_channel(address, settings, services, known_as=target) as channel:
+                channel.get_state(try_to_connect=True)  # so that the first call finds it ready
+                relay = RelayClient(channel, gate=gate, stillness=stillness)
+                try:
+                    yield _Replica(channel, relay)
+                finally:
+                    await relay.close()
+
+        name = named(target)
+        if name is None:
+            yield Relays([await stack.enter_async_context(open_replica(address)) for address in replicas(target)])
+            return
+        relays = Relays([])
+        followed = FollowedName(name, open_replica, relays.replace, resolve_)
+        await stack.enter_async_context(following_name(followed, resolve_seconds))
+        yield relays

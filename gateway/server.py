@@ -40,6 +40,7 @@ from gateway.web import load_web
 from mesh.breaker import Breakers, BreakerSettings
 from mesh.breaker.page import breakers_page
 from mesh.identity import open_verifier
+from mesh.readiness import Readiness as Probed
 from mesh.status import ProcessStatus
 from mesh.telemetry.admin import open_admin
 from mesh.telemetry.logs import get_logger
@@ -122,8 +123,9 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
             web=web,
         )
         addresses = ClientAddresses(settings.trusted_proxies, settings.proxy_header)
+        probed = Probed()
         admin_address = await stack.enter_async_context(
-            open_admin(settings.admin_listen, {"/breakers": breakers_page(breakers)})
+            open_admin(settings.admin_listen, {"/breakers": breakers_page(breakers), **probed.pages})
         )
         tracing = Tracing(settings.trace_sampled_from, addresses)
         observed = Observed(cors(gateway, settings.cors_origins), addresses, tracing)
@@ -133,10 +135,12 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
             log.warning("no key to verify tokens with: every token is refused; set GAJI_JWT_KEYS_FILE")
         cutting = asyncio.create_task(cut_slow_readers(server.connections, settings.stall_seconds), name="slow-readers")
         log.info("serving", extra={"address": address, "admin": admin_address, "routes": len(routes)})
+        probed.serving = True
         try:
             yield RunningGateway(address, admin_address)
         finally:
             readiness.draining = True
+            probed.serving = False
             server.should_exit = True
             gateway.drain()
             status.end()

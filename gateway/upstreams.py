@@ -145,7 +145,9 @@ async def open_upstreams(
             gate = gate_of(room, services_)
             channel = await stack.enter_async_context(open_channel(target, settings, services_, gate=gate))
             relays = (
-                await stack.enter_async_context(open_relays(target, settings, services_, gate=gate))
+                await stack.enter_async_context(
+                    open_relays(target, settings, services_, gate=gate, resolve_seconds=settings.resolve_seconds)
+                )
                 if settings.relay
                 else None
             )

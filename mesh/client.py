@@ -96,6 +96,8 @@ def channel_options(settings: MeshSettings, *, serving: bool = True) -> list[tup
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
+        # A replica that takes the place of another has another address; 30 s, the default, is too long without any.
+        ("grpc.dns_min_time_between_resolutions_ms", 2_000),
     ]
 
 

@@ -1,10 +1,20 @@
-"""Settings that every process shares. All come from ``GAJI_*`` variables; a room adds its own in a subclass."""
+"""Settings that every process shares. All come from ``GAJI_*`` variables; a room adds its own in a subclass.
 
+What is secret may also come from a folder of files, each named as its variable (`GAJI_SECRETS_DIR`): so Compose and
+Kubernetes hand secrets over without showing them in a process's environment. A variable that is set counts before.
+"""
+
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from mesh.targets import checked_target
 
@@ -20,6 +30,9 @@ class MeshSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GAJI_", frozen=True, extra="ignore", env_ignore_empty=True)
 
+    secrets_dir: Path | None = Field(
+        None, description="folder of files that hold settings, each named as its variable, e.g. GAJI_REDIS_URL"
+    )
     listen: str = Field(
         "127.0.0.1:0", description="host:port of the gRPC server (the gateway's: HTTP); port 0: any free"
     )
@@ -47,6 +60,12 @@ class MeshSettings(BaseSettings):
     max_message_bytes: int = Field(24 * MIB, gt=0, description="largest gRPC message, sent or received")
     default_timeout: float = Field(10.0, gt=0, description="deadline in seconds of a call that states none")
     deadline_margin: float = Field(0.02, ge=0, description="seconds kept back at each hop to answer in time")
+    connection_age_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="after how long a server has its clients connect anew, so that they find replicas that were added "
+        "behind a name; running calls stay where they are; 0: never",
+    )
     retries: bool = Field(True, description="whether channels retry calls that the contract calls idempotent")
     still_seconds: float = Field(
         20.0,
@@ -77,6 +96,27 @@ class MeshSettings(BaseSettings):
     limit_initial: int = Field(256, ge=1, description="calls answered at once, to begin with")
     limit_min: int = Field(32, ge=1, description="the least that the limit falls to")
     limit_max: int = Field(1000, ge=1, description="the most that it rises to")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables, then the files of `secrets_dir`.
+
+        Raises:
+            ValueError: there is no such folder.
+        """
+        folder = os.environ.get("GAJI_SECRETS_DIR")
+        if not folder:
+            return init_settings, env_settings
+        if not Path(folder).is_dir():
+            raise ValueError(f"GAJI_SECRETS_DIR: there is no folder {folder}; mount the secrets there, or unset it")
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, folder)
 
     @field_validator("library_target", "search_target", "generation_target", "cache_target", "jobs_target")
     @classmethod

@@ -30,6 +30,7 @@ from mesh.interceptors.identity import keys_known, verified
 from mesh.interceptors.limit import limited
 from mesh.interceptors.pipeline import Around
 from mesh.interceptors.telemetry import telemetry
+from mesh.readiness import Readiness
 from mesh.relay import RelayServicer
 from mesh.relay.server import StreamMethod
 from mesh.status import SERVICE as STATUS
@@ -76,15 +77,22 @@ class MeshServer:
     """
 
     def __init__(
-        self, address: str, admin_address: str, names: Sequence[str], healthy: health.aio.HealthServicer
+        self,
+        address: str,
+        admin_address: str,
+        names: Sequence[str],
+        healthy: health.aio.HealthServicer,
+        readiness: Readiness,
     ) -> None:
         self.address = address
         self.admin_address = admin_address
         self._names = names
         self._health = healthy
+        self._readiness = readiness
 
     async def set_serving(self, serving: bool) -> None:
         """Tells balancers and probes whether calls are welcome."""
+        self._readiness.serving = serving
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in ("", *self._names):
             await self._health.set(name, status)
@@ -158,6 +166,7 @@ async def _serving(
             # Channels ping every 30 s, over silent streams as well; the default (300 s) would cut them off for it.
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ("grpc.keepalive_permit_without_calls", 1),
+            *_age(settings.connection_age_seconds),
         ],
     )
     for service in services:
@@ -180,18 +189,26 @@ async def _serving(
         bound = server.add_secure_port(where, credentials) if credentials else server.add_insecure_port(where)
     except RuntimeError as error:
         raise OSError(f"{name} cannot listen on {settings.listen}: is the port taken?") from error
-    async with open_admin(settings.admin_listen, {"/breakers": breakers_page(breakers)}) as admin_address:
-        running = MeshServer(f"{host}:{bound}", admin_address, names, healthy)
+    readiness = Readiness()
+    pages = {"/breakers": breakers_page(breakers), **readiness.pages}
+    async with open_admin(settings.admin_listen, pages) as admin_address:
+        running = MeshServer(f"{host}:{bound}", admin_address, names, healthy, readiness)
         await server.start()
         try:
             await running.set_serving(True)
             log.info("serving", extra={"address": running.address, "admin": admin_address})
             yield running
         finally:
+            readiness.serving = False
             await healthy.enter_graceful_shutdown()
             relay.drain()
             await server.stop(settings.drain_seconds)
             log.info("stopped")
+
+
+def _age(seconds: float) -> list[tuple[str, int]]:
+    """The option that has clients connect anew after a time. gRPC varies it by a tenth; running calls are let end."""
+    return [("grpc.max_connection_age_ms", int(seconds * 1000))] if seconds else []
 
 
 async def _serves(healthy: health.aio.HealthServicer) -> bool:

@@ -11,16 +11,21 @@ from services.library.domain.library import Terms
 from services.library.models import Visibility
 
 
-class LibrarySettings(MeshSettings):
-    """What the library needs beside what every process needs."""
-
-    listen: str = Field("127.0.0.1:50051", description="host:port of the gRPC server")
-    admin_listen: str = Field("127.0.0.1:9101", description="host:port of /metrics and /health")
+class DatabaseSettings(MeshSettings):
+    """Where the database is: all that a migration needs."""
 
     database_url: str = Field(pattern=r"^postgres(ql)?://", description="postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
     database_owner_url: str = Field(
         "", pattern=r"^(postgres(ql)?://|$)", description="the same as the schema's owner, to migrate; empty: the same"
     )
+
+
+class LibrarySettings(DatabaseSettings):
+    """What the library needs beside what every process needs."""
+
+    listen: str = Field("127.0.0.1:50051", description="host:port of the gRPC server")
+    admin_listen: str = Field("127.0.0.1:9101", description="host:port of /metrics and /health")
+
     pool_min: int = Field(10, ge=0, description="connections that are kept open")
     pool_max: int = Field(20, ge=1, description="connections at most")
     pool_acquire_timeout: float = Field(
