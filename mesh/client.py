@@ -18,9 +18,13 @@ from mesh.identity import BEARER
 from mesh.limiter import stamp
 from mesh.renewing import dial
 from mesh.retries import Retries, RetryBudget, retried_methods
+from mesh.sockets import LOST_SECONDS
 from mesh.stillness import Stillness
 from mesh.targets import grpc_target, replicas
 from mesh.telemetry import trace
+
+PING_SECONDS = 12
+"""After so long without a word a peer is asked for one; servers of this and earlier releases bear one each 10 s."""
 
 __all__ = [
     "MeshChannel",
@@ -82,8 +86,11 @@ def channel_options(settings: MeshSettings, *, serving: bool = True) -> list[tup
         ("grpc.service_config", service_config(serving=serving)),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
+        # A host that is lost says nothing. What is sent and not acknowledged within the time-out ends the connection as
+        # well (C-core makes TCP_USER_TIMEOUT of it), so that half of a deadline is left to try elsewhere.
+        ("grpc.keepalive_time_ms", PING_SECONDS * 1000),
+        ("grpc.keepalive_timeout_ms", LOST_SECONDS * 1000),
+        ("grpc.http2.max_pings_without_data", 0),  # of a stream that only brings, only two pings would be sent
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),

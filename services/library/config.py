@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from mesh.config import MIB, MeshSettings
+from mesh.redis_address import RedisUrl
 from services.library.domain.attempts import Policy
 from services.library.domain.library import Terms
 from services.library.models import Visibility
@@ -57,7 +58,7 @@ class LibrarySettings(MeshSettings):
         16 * MIB, ge=0, description="bytes of novels and scenarios that are kept in this process; 0: none"
     )
 
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix:// URL of the log")
+    redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", description="URL (`mesh.redis_address`) of the log")
     log_ttl_seconds: float = Field(3600.0, gt=0, description="how long the log of an ingestion is kept after its end")
     log_lease_seconds: float = Field(3.0, gt=0, description="how long a log's writer may be silent")
 

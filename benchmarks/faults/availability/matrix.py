@@ -219,14 +219,14 @@ async def _steady(load: Traffic, seconds: float) -> None:
     """
     end = time.monotonic() + seconds + _STEADY_SECONDS
     await asyncio.sleep(seconds)
-    while not _all_good(load, time.monotonic()):
+    while not all_good(load, time.monotonic()):
         if time.monotonic() > end:
             said = outcomes(load.records[-100:])
             raise RuntimeError(f"not all is well before the fault: {said or 'answers take long'}")
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _all_good(load: Traffic, now: float) -> bool:
+def all_good(load: Traffic, now: float) -> bool:
     """Whether all that was asked for some seconds was answered at once, as far as it can be said by now."""
     last = now - _ANSWER_SECONDS
     recent = [record for record in load.records if last - _GOOD_SECONDS <= record.began < last]
@@ -238,7 +238,7 @@ async def _until_good(load: Traffic, watch: Watch, healed: float, seconds: float
     while (now := time.monotonic()) < healed + seconds:
         if (
             now - _GOOD_SECONDS - _ANSWER_SECONDS >= healed
-            and _all_good(load, now)
+            and all_good(load, now)
             and not watch.breakers.refusing(now)
         ):
             return

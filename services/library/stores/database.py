@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -14,6 +15,7 @@ from prometheus_client import Gauge, Histogram
 
 from mesh import deadlines
 from mesh.errors import PEER, Aborted, DeadlineExceeded, Unavailable
+from mesh.sockets import LOST_SECONDS, loss_options
 from mesh.telemetry.logs import get_logger
 from mesh.telemetry.metrics import REGISTRY
 from services.library.config import LibrarySettings
@@ -31,6 +33,11 @@ _RELEASE_SECONDS = 5.0
 _ANSWER_SECONDS = 0.1  # is kept back of a caller's time, so that it hears of a busy pool instead of nothing
 _BUSY_SECONDS = (1.0, 4.0)  # after which who was refused may come again
 _DATABASE = "database"  # in errors, as of whom they tell
+_TCP = {socket.AF_INET, socket.AF_INET6}
+_SERVER_NOTICES = (
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; "
+    f"SET tcp_user_timeout = {LOST_SECONDS * 1000}"
+)
 # Failures of the connection or the server, not of the statement.
 _UNREACHABLE = (
     OSError,
@@ -57,6 +64,7 @@ async def open_database(settings: LibrarySettings) -> AsyncIterator["Database"]:
         max_size=settings.pool_max,
         command_timeout=_STATEMENT_SECONDS,
         server_settings={"application_name": "gaji-library", "timezone": "UTC"},
+        init=_notices_loss,
         reset=_as_it_is,
     )
     database = Database(
@@ -181,6 +189,17 @@ class Database:
     def limit(self) -> int:
         """Connections at most."""
         return self._pool.get_max_size()
+
+
+async def _notices_loss(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Has both ends see within seconds that the other's host is gone: the server's, or a lost library keeps its locks."""
+    sock = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # it gives no other way to it
+    if sock is None or sock.family not in _TCP:
+        return
+    for option in loss_options():
+        sock.setsockopt(*option)
+    # As a statement, since poolers refuse start-up parameters that they don't know.
+    await connection.execute(_SERVER_NOTICES)
 
 
 async def _as_it_is(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
