@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 
 from mesh import retries
-from mesh.call_report import CallReport, told_of
+from mesh.call_report import CallReport, Losses, told_of
 from mesh.deadlines import typed_rpc_error
 from mesh.errors import MeshError, told_in
 from mesh.gate import Gate, Permit
@@ -47,9 +47,10 @@ class Method:
         gate: is asked before each attempt; None: there is none.
         retries: which methods may be made again; None: none.
         stillness: looks after streams.
+        losses: of the channel's connections, which the gate hears of once; None: of each call that they end.
     """
 
-    __slots__ = ("gate", "labels", "margin", "multicallable", "path", "retries", "stillness")
+    __slots__ = ("gate", "labels", "losses", "margin", "multicallable", "path", "retries", "stillness")
 
     def __init__(
         self,
@@ -60,8 +61,10 @@ class Method:
         gate: Gate | None,
         retries: Retries | None,
         stillness: Stillness,
+        losses: Losses | None = None,
     ) -> None:
         self.path = path
+        self.losses = losses
         self.labels = metrics.split_method(path)
         self.multicallable = multicallable
         self.margin = margin
@@ -163,7 +166,7 @@ class UnaryCall(Attempts):
             if permit is not None:
                 permit.end(None, 0.0)
             raise
-        call.add_done_callback(partial(ended, method.labels, permit, started))
+        call.add_done_callback(partial(ended, method.labels, permit, started, losses=method.losses))
         return call
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -256,7 +259,7 @@ class _Watch:
 
     def done(self, call: Any) -> None:
         """The attempt has ended."""
-        self._over(ended(self._method.labels, None, self._started, call))
+        self._over(ended(self._method.labels, None, self._started, call, losses=self._method.losses))
 
     def leave(self) -> None:
         """The attempt was not even begun."""
@@ -268,11 +271,14 @@ class _Watch:
             self._method.stillness.discard(self)
 
 
-def ended(labels: tuple[str, str], permit: Permit | None, started: float, call: Any) -> grpc.StatusCode | None:
+def ended(
+    labels: tuple[str, str], permit: Permit | None, started: float, call: Any, *, losses: Losses | None = None
+) -> grpc.StatusCode | None:
     """Records the end of an attempt.
 
     Returns:
-        Its status; None when that says nothing of the peer: its caller has left, or `told_of` says so.
+        Its status; None when that says nothing (more) of the peer: its caller has left, `told_of` says so, or it ended
+        with a connection whose loss was told already.
     """
     code: grpc.StatusCode = _of_done(call.code())
     seconds = time.perf_counter() - started
@@ -281,7 +287,10 @@ def ended(labels: tuple[str, str], permit: Permit | None, started: float, call: 
     left = code is grpc.StatusCode.CANCELLED and str(_of_done(call.details())).startswith(_OURS)
     said = None if left else code
     if said in _TELLING:
-        said = told_of(code, told_in(_of_done(call.trailing_metadata())), labels[0])
+        told = told_in(_of_done(call.trailing_metadata()))
+        said = told_of(code, told, labels[0])
+        if said is grpc.StatusCode.UNAVAILABLE and told is None and losses is not None and not losses.another(started):
+            said = None
     if permit is not None:
         permit.end(said, seconds)
     return said

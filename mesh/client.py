@@ -11,6 +11,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from mesh import deadlines, identity, priority
+from mesh.call_report import Losses
 from mesh.calls import UNGATED, Attempts, Metadata, Method, StreamCall, UnaryCall, ended
 from mesh.config import MeshSettings
 from mesh.gate import Gate
@@ -111,8 +112,10 @@ class MeshChannel(grpc.aio.Channel):
         gate: Gate | None = None,
         retries: Retries | None = None,
         stillness: Stillness | None = None,
+        losses: Losses | None = None,
     ) -> None:
         self._channel = channel
+        self._losses = losses or Losses()
         self._settings = settings
         self._gate = gate
         self._retries = retries
@@ -120,7 +123,9 @@ class MeshChannel(grpc.aio.Channel):
 
     def without_retries(self) -> "MeshChannel":
         """The same channel, for whoever repeats calls himself."""
-        return MeshChannel(self._channel, self._settings, gate=self._gate, stillness=self._stillness)
+        return MeshChannel(
+            self._channel, self._settings, gate=self._gate, stillness=self._stillness, losses=self._losses
+        )
 
     def _method(self, path: str, multicallable: Any) -> Method:
         return Method(
@@ -130,6 +135,7 @@ class MeshChannel(grpc.aio.Channel):
             gate=self._gate,
             retries=self._retries,
             stillness=self._stillness,
+            losses=self._losses,
         )
 
     def _wrapped(self, path: str, multicallable: Any, make: type[Attempts]) -> Any:

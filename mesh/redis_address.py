@@ -2,9 +2,9 @@
 
 ``redis://[user:password@]host:6379/0``, ``rediss://`` the same over TLS, ``unix://path``, and
 
-``redis+sentinel://[user:password@]host:26379,host:26379,host:26379/service/0``, with the addresses of the sentinels, the
-name under which they watch the servers, and the database. User and password are the servers'; those of the sentinels, if
-they ask for any, are ``?sentinel_username=...&sentinel_password=...``.
+``redis+sentinel://[user:password@]host:26379,host:26379,host:26379/service/0``, with the addresses of the sentinels,
+the name under which they watch the servers, and the database. User and password are the servers'; those of the
+sentinels, if they ask for any, are ``?sentinel_username=...&sentinel_password=...``.
 """
 
 from dataclasses import dataclass, field

@@ -78,7 +78,15 @@ class _Sentinels:
         self._service = servers.service
         self._seconds = seconds
         self._clients = [
-            Redis(host=host, port=port, **login, **_patience(seconds), max_connections=2)
+            Redis(
+                host=host,
+                port=port,
+                socket_timeout=seconds,
+                socket_connect_timeout=seconds,
+                max_connections=2,
+                **login,
+                **_plain(),
+            )
             for host, port in servers.sentinels
         ]
 
@@ -151,11 +159,9 @@ class _WatchedPool(_Pool):
         await self._sentinels.close()
 
 
-def _patience(timeout: float) -> dict[str, Any]:
+def _plain() -> dict[str, Any]:
     return {
         "protocol": 3,
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
         "driver_info": None,  # the client would read its version from disk at every connection, on the event loop
         "retry": Retry(NoBackoff(), 0),
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
@@ -175,12 +181,18 @@ async def open_redis(url: str, *, timeout: float, connections: int, name: str) -
     Raises:
         ValueError: the URL can't be meant.
     """
-    options = {"max_connections": connections, "timeout": timeout, "client_name": name, **_patience(timeout)}
     servers = watched(url)
-    pool = (
-        _Pool.from_url(url, **options)
-        if servers is None
-        else _WatchedPool.from_url(servers.url, sentinels=_Sentinels(servers, timeout / _ASKING), **options)
+    kind = _Pool if servers is None else _WatchedPool
+    asked = {} if servers is None else {"sentinels": _Sentinels(servers, timeout / _ASKING)}
+    pool = kind.from_url(
+        url if servers is None else servers.url,
+        max_connections=connections,
+        timeout=timeout,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        client_name=name,
+        **asked,
+        **_plain(),
     )
     client = Redis.from_pool(pool)
     try:
@@ -188,7 +200,6 @@ async def open_redis(url: str, *, timeout: float, connections: int, name: str) -
     finally:
         await client.aclose()
         await pool.close_all()
-
 
 
 async def published(pubsub: PubSub, *, timeout: float) -> AsyncGenerator[dict[str, Any], None]:

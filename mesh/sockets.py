@@ -1,9 +1,9 @@
 """How long a connection may be silent before its other end counts as gone.
 
-A host that is lost, or a cable that is cut, sends nothing, not even that it ends. By itself TCP sends again what was not
-acknowledged for a quarter of an hour, ever more rarely (RFC 6298), so that it also sleeps on for as long again after the
-cable is mended; and who only listens never notices at all (RFC 1122, section 4.2.3.6). What has an answer within a
-second (`mesh.redis_client`) needs none of this, and channels of gRPC have pings of their own (`mesh.client`).
+A host that is lost, or a cable that is cut, sends nothing, not even that it ends. By itself TCP sends again what was
+not acknowledged for a quarter of an hour, ever more rarely (RFC 6298), so that it also sleeps on for as long again
+after the cable is mended; and who only listens never notices at all (RFC 1122, section 4.2.3.6). What has an answer
+within a second (`mesh.redis_client`) needs none of this, and channels of gRPC have pings of their own (`mesh.client`).
 """
 
 import socket

@@ -148,7 +148,7 @@ async def under_load(
 async def _one(world: World, reply: _Reply, load: Load, chance: random.Random) -> None:
     reply.conversation_id = await world.conversation()
     reply.content, path = world.question(reply.conversation_id, reply.number)
-    reader = Reader(world.client.gateways, path, world.client.token, chance, load.cutting, load.silence)
+    reader = Reader(world.client.gateways, path, world.client.token, chance, load.cutting, silence=load.silence)
     reply.seen = reader.seen
     await reader.run()
 

@@ -80,6 +80,7 @@ class Reader:
         token: str,
         chance: random.Random,
         cutting: float = 0.0,
+        *,
         silence: float = SILENCE_SECONDS,
     ) -> None:
         self.seen = Seen()

@@ -29,6 +29,7 @@ from benchmarks.hosts.town import forget_settings
 SKIPPED = 77
 """The exit code that test harnesses know for this."""
 _INSIDE = "--inside"
+_NO_FORKS = "GRPC_ENABLE_FORK_SUPPORT"
 _WIDTH = 170  # where there is no terminal to fit the tables into
 
 
@@ -53,7 +54,9 @@ def main() -> None:
         if why := missing():
             print(f"skipped: {why}")
             sys.exit(SKIPPED)
-        # In a namespace of its own from its first thread on.
+        # In a namespace of its own from its first thread on. It starts processes while it probes others, which gRPC
+        # would remark on each time.
+        os.environ[_NO_FORKS] = "0"
         command = ["unshare", "--net", "--", sys.executable, "-m", "benchmarks.hosts", _INSIDE, *sys.argv[1:]]
         os.execvp(command[0], command)  # noqa: S606 - to become the program is the purpose
     sys.exit(_run(arguments))
@@ -61,6 +64,7 @@ def main() -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     forget_settings()
+    os.environ.pop(_NO_FORKS, None)  # it has been read; workers need it as it is by default
     os.umask(0o077)
     chosen = [fault for fault in FAULTS if not arguments.quick or fault.quick]
     chosen = [fault for fault in FAULTS if fault.name in arguments.only] if arguments.only else chosen

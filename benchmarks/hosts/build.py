@@ -31,7 +31,11 @@ async def next_build(folder: Path) -> tuple[str, Path]:
     version = await asyncio.to_thread(_copy, source)
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels)]
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=source, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command,
+        cwd=source,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     async with asyncio.timeout(_SECONDS):
         said, _ = await process.communicate()
@@ -81,4 +85,4 @@ def _copy(source: Path) -> str:
 def _unpack(wheels: Path, unpacked: Path) -> None:
     (wheel,) = wheels.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(unpacked)  # noqa: S202 - made here just now
+        archive.extractall(unpacked)

@@ -16,6 +16,7 @@ from stack.processes import Process, Program, wrapped
 from stack.supervisor import Child
 
 STOP_SECONDS = 12.0
+_SENTENCE = 300
 
 
 @dataclass(slots=True)
@@ -110,11 +111,9 @@ class Machine:
 
     def died(self) -> list[str]:
         """What should run and does not: a sentence each."""
-        return [
-            f"{slot.child.program.name} ended with {slot.process.returncode}: {(slot.child.program.log.tail() or [''])[-1]}"
-            for slot in self.slots
-            if slot.wanted and slot.process is not None and slot.process.returncode is not None
-        ]
+        ended = [slot for slot in self.slots if slot.wanted and slot.process and slot.process.returncode is not None]
+        said = [f"{slot.child.program.name}: {''.join(slot.child.program.log.tail()[-1:])}" for slot in ended]
+        return [sentence[:_SENTENCE] for sentence in said]
 
     def _inside(self, program: Program) -> Program:
         argv = program.argv

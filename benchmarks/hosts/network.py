@@ -1,9 +1,9 @@
 """Hosts made of Linux network namespaces, on a switch, with cables that can be cut.
 
-This process is in a network namespace of its own (`benchmarks.hosts.__main__`), in which the switch is, a bridge, and an
-address of its own on it. A host is a namespace that one idle process holds, which the kernel ends when this process
-ends. With the last process in it a namespace goes, and with the namespace its cable. So nothing has a name, a file or an
-interface outside, and nothing can be left behind, however this process ends.
+This process is in a network namespace of its own (`benchmarks.hosts.__main__`), in which the switch is, a bridge, and
+an address of its own on it. A host is a namespace that one idle process holds, which the kernel ends when this process
+ends. With the last process in it a namespace goes, and with the namespace its cable. So nothing has a name, a file or
+an interface outside, and nothing can be left behind, however this process ends.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ def missing() -> str:
     if os.geteuid() != 0:
         return "only root may make network namespaces in which PostgreSQL runs as another user"
     try:
-        tried = subprocess.run(
+        tried = subprocess.run(  # noqa: S603 - our own words
             ["unshare", "--net", "--", "sh", "-c", _TRY],  # noqa: S607 - as found on the path
             capture_output=True,
             text=True,
@@ -71,9 +71,9 @@ class Network:
             start_new_session=True,
         )
         self._holders[name] = holder
-        ours = os.readlink("/proc/self/ns/net")
+        ours = _namespace("self")
         async with asyncio.timeout(_SECONDS):
-            while not await _is_elsewhere(holder.pid, ours):  # noqa: ASYNC110 - the kernel tells nobody
+            while _namespace(holder.pid) in {ours, None}:  # noqa: ASYNC110 - the kernel tells nobody
                 await asyncio.sleep(_LOOK_SECONDS)
         port = _port(name)
         await _run("ip", "link", "add", port, "type", "veth", "peer", "name", _CABLE, "netns", str(holder.pid))
@@ -144,11 +144,12 @@ def _port(name: str) -> str:
     return f"to-{name}"
 
 
-async def _is_elsewhere(pid: int, ours: str) -> bool:
+def _namespace(pid: int | str) -> Path | None:
+    """Which network namespace a process is in; None: it is none."""
     try:
-        return os.readlink(f"/proc/{pid}/ns/net") != ours
+        return Path(f"/proc/{pid}/ns/net").readlink()
     except OSError:
-        return False
+        return None
 
 
 async def _run(*command: str) -> None:

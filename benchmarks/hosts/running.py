@@ -136,6 +136,7 @@ class Run:
                 *times,
                 ended,
                 opened=[name for name, at in watch.breakers.opened.items() if at >= times[0]],
+                cut_off=[slot.child.program.name for machine in hosts.hosts_of(fault.hosts) for slot in machine.slots],
                 leaked=await _leaks(watch),
                 died=hosts.died(),
                 lag=load.lag,
@@ -174,7 +175,9 @@ async def _steady(load: Traffic, seconds: float) -> None:
     await asyncio.sleep(seconds)
     while not all_good(load, time.monotonic()):
         if time.monotonic() > end:
-            raise RuntimeError(f"not all is well before the fault: {outcomes(load.records[-100:]) or 'answers are late'}")
+            raise RuntimeError(
+                f"not all is well before the fault: {outcomes(load.records[-100:]) or 'answers are late'}"
+            )
         await asyncio.sleep(_LOOK_SECONDS)
 
 

@@ -12,7 +12,7 @@ from benchmarks.hosts.town import OPEN_SECONDS
 REDUNDANT_SECONDS = 10.0
 """Within which all is well again after one of two hosts was away."""
 SINGLE_SECONDS = OPEN_SECONDS + 15.0
-"""Within which all is well again after the only host of something was away: circuits have to close, TCP to begin anew."""
+"""Within which all is well again after the only host of something was away: circuits close, connections are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Seen:
         healed: what was broken was there again.
         ended: the load was stopped.
         opened: circuits that opened, with the process that has them.
+        cut_off: the processes of the hosts to which it happened.
         leaked: a sentence for each thing left behind.
         died: a sentence for each process that ended though nobody wanted it to.
         versions: what release processes say that they are of.
@@ -35,6 +36,7 @@ class Seen:
     healed: float
     ended: float
     opened: Sequence[str] = ()
+    cut_off: Sequence[str] = ()
     leaked: Sequence[str] = ()
     died: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -141,9 +143,9 @@ def _targets(fault: Fault, row: Row, records: Sequence[Record], seen: Seen) -> S
     if fault.redundant:
         part = share(since, kept=True) or 0.0
         found.append(Target("99.9 % of all answered in the end", percent(part), part >= NEARLY_ALL))
-        if fault.kind is not Kind.PART:  # who can reach nobody of a room may say so
-            opened = ", ".join(row.opened) or "none"
-            found.append(Target("no circuit opens: the other one is well", opened, not row.opened))
+        # Who is cut off may find that nobody is left.
+        wrong = [name for name in row.opened if name.partition("->")[0] not in seen.cut_off]
+        found.append(Target("no circuit opens elsewhere: the other one is well", ", ".join(wrong) or "none", not wrong))
     most = REDUNDANT_SECONDS if fault.redundant else SINGLE_SECONDS
     said = "never" if row.to_recover is None else f"{row.to_recover:.1f} s"
     found.append(

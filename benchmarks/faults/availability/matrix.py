@@ -236,11 +236,7 @@ def all_good(load: Traffic, now: float) -> bool:
 async def _until_good(load: Traffic, watch: Watch, healed: float, seconds: float) -> None:
     """Waits until everything has been answered at once for some seconds and no breaker refuses, or long enough."""
     while (now := time.monotonic()) < healed + seconds:
-        if (
-            now - _GOOD_SECONDS - _ANSWER_SECONDS >= healed
-            and all_good(load, now)
-            and not watch.breakers.refusing(now)
-        ):
+        if now - _GOOD_SECONDS - _ANSWER_SECONDS >= healed and all_good(load, now) and not watch.breakers.refusing(now):
             return
         await asyncio.sleep(_LOOK_SECONDS)
 

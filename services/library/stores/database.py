@@ -192,7 +192,7 @@ class Database:
 
 
 async def _notices_loss(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Has both ends see within seconds that the other's host is gone: the server's, or a lost library keeps its locks."""
+    """Has both ends see within seconds that the other's host is gone, or a lost library would keep its locks."""
     sock = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # it gives no other way to it
     if sock is None or sock.family not in _TCP:
         return
