@@ -74,7 +74,6 @@ class _Sentinels:
     """
 
     def __init__(self, servers: Watched, seconds: float) -> None:
-        login = {"username": servers.username or None, "password": servers.password or None}
         self._service = servers.service
         self._seconds = seconds
         self._clients = [
@@ -84,7 +83,8 @@ class _Sentinels:
                 socket_timeout=seconds,
                 socket_connect_timeout=seconds,
                 max_connections=2,
-                **login,
+                username=servers.username or None,
+                password=servers.password or None,
                 **_plain(),
             )
             for host, port in servers.sentinels
@@ -119,7 +119,7 @@ class _Sentinels:
     async def _ask(self, client: Redis) -> tuple[int, str, int] | None:
         """The number of the replacement that made it master, and its address; None: it is not known, or is down."""
         try:
-            state = await client.sentinel_master(self._service)
+            state: Any = await client.sentinel_master(self._service)
         except TROUBLE:
             return None
         if not state["is_master"] or state["is_sdown"] or state["is_odown"]:

@@ -61,8 +61,8 @@ async def versions(replicas: Sequence[Replica]) -> dict[str, str]:
                     answer = await stub.GetStatus(pb.GetStatusRequest(), timeout=_ANSWER_SECONDS, wait_for_ready=True)
                     found[replica.name] = answer.status.version
             elif replica.service == "gateway":
-                answer = await http.get(f"{replica.facts['url']}/openapi.json")
-                found[replica.name] = answer.json()["info"]["version"]
+                document = (await http.get(f"{replica.facts['url']}/openapi.json")).json()
+                found[replica.name] = document["info"]["version"]
     return found
 
 

@@ -133,7 +133,8 @@ class Run:
             ended = time.monotonic()
             await load.stop()
             seen = Seen(
-                *times,
+                times[0],
+                times[1],
                 ended,
                 opened=[name for name, at in watch.breakers.opened.items() if at >= times[0]],
                 cut_off=[slot.child.program.name for machine in hosts.hosts_of(fault.hosts) for slot in machine.slots],
