@@ -47,6 +47,8 @@ def show(console: Console, rows: Sequence[Row]) -> None:
     for row in rows:
         for sentence in row.broken:
             console.print(f"{row.title}: {sentence}", style="red", highlight=False, soft_wrap=True)
+        for sentence in row.given_up:
+            console.print(f"{row.title}: never answered: {sentence}", style="yellow", highlight=False, soft_wrap=True)
         said = ", ".join(f"{what}: {times}" for what, times in row.outcomes.items())
         if said:
             console.print(f"{row.title}: {said}", style="dim", highlight=False, soft_wrap=True)

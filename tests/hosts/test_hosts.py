@@ -56,35 +56,30 @@ def test_readers_miss_no_word_when_hosts_are_cut_off_and_lost_and_upgraded(tmp_p
 
 @pytest.mark.usefixtures("namespaces")
 def test_cables_are_cut_and_mended_and_nothing_is_left_when_all_is_killed() -> None:
-    process = subprocess.Popen(
-        ["unshare", "--net", "--", sys.executable, "-m", "tests.hosts.switch"],  # noqa: S607 - as found on the path
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        said = []
-        for line in process.stdout:
-            if line == "ready\n":
-                break
-            said.append(line.strip())
-        assert said == [
-            "at first yes yes yes",
-            "cut no yes",
-            "mended yes yes",
-            "dropped no yes",
-            "mended yes yes",
-            "parted yes yes no",
-            "together yes",
-            "back yes",
-        ]
-        home = Path(f"/proc/{process.pid}/ns/net").readlink()
-        holders = in_namespaces_of_children(process.pid, home)
-        assert len(holders) == 2
-    finally:
-        process.kill()
-        process.wait()
+    command = ["unshare", "--net", "--", sys.executable, "-m", "tests.hosts.switch"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = []
+            for line in process.stdout:
+                if line == "ready\n":
+                    break
+                said.append(line.strip())
+            assert said == [
+                "at first yes yes yes",
+                "cut no yes",
+                "mended yes yes",
+                "dropped no yes",
+                "mended yes yes",
+                "parted yes yes no",
+                "together yes",
+                "back yes",
+            ]
+            home = Path(f"/proc/{process.pid}/ns/net").readlink()
+            holders = in_namespaces_of_children(process.pid, home)
+            assert len(holders) == 2
+        finally:
+            process.kill()
     end = time.monotonic() + 30
     while any(Path(f"/proc/{pid}").exists() and state(pid) != "Z" for pid in holders):
         assert time.monotonic() < end
@@ -114,7 +109,7 @@ def test_where_hosts_cannot_be_made_the_run_says_why_and_does_nothing(monkeypatc
 
 
 def record(began: float, *, ok: bool = True, kept: bool | None = None, kind: str = "message") -> Record:
-    return Record(kind, "", began, 0.1, ok=ok, kept=kept, outcome="200" if ok else "503")
+    return Record(kind, "", began, 0.1, ok=ok, kept=kept, outcome="200" if ok else "503", deadline=60.0)
 
 
 def row(name: str, records: Sequence[Record], *, report: Report | None = None, **seen: object) -> Row:
@@ -161,6 +156,19 @@ def test_what_is_as_it_should_be_passes() -> None:
 def test_targets_fail_by_what_they_name(found: Row, what: str) -> None:
     assert not found.ok
     assert not_held(found) == [what]
+
+
+def test_what_nobody_could_have_answered_in_time_is_told_and_does_not_count() -> None:
+    left = Record("message", "create-stream", 3.0, 0.1, kept=False, outcome="503", deadline=10.0)
+    found = row("rooms-lost", [*GOOD, left])
+    assert found.ok
+    assert found.given_up == ["create-stream, 1.0 s after the fault: 503; given up after 0.0 s, "]
+
+
+def test_circuits_of_hosts_that_are_cut_off_may_open() -> None:
+    opened = ["generation-2->library/ConversationService/unary", "library->search/SearchService/unary"]
+    assert row("front-lost", GOOD, opened=opened, cut_off=["generation-2"]).ok
+    assert not row("front-lost", GOOD, opened=opened, cut_off=["generation"]).ok
 
 
 def test_a_front_has_another_one_and_the_rest_have_not() -> None:
