@@ -40,7 +40,7 @@ class Fault:
     name: str
     kind: Kind
     hosts: tuple[str, ...] = ()
-    seconds: float = 12.0
+    seconds: float = 10.0
     services: tuple[str, ...] = _ORDER
     quick: bool = False
 

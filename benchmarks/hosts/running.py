@@ -24,7 +24,7 @@ from benchmarks.hosts.balancer import Balancer
 from benchmarks.hosts.breaking import Breaking, Fault, Kind
 from benchmarks.hosts.build import next_build, versions
 from benchmarks.hosts.hosts import Hosts, open_hosts
-from benchmarks.hosts.town import HEARTBEAT_SECONDS, WORDS
+from benchmarks.hosts.town import HEARTBEAT_SECONDS, WORDS, WORDS_A_SECOND
 from benchmarks.hosts.verdict import REDUNDANT_SECONDS, SINGLE_SECONDS, Row, Seen, row_of
 from stack.errors import StackError
 
@@ -33,9 +33,10 @@ SILENCE_SECONDS = HEARTBEAT_SECONDS + 3.0
 still be asked for again."""
 _STEADY_SECONDS = 40.0
 _WATCHED_SECONDS = 5.0  # beyond the time within which all must be well
-_GOOD_SECONDS = 5.0
+_GOOD_SECONDS = 3.0
 _QUIET_SECONDS = 20.0
 _LOOK_SECONDS = 0.25
+_PATIENCE_SECONDS = WORDS / WORDS_A_SECOND + 3.0  # within which a message is whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ async def _steady(load: Traffic, seconds: float) -> None:
     """
     end = time.monotonic() + seconds + _STEADY_SECONDS
     await asyncio.sleep(seconds)
-    while not all_good(load, time.monotonic()):
+    while not all_good(load, time.monotonic(), _PATIENCE_SECONDS):
         if time.monotonic() > end:
             raise RuntimeError(
                 f"not all is well before the fault: {outcomes(load.records[-100:]) or 'answers are late'}"
@@ -185,7 +186,8 @@ async def _steady(load: Traffic, seconds: float) -> None:
 async def _until_good(load: Traffic, watch: Watch, healed: float, seconds: float) -> None:
     """Waits until everything has been answered at once for some seconds and no circuit refuses, or long enough."""
     while (now := time.monotonic()) < healed + seconds:
-        if now - _GOOD_SECONDS >= healed and all_good(load, now) and not watch.breakers.refusing(now):
+        well = now - _PATIENCE_SECONDS - _GOOD_SECONDS >= healed and all_good(load, now, _PATIENCE_SECONDS)
+        if well and not watch.breakers.refusing(now):
             return
         await asyncio.sleep(_LOOK_SECONDS)
 

@@ -22,6 +22,14 @@ class LibrarySettings(MeshSettings):
     database_owner_url: str = Field(
         "", pattern=r"^(postgres(ql)?://|$)", description="the same as the schema's owner, to migrate; empty: the same"
     )
+    database_replica_url: str = Field(
+        "",
+        pattern=r"^(postgres(ql)?://|$)",
+        description="a streaming replica, for lists of novels and scenarios that may be seconds old; empty: none",
+    )
+    database_replica_lag: float = Field(
+        5.0, gt=0, description="seconds that the replica may be behind; then the database itself is read"
+    )
     pool_min: int = Field(10, ge=0, description="connections that are kept open")
     pool_max: int = Field(20, ge=1, description="connections at most")
     pool_acquire_timeout: float = Field(

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from weakref import WeakSet
 
 import asyncpg
@@ -20,6 +20,7 @@ from mesh.telemetry.logs import get_logger
 from mesh.telemetry.metrics import REGISTRY
 from services.library.config import LibrarySettings
 from services.library.stores.address import tls
+from services.library.stores.replica import Replica, open_replica
 
 log = get_logger(__name__)
 
@@ -72,7 +73,8 @@ async def open_database(settings: LibrarySettings) -> AsyncIterator["Database"]:
     )
     _open.add(database)
     try:
-        yield database
+        async with open_replica(settings, pool) as database.replica:
+            yield database
     finally:
         _open.discard(database)
         try:
@@ -89,7 +91,12 @@ class Database:
         acquire_timeout: seconds to wait for a connection.
         held_warning: seconds after which a connection that is still held is warned of.
         most_waiting: how many may wait for one; who comes then is refused at once.
+
+    Attributes:
+        replica: a copy for `fetch_stale`; None: there is none.
     """
+
+    replica: Replica | None = None
 
     def __init__(
         self,
@@ -138,6 +145,17 @@ class Database:
         """
         async with self.connection(purpose) as connection, connection.transaction():
             yield connection
+
+    async def fetch_stale(self, purpose: str, query: str, *arguments: Any) -> "list[asyncpg.Record]":
+        """Rows that may be some seconds old: those of the replica where it has them, else the database's.
+
+        Raises:
+            MeshError: as `connection`.
+        """
+        if self.replica is not None and (found := await self.replica.fetch(query, *arguments)) is not None:
+            return found
+        async with self.connection(purpose) as connection:
+            return await connection.fetch(query, *arguments)
 
     async def _acquire(self, purpose: str) -> Connection:
         left = deadlines.remaining()
