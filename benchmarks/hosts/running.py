@@ -31,7 +31,7 @@ from stack.errors import StackError
 SILENCE_SECONDS = HEARTBEAT_SECONDS + 3.0
 """After which a client takes its connection for lost: longer than a gateway is silent, so short that a read of 10 s can
 still be asked for again."""
-_STEADY_SECONDS = 40.0
+_STEADY_SECONDS = 90.0
 _WATCHED_SECONDS = 5.0  # beyond the time within which all must be well
 _GOOD_SECONDS = 3.0
 _QUIET_SECONDS = 20.0
@@ -151,7 +151,11 @@ class Run:
     def _row(self, fault: Fault, report: Report, load: Traffic, seen: Seen) -> Row:
         row = row_of(fault, report, load.records, seen)
         row.broken += [f"the load itself: {error} ({count} times)" for error, count in Counter(load.broken).items()]
-        said = "as it should be" if row.ok else "; ".join([*row.broken, *(t.what for t in row.targets if not t.ok)])
+        said = (
+            "as it should be"
+            if row.ok
+            else "; ".join([*row.broken, *(t.what for t in (*row.targets, *row.timed) if not t.ok)])
+        )
         self._console.print(f"  {said}", style="dim" if row.ok else "yellow", highlight=False)
         return row
 

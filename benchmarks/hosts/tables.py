@@ -41,7 +41,7 @@ def show(console: Console, rows: Sequence[Row]) -> None:
     for heading in ("what happens", "should hold", "found", "holds"):
         targets.add_column(heading)
     for row in rows:
-        for target in row.targets:
+        for target in (*row.targets, *row.timed):
             targets.add_row(row.title, target.what, target.found, "yes" if target.ok else "NO")
     console.print(targets)
     for row in rows:
