@@ -297,10 +297,11 @@ def _sessions(client: Client) -> list[httpx.Client]:
 
 
 def _notice_loss(session: httpx.Client) -> None:
-    """Has connections that are made from now on end within seconds when the server's host is gone."""
+    """Has connections end within seconds when the server's host is gone; those that stand are closed."""
     pool: Any = getattr(session._transport, "_pool", None)  # httpx takes options of sockets at its making, by Chroma
     if pool is not None:
         pool._socket_options = loss_options()
+        pool.close()  # it makes others when it needs them
 
 
 def _collection(client: Client, name: str) -> Any:
