@@ -7,13 +7,14 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from mesh.config import MeshSettings
+from mesh.redis_address import RedisUrl
 
 
 class LimitSettings(MeshSettings):
     """Rates, and bounds on what is open at once; 0 is always: no limit."""
 
-    redis_url: str = Field(
-        "", description="redis://, rediss:// or unix:// URL of what gateways share; empty: each counts for itself"
+    redis_url: RedisUrl = Field(
+        "", description="URL (`mesh.redis_address`) of what gateways share; empty: each counts for itself"
     )
     rate_limit: float = Field(100.0, ge=0, description="requests a second of a user, or else of an address; 0: off")
     rate_burst: int = Field(200, ge=1, description="how many may come at once")

@@ -32,6 +32,31 @@ def told_of(code: grpc.StatusCode, told: MeshError | None, service: str) -> grpc
     return None if told.reason in _NO_WORD or told.metadata.get(PEER, room) != room else code
 
 
+class Losses:
+    """Lost connections of a channel, each of which is told once.
+
+    With a host that is lost all calls that were on the way to it end in one moment: ten of them would open a circuit
+    though the peer's other replicas are well. A call that was begun after the last loss was told is another matter:
+    where nobody is left, each says so.
+    """
+
+    __slots__ = ("_told",)
+
+    def __init__(self) -> None:
+        self._told = float("-inf")
+
+    def another(self, started: float) -> bool:
+        """Whether the loss of a connection, which ended a call, is yet to be told.
+
+        Args:
+            started: `time.perf_counter` when the call was begun.
+        """
+        if started < self._told:
+            return False
+        self._told = time.perf_counter()
+        return True
+
+
 class CallReport:
     """What the gate hears of one attempt of a stream.
 

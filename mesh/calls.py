@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import grpc
 
 from mesh import retries
-from mesh.call_report import CallReport, told_of
+from mesh.call_report import CallReport, Losses, told_of
 from mesh.deadlines import typed_rpc_error
 from mesh.errors import MeshError, told_in
 from mesh.gate import Gate, Permit
@@ -65,9 +65,10 @@ class Method:
         retries: which methods may be made again; None: none.
         stillness: looks after streams.
         target: what metrics call whom it is called at.
+        losses: of the channel's connections, which the gate hears of once; None: of each call that they end.
     """
 
-    __slots__ = ("called", "gate", "margin", "multicallable", "path", "retries", "stillness")
+    __slots__ = ("called", "gate", "losses", "margin", "multicallable", "path", "retries", "stillness")
 
     def __init__(
         self,
@@ -79,8 +80,10 @@ class Method:
         retries: Retries | None,
         stillness: Stillness,
         target: str = "",
+        losses: Losses | None = None,
     ) -> None:
         self.path = path
+        self.losses = losses
         self.called = rpc_metrics.called(path, target)
         self.multicallable = multicallable
         self.margin = margin
@@ -362,8 +365,8 @@ def ended(
         span: the attempt's, which ends with it.
 
     Returns:
-        Its status, None when that says nothing of the peer: its caller has left, or `told_of` says so; and whether it
-        was the last.
+        Its status, None when that says nothing (more) of the peer: its caller has left, `told_of` says so, or it ended
+        with a connection whose loss was told already; and whether it was the last.
     """
     code: grpc.StatusCode = _of_done(call.code())
     seconds = time.perf_counter() - started
@@ -379,7 +382,10 @@ def ended(
         calls.end_attempt(span, code, left=left)
     said = None if left else code
     if said in _TELLING:
-        said = told_of(code, told_in(_of_done(call.trailing_metadata())), method.path)
+        told, losses = told_in(_of_done(call.trailing_metadata())), method.losses
+        said = told_of(code, told, method.path)
+        if said is grpc.StatusCode.UNAVAILABLE and told is None and losses is not None and not losses.another(started):
+            said = None
     if permit is not None:
         permit.end(said, seconds)
     return said, last

@@ -11,6 +11,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from mesh import deadlines, identity, priority
+from mesh.call_report import Losses
 from mesh.calls import UNGATED, Attempts, Metadata, Method, StreamCall, UnaryCall, ended
 from mesh.config import MeshSettings
 from mesh.gate import Gate
@@ -18,9 +19,13 @@ from mesh.identity import BEARER
 from mesh.limiter import stamp
 from mesh.renewing import dial
 from mesh.retries import Retries, RetryBudget, retried_methods
+from mesh.sockets import LOST_SECONDS
 from mesh.stillness import Stillness
 from mesh.targets import canonical_target, grpc_target, replicas
 from mesh.telemetry import trace
+
+PING_SECONDS = 12
+"""After so long without a word a peer is asked for one; servers of this and earlier releases bear one each 10 s."""
 
 __all__ = [
     "MeshChannel",
@@ -91,8 +96,11 @@ def channel_options(settings: MeshSettings, *, serving: bool = True) -> list[tup
         ("grpc.service_config", service_config(serving=serving)),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
+        # A host that is lost says nothing. What is sent and not acknowledged within the time-out ends the connection as
+        # well (C-core makes TCP_USER_TIMEOUT of it), so that half of a deadline is left to try elsewhere.
+        ("grpc.keepalive_time_ms", PING_SECONDS * 1000),
+        ("grpc.keepalive_timeout_ms", LOST_SECONDS * 1000),
+        ("grpc.http2.max_pings_without_data", 0),  # of a stream that only brings, only two pings would be sent
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
@@ -116,9 +124,11 @@ class MeshChannel(grpc.aio.Channel):
         retries: Retries | None = None,
         stillness: Stillness | None = None,
         target: str = "",
+        losses: Losses | None = None,
     ) -> None:
         self._channel = channel
         self._target = target
+        self._losses = losses or Losses()
         self._settings = settings
         self._gate = gate
         self._retries = retries
@@ -127,7 +137,12 @@ class MeshChannel(grpc.aio.Channel):
     def without_retries(self) -> "MeshChannel":
         """The same channel, for whoever repeats calls himself."""
         return MeshChannel(
-            self._channel, self._settings, gate=self._gate, stillness=self._stillness, target=self._target
+            self._channel,
+            self._settings,
+            gate=self._gate,
+            stillness=self._stillness,
+            target=self._target,
+            losses=self._losses,
         )
 
     def _method(self, path: str, multicallable: Any) -> Method:
@@ -139,6 +154,7 @@ class MeshChannel(grpc.aio.Channel):
             retries=self._retries,
             stillness=self._stillness,
             target=self._target,
+            losses=self._losses,
         )
 
     def _wrapped(self, path: str, multicallable: Any, make: type[Attempts]) -> Any:

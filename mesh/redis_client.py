@@ -1,5 +1,7 @@
 """The one way to open a client of Redis or Valkey."""
 
+import asyncio
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -8,16 +10,20 @@ from typing import Any
 from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelManagedConnection
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
+
+from mesh.redis_address import Watched, watched
 
 TROUBLE = (RedisError, OSError, TimeoutError)
 """What the calls of a client raise when the server does not answer, or says no."""
 
 _REMEMBERED = 256
 _QUIET_SECONDS = 1.0
+_ASKING = 3  # of the time that a connection may take, a third is for asking who is master
 
 
 @cache
@@ -55,27 +61,138 @@ class _Pool(BlockingConnectionPool):
             await connection.disconnect(nowait=True)
 
 
+class _Sentinels:
+    """Who knows which server is master.
+
+    All are asked at once, and what more than half of them have said by then decides: one on a host that is lost holds
+    nobody up, and one that was cut off from the others does not lead back to a master that was replaced, since each
+    replacement has a number.
+
+    Args:
+        servers: where they are and whom they watch.
+        seconds: how long they have to answer.
+    """
+
+    def __init__(self, servers: Watched, seconds: float) -> None:
+        self._service = servers.service
+        self._seconds = seconds
+        self._clients = [
+            Redis(
+                host=host,
+                port=port,
+                socket_timeout=seconds,
+                socket_connect_timeout=seconds,
+                max_connections=2,
+                username=servers.username or None,
+                password=servers.password or None,
+                **_plain(),
+            )
+            for host, port in servers.sentinels
+        ]
+
+    async def master(self) -> tuple[str, int]:
+        """Host and port of the master.
+
+        Raises:
+            redis.exceptions.ConnectionError: none of them knows one.
+        """
+        asked = [asyncio.create_task(self._ask(client)) for client in self._clients]
+        said: list[tuple[int, str, int]] = []
+        try:
+            async with asyncio.timeout(self._seconds):
+                for answer in asyncio.as_completed(asked):
+                    if (master := await answer) is not None:
+                        said.append(master)
+                    if 2 * len(said) > len(asked):
+                        break
+        except TimeoutError:
+            pass
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        if not said:
+            raise RedisConnectionError(f"no sentinel names a master of {self._service}")
+        _, host, port = max(said)
+        return host, port
+
+    async def _ask(self, client: Redis) -> tuple[int, str, int] | None:
+        """The number of the replacement that made it master, and its address; None: it is not known, or is down."""
+        try:
+            state: Any = await client.sentinel_master(self._service)
+        except TROUBLE:
+            return None
+        if not state["is_master"] or state["is_sdown"] or state["is_odown"]:
+            return None
+        return int(state["config-epoch"]), str(state["ip"]), int(state["port"])
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        for client in self._clients:
+            await client.aclose()
+
+
+class _WatchedPool(_Pool):
+    """Connections to whoever is master when they are made; one whose server is master no more is closed."""
+
+    # What redis-py's connections ask of their pool.
+    is_master = True
+    check_connection = False
+
+    def __init__(self, sentinels: _Sentinels, **options: Any) -> None:
+        super().__init__(**{**options, "connection_class": SentinelManagedConnection})
+        self.connection_kwargs["connection_pool"] = weakref.proxy(self)
+        self._sentinels = sentinels
+        self._master = ("", 0)
+
+    async def get_master_address(self) -> tuple[str, int]:
+        """Host and port of the master; the idle connections to another one are closed."""
+        master = await self._sentinels.master()
+        if master != self._master:
+            self._master = master
+            await self.disconnect(inuse_connections=False)
+        return master
+
+    async def close_all(self) -> None:
+        """Closes those that are left."""
+        await super().close_all()
+        await self._sentinels.close()
+
+
+def _plain() -> dict[str, Any]:
+    return {
+        "protocol": 3,
+        "driver_info": None,  # the client would read its version from disk at every connection, on the event loop
+        "retry": Retry(NoBackoff(), 0),
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+
+
 @asynccontextmanager
 async def open_redis(url: str, *, timeout: float, connections: int, name: str) -> AsyncIterator[Redis]:
     """A client that gives up after ``timeout`` seconds and never tries again by itself. Does not connect yet.
 
     Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``.
+        url: as `mesh.redis_address` has it.
         timeout: seconds for a connection, for an answer, and for a free connection of the pool.
         connections: how many at most; one is for pub/sub.
         name: what the server calls the connections.
+
+    Raises:
+        ValueError: the URL can't be meant.
     """
-    pool = _Pool.from_url(
-        url,
-        protocol=3,
+    servers = watched(url)
+    kind = _Pool if servers is None else _WatchedPool
+    asked = {} if servers is None else {"sentinels": _Sentinels(servers, timeout / _ASKING)}
+    pool = kind.from_url(
+        url if servers is None else servers.url,
         max_connections=connections,
         timeout=timeout,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         client_name=name,
-        driver_info=None,  # the client would read its version from disk at every connection, on the event loop
-        retry=Retry(NoBackoff(), 0),
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        **asked,
+        **_plain(),
     )
     client = Redis.from_pool(pool)
     try:

@@ -163,8 +163,8 @@ async def _serving(
             ("grpc.so_reuseport", 0),  # a second process on the same port is a mistake, not a replica
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),
-            # Channels ping every 30 s, over silent streams as well; the default (300 s) would cut them off for it.
-            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            # Channels ping every 12 s, over silent streams as well; the default (300 s) would cut them off for it.
+            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             ("grpc.keepalive_permit_without_calls", 1),
             *_age(settings.connection_age_seconds),
         ],

@@ -92,7 +92,13 @@ ROOMS = (
         50051,
         9101,
         needs=("postgres", "valkey"),
-        private=("GAJI_DATABASE_URL", "GAJI_DATABASE_OWNER_URL", _REDIS, "GAJI_JWT_PRIVATE_KEY_FILE"),
+        private=(
+            "GAJI_DATABASE_URL",
+            "GAJI_DATABASE_OWNER_URL",
+            "GAJI_DATABASE_REPLICA_URL",
+            _REDIS,
+            "GAJI_JWT_PRIVATE_KEY_FILE",
+        ),
     ),
     Room(
         "generation",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.faults.killing import Killer, Killing
-from benchmarks.faults.reader import Reader, Seen
+from benchmarks.faults.reader import SILENCE_SECONDS, Reader, Seen
 from benchmarks.faults.running import Stack
 from benchmarks.faults.world import World
 
@@ -28,6 +28,7 @@ class Load:
         cutting: the probability that a connection is cut by its reader.
         seconds: after which what has not ended hangs.
         lasting: whether more are asked for until the fault is over.
+        silence: seconds without a byte after which a reader connects again.
     """
 
     replies: int
@@ -36,6 +37,7 @@ class Load:
     cutting: float = 0.0
     seconds: float = 180.0
     lasting: bool = False
+    silence: float = SILENCE_SECONDS
 
 
 @dataclass(slots=True)
@@ -146,7 +148,7 @@ async def under_load(
 async def _one(world: World, reply: _Reply, load: Load, chance: random.Random) -> None:
     reply.conversation_id = await world.conversation()
     reply.content, path = world.question(reply.conversation_id, reply.number)
-    reader = Reader(world.client.gateways, path, world.client.token, chance, load.cutting)
+    reader = Reader(world.client.gateways, path, world.client.token, chance, load.cutting, silence=load.silence)
     reply.seen = reader.seen
     await reader.run()
 

@@ -14,7 +14,7 @@ LONGEST_CUT = 20_000
 """Bytes after which a reader that cuts its connection has done so at the latest; a reply of 200 tokens has as many."""
 _RETRY_MS = 2000
 _CONNECT_SECONDS = 5.0
-_SILENCE_SECONDS = 40.0  # the gateway sends a comment every 15 s
+SILENCE_SECONDS = 40.0  # the gateway sends a comment every 15 s
 _ENDS = {"complete", "failed", "stopped"}
 _turns = count()
 
@@ -70,10 +70,18 @@ class Reader:
         token: the access token.
         chance: decides on cuts and pauses.
         cutting: the probability that a connection is cut by its reader, at a random byte.
+        silence: seconds without a byte after which its connection counts as lost.
     """
 
     def __init__(
-        self, gateways: Sequence[str], path: str, token: str, chance: random.Random, cutting: float = 0.0
+        self,
+        gateways: Sequence[str],
+        path: str,
+        token: str,
+        chance: random.Random,
+        cutting: float = 0.0,
+        *,
+        silence: float = SILENCE_SECONDS,
     ) -> None:
         self.seen = Seen()
         self._gateways = gateways
@@ -81,6 +89,7 @@ class Reader:
         self._token = token
         self._chance = chance
         self._cutting = cutting
+        self._silence = silence
         self._retry_ms = _RETRY_MS
         self._last_id = ""
         self._connection = 0
@@ -137,7 +146,7 @@ class Reader:
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
     async def _read(self, reader: asyncio.StreamReader, budget: int | None) -> bool:
-        async with asyncio.timeout(_SILENCE_SECONDS):
+        async with asyncio.timeout(self._silence):
             head = await reader.readuntil(b"\r\n\r\n")
         status = int(head.split(b" ", 2)[1])
         if status == 204:  # a native EventSource stops here: it has had the end
@@ -150,7 +159,7 @@ class Reader:
         body, blocks = Body(), Blocks()
         had = len(head)
         while not body.ended:
-            async with asyncio.timeout(_SILENCE_SECONDS):
+            async with asyncio.timeout(self._silence):
                 data = await reader.read(65536)
             if not data:
                 raise EOFError

@@ -31,12 +31,15 @@ _STOP_SECONDS = 1.0  # time for a few words
 class Client:
     """A guest who asks one gateway after the other until one answers.
 
+    Args:
+        gateways: their URLs; may change.
+
     Attributes:
         repeated: how often a request had to be sent again.
     """
 
     def __init__(self, gateways: Sequence[str]) -> None:
-        self.gateways = list(gateways)
+        self.gateways = gateways
         self.token = ""
         self.repeated = 0
         self._turns = count()

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from mesh.config import MeshSettings
+from mesh.redis_address import RedisUrl
 
 
 class CacheSettings(MeshSettings):
@@ -10,7 +11,7 @@ class CacheSettings(MeshSettings):
 
     listen: str = Field("127.0.0.1:50054", description="host:port of the gRPC server; port 0: any free")
     admin_listen: str = Field("127.0.0.1:9104", description="host:port of /metrics and /health; port 0: any free")
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix:// URL of the store")
+    redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", description="URL (`mesh.redis_address`) of the store")
     redis_timeout: float = Field(0.5, gt=0, description="seconds after which the store counts as down")
     redis_connections: int = Field(16, ge=2, description="connections to the store at most; one is for pub/sub")
     cache_lease_seconds: float = Field(10.0, gt=0, description="how long a caller may take to compute a value")

@@ -5,6 +5,7 @@ import os
 from pydantic import Field, SecretStr
 
 from mesh.config import MeshSettings
+from mesh.redis_address import RedisUrl
 from services.generation.domain.writing import Limits
 
 
@@ -14,7 +15,7 @@ class GenerationSettings(MeshSettings):
     listen: str = "127.0.0.1:50053"
     admin_listen: str = "127.0.0.1:9103"
 
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix:// URL of the logs")
+    redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", description="URL (`mesh.redis_address`) of the logs")
     redis_timeout: float = Field(1.0, gt=0, description="seconds after which Redis counts as down")
     log_lease_seconds: float = Field(
         3.0, gt=0, description="how long the writer of a reply may be silent before another takes it"

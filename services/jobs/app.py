@@ -4,9 +4,10 @@ import time
 from typing import Any
 
 from celery import Celery
-from celery.backends.redis import RedisBackend
+from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.signals import before_task_publish, setup_logging
 
+from mesh.redis_address import watched
 from services.jobs.config import JobsSettings
 from services.jobs.domain import HIGH, LOW, QUEUES, SWEEP, longest_retry_delay
 
@@ -18,13 +19,22 @@ _HARD_SECONDS = 70.0
 _VISIBLE_SECONDS = 60.0
 _RESULT_SECONDS = 3600
 _CONNECTIONS = 8
+_OVERDUE_SECONDS = 4  # a worker whose queue is silent for longer than it ever is connects anew: its host may be gone
 
 
-class Results(RedisBackend):  # type: ignore[misc]  # Celery has no type information
-    """Results in Redis, for people who look. Nobody waits for one, so nothing is subscribed to when a job is sent."""
+class _Unwaited:
+    """Results for people who look. Nobody waits for one, so nothing is subscribed to when a job is sent."""
 
     def on_task_call(self, producer: Any, task_id: str) -> None:
         """Does without the subscription of one channel a job, which the sender would keep for ever."""
+
+
+class Results(_Unwaited, RedisBackend):  # type: ignore[misc]  # Celery has no type information
+    """Results in Redis."""
+
+
+class WatchedResults(_Unwaited, SentinelBackend):  # type: ignore[misc]  # likewise
+    """Results in the master that sentinels name."""
 
 
 def create_app(settings: JobsSettings) -> Celery:
@@ -34,14 +44,21 @@ def create_app(settings: JobsSettings) -> Celery:
     pause of a retry, the time at which Redis takes a job that was never acknowledged for lost.
     """
     app = Celery("gaji", set_as_current=False)
-    url = _url(settings.redis_url)
+    servers = watched(settings.redis_url)
+    url = _url(settings.redis_url) if servers is None else servers.celery_url()
+    results = Results if servers is None else WatchedResults
     hard = settings.jobs_call_seconds + _HARD_SECONDS
-    transport = {"global_keyprefix": KEY_PREFIX, "socket_connect_timeout": settings.jobs_redis_timeout}
+    transport: dict[str, Any] = {
+        "global_keyprefix": KEY_PREFIX,
+        "socket_connect_timeout": settings.jobs_redis_timeout,
+        **({} if servers is None else servers.celery_options(settings.jobs_redis_timeout)),
+    }
     app.conf.update(
         broker_url=url,
         broker_transport_options={
             **transport,
             "socket_timeout": settings.jobs_redis_timeout,
+            "health_check_interval": _OVERDUE_SECONDS,
             "visibility_timeout": hard
             + longest_retry_delay(settings.jobs_retries, settings.jobs_retry_seconds)
             + _VISIBLE_SECONDS,
@@ -51,7 +68,7 @@ def create_app(settings: JobsSettings) -> Celery:
         broker_connection_retry=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # a worker waits for its queue as long as it takes
-        result_backend=f"{__name__}:{Results.__name__}+{url}",
+        result_backend=f"{__name__}:{results.__name__}+{url}",
         result_backend_transport_options=transport,
         result_expires=_RESULT_SECONDS,
         redis_max_connections=_CONNECTIONS,

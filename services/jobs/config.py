@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from mesh.config import MeshSettings
+from mesh.redis_address import RedisUrl
 
 
 class JobsSettings(MeshSettings):
@@ -10,8 +11,10 @@ class JobsSettings(MeshSettings):
 
     listen: str = Field("127.0.0.1:50055", description="host:port of the gRPC server; port 0: any free")
     admin_listen: str = Field("127.0.0.1:9105", description="host:port of /metrics and /health; port 0: any free")
-    redis_url: str = Field(
-        "redis://127.0.0.1:6379/0", pattern="^rediss?://", description="redis:// or rediss:// URL of the queues"
+    redis_url: RedisUrl = Field(
+        "redis://127.0.0.1:6379/0",
+        pattern=r"^(rediss?|redis\+sentinel|rediss?\+cluster)://",
+        description="URL (`mesh.redis_address`) of the queues; not unix://",
     )
     jobs_redis_timeout: float = Field(1.0, gt=0, description="seconds after which the queues count as down")
     jobs_enqueue_timeout: float = Field(3.0, gt=0, description="seconds that putting a job into its queue may take")

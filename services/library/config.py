@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from mesh.config import MIB, MeshSettings
+from mesh.redis_address import RedisUrl
 from services.library.domain.attempts import Policy
 from services.library.domain.library import Terms
 from services.library.models import Visibility
@@ -26,6 +27,14 @@ class LibrarySettings(DatabaseSettings):
     listen: str = Field("127.0.0.1:50051", description="host:port of the gRPC server")
     admin_listen: str = Field("127.0.0.1:9101", description="host:port of /metrics and /health")
 
+    database_replica_url: str = Field(
+        "",
+        pattern=r"^(postgres(ql)?://|$)",
+        description="a streaming replica, for lists of novels and scenarios that may be seconds old; empty: none",
+    )
+    database_replica_lag: float = Field(
+        5.0, gt=0, description="seconds that the replica may be behind; then the database itself is read"
+    )
     pool_min: int = Field(10, ge=0, description="connections that are kept open")
     pool_max: int = Field(20, ge=1, description="connections at most")
     pool_acquire_timeout: float = Field(
@@ -62,7 +71,7 @@ class LibrarySettings(DatabaseSettings):
         16 * MIB, ge=0, description="bytes of novels and scenarios that are kept in this process; 0: none"
     )
 
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix:// URL of the log")
+    redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", description="URL (`mesh.redis_address`) of the log")
     log_ttl_seconds: float = Field(3600.0, gt=0, description="how long the log of an ingestion is kept after its end")
     log_lease_seconds: float = Field(3.0, gt=0, description="how long a log's writer may be silent")
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import AliasChoices, Field, SecretStr
 
 from mesh.config import MIB, MeshSettings
+from mesh.redis_address import RedisUrl
 
 
 def _cores() -> int:
@@ -48,10 +49,10 @@ class SearchSettings(MeshSettings):
         "local",
         description="who reads the passages of new novels: this process, or embedding workers elsewhere",
     )
-    redis_url: str = Field(
+    redis_url: RedisUrl = Field(
         "redis://127.0.0.1:6379/0",
-        pattern="^rediss?://",
-        description="redis:// or rediss:// URL of the way to embedding workers",
+        pattern=r"^(rediss?|redis\+sentinel|rediss?\+cluster)://",
+        description="URL (`mesh.redis_address`) of the way to embedding workers; not unix://",
     )
     embedding_batch: int = Field(32, ge=1, le=512, description="passages that a worker gets at a time, more or less")
     embedding_in_flight: int = Field(8, ge=1, le=256, description="batches of a novel that are with workers at once")

@@ -141,23 +141,30 @@ async def running_worker(queue: str, settings: JobsSettings, log: Path) -> Async
         await asyncio.wait_for(process.wait(), SECONDS)
 
 
+@asynccontextmanager
+async def opened_house(redis_url: str) -> AsyncIterator[House]:
+    """A queue's door, with rooms behind it and no worker."""
+    async with running_rooms() as (rooms, address):
+        settings = JobsSettings(
+            listen="127.0.0.1:0",
+            admin_listen="127.0.0.1:0",
+            redis_url=redis_url,
+            generation_target=address,
+            library_target=address,
+            drain_seconds=0,
+            jobs_retry_seconds=0.01,
+            jobs_sweep_seconds=0.3,
+        )
+        async with serving(settings) as server, grpc.aio.insecure_channel(server.address) as channel:
+            yield House(rooms, settings, rpc.JobServiceStub(channel))
+
+
 @pytest.fixture(scope="module")
 async def house() -> AsyncIterator[House]:
-    """A queue and its door, with rooms behind it and no worker; tests of a module share it."""
+    """A queue and its door; tests of a module share it."""
     with temporary_folder() as folder:
-        async with open_valkey(folder / "valkey") as valkey, running_rooms() as (rooms, address):
-            settings = JobsSettings(
-                listen="127.0.0.1:0",
-                admin_listen="127.0.0.1:0",
-                redis_url=valkey.url,
-                generation_target=address,
-                library_target=address,
-                drain_seconds=0,
-                jobs_retry_seconds=0.01,
-                jobs_sweep_seconds=0.3,
-            )
-            async with serving(settings) as server, grpc.aio.insecure_channel(server.address) as channel:
-                yield House(rooms, settings, rpc.JobServiceStub(channel))
+        async with open_valkey(folder / "valkey") as valkey, opened_house(valkey.url) as opened:
+            yield opened
 
 
 @pytest.fixture(scope="module")

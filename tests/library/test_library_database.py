@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import socket
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from gaji.library.v1 import user_service_pb2 as users_pb
 
 from mesh import deadlines
 from mesh.errors import Aborted, DeadlineExceeded, Unavailable
+from mesh.sockets import LOST_SECONDS
 from mesh.telemetry.metrics import REGISTRY
 from services.library.config import LibrarySettings
 from services.library.stores import open_stores
@@ -51,6 +53,15 @@ async def test_replicas_may_start_together(postgres_url: str) -> None:
     revisions = await asyncio.gather(*(migrate(postgres_url) for _ in range(4)))
     assert len(set(revisions)) == 1
     assert await fetch(postgres_url, "SELECT version_num FROM alembic_version") == [revisions[0]]
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="TCP's user timeout is Linux's")
+async def test_both_ends_of_a_connection_notice_a_lost_host(settings: Settings) -> None:
+    async with open_database(settings()) as database, database.connection("test") as connection:
+        sock = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # asyncpg gives no other way
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == LOST_SECONDS * 1000
+        assert await connection.fetchval("SHOW tcp_user_timeout") == str(LOST_SECONDS * 1000)
+        assert await connection.fetchval("SHOW tcp_keepalives_idle") == "10"
 
 
 async def test_a_newer_schema_is_left_alone(postgres_url: str) -> None:

@@ -6,6 +6,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -55,6 +56,13 @@ async def test_replicas_share_a_server(
     url, server = chroma
     settings = search_settings(chroma_url=url)
     novel_id = str(uuid.uuid4())
+    async with open_chroma(settings) as store:
+        for session in store._sessions:
+            pool: Any = session._transport._pool  # type: ignore[attr-defined]  # as the store does, for want of a way
+            for connection in pool.connections:
+                sock = connection._connection._network_stream.get_extra_info("socket")
+                assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert pool._socket_options
     async with opened(settings) as one, opened(settings) as other:
         await ingested(one, novel_id)
         found = await texts(one, novel_id)

@@ -219,16 +219,16 @@ async def _steady(load: Traffic, seconds: float) -> None:
     """
     end = time.monotonic() + seconds + _STEADY_SECONDS
     await asyncio.sleep(seconds)
-    while not _all_good(load, time.monotonic()):
+    while not all_good(load, time.monotonic()):
         if time.monotonic() > end:
             said = outcomes(load.records[-100:])
             raise RuntimeError(f"not all is well before the fault: {said or 'answers take long'}")
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _all_good(load: Traffic, now: float) -> bool:
-    """Whether all that was asked for some seconds was answered at once, as far as it can be said by now."""
-    last = now - _ANSWER_SECONDS
+def all_good(load: Traffic, now: float, patience: float = _ANSWER_SECONDS) -> bool:
+    """Whether all that was asked for some seconds was answered at the first try, within some seconds of patience."""
+    last = now - patience
     recent = [record for record in load.records if last - _GOOD_SECONDS <= record.began < last]
     return bool(recent) and all(record.seconds is not None and record.ok for record in recent)
 
@@ -236,11 +236,7 @@ def _all_good(load: Traffic, now: float) -> bool:
 async def _until_good(load: Traffic, watch: Watch, healed: float, seconds: float) -> None:
     """Waits until everything has been answered at once for some seconds and no breaker refuses, or long enough."""
     while (now := time.monotonic()) < healed + seconds:
-        if (
-            now - _GOOD_SECONDS - _ANSWER_SECONDS >= healed
-            and _all_good(load, now)
-            and not watch.breakers.refusing(now)
-        ):
+        if now - _GOOD_SECONDS - _ANSWER_SECONDS >= healed and all_good(load, now) and not watch.breakers.refusing(now):
             return
         await asyncio.sleep(_LOOK_SECONDS)
 

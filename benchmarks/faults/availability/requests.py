@@ -14,6 +14,7 @@ from benchmarks.faults.availability.attempts import DEADLINES, RETRY_SECONDS, Fa
 from benchmarks.faults.availability.records import Record
 
 _READY_CONVERSATIONS = 40
+_CONNECT_SECONDS, _NEAR_SECONDS = 5.0, 2.0
 
 
 @dataclass(slots=True)
@@ -47,20 +48,28 @@ class Sender:
     """Sends requests to gateways in turn; one that refuses connections is passed over.
 
     Args:
-        gateways: their URLs.
+        gateways: their URLs; may change.
         place: what is asked for.
         guests: who asks.
         chance: decides who and what.
+        silence: seconds without a byte after which a connection counts as lost; None: any time.
     """
 
-    def __init__(self, gateways: Sequence[str], place: Place, guests: Sequence[Guest], chance: random.Random) -> None:
-        self._gateways = list(gateways)
+    def __init__(
+        self,
+        gateways: Sequence[str],
+        place: Place,
+        guests: Sequence[Guest],
+        chance: random.Random,
+        silence: float | None = None,
+    ) -> None:
+        self._gateways = gateways
         self._place = place
         self._guests = list(guests)
         self._chance = chance
         self._turn = 0
         self._http = httpx.AsyncClient(
-            timeout=httpx.Timeout(None, connect=5.0),
+            timeout=httpx.Timeout(silence, connect=_CONNECT_SECONDS if silence is None else _NEAR_SECONDS),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
             trust_env=False,
             base_url=self._gateways[0],

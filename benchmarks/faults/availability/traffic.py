@@ -19,9 +19,9 @@ GUESTS = 8
 _PASSWORD = "a light on the quay"  # noqa: S105 - of an account in a folder that is thrown away
 
 
-async def made(client: Client) -> Place:
-    """A novel, taken in, with a scenario, a character and an account."""
-    world = await World(client).make()
+async def made(client: Client, world: World | None = None) -> Place:
+    """A novel, taken in, with a scenario, a character (those of a world, where there is one) and an account."""
+    world = world or await World(client).make()
     email = f"{uuid.uuid4().hex[:12]}@example.com"
     account = {"email": email, "password": _PASSWORD, "display_name": "A keeper"}
     await client.ask("POST", "/api/auth/register", account)

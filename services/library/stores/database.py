@@ -2,10 +2,11 @@
 
 import asyncio
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from weakref import WeakSet
 
 import asyncpg
@@ -14,6 +15,7 @@ from prometheus_client import Counter, Gauge
 
 from mesh import deadlines
 from mesh.errors import PEER, Aborted, DeadlineExceeded, Unavailable
+from mesh.sockets import LOST_SECONDS, loss_options
 from mesh.telemetry import db_metrics
 from mesh.telemetry.histogram import Histogram
 from mesh.telemetry.logs import get_logger
@@ -22,6 +24,7 @@ from mesh.telemetry.spans import record
 from services.library.config import LibrarySettings
 from services.library.stores.address import tls
 from services.library.stores.observed import observed
+from services.library.stores.replica import Replica, open_replica
 
 log = get_logger(__name__)
 
@@ -35,6 +38,11 @@ _RELEASE_SECONDS = 5.0
 _ANSWER_SECONDS = 0.1  # is kept back of a caller's time, so that it hears of a busy pool instead of nothing
 _BUSY_SECONDS = (1.0, 4.0)  # after which who was refused may come again
 _DATABASE = "database"  # in errors, as of whom they tell
+_TCP = {socket.AF_INET, socket.AF_INET6}
+_SERVER_NOTICES = (
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; "
+    f"SET tcp_user_timeout = {LOST_SECONDS * 1000}"
+)
 # Failures of the connection or the server, not of the statement.
 _UNREACHABLE = (
     OSError,
@@ -61,15 +69,16 @@ async def open_database(settings: LibrarySettings) -> AsyncIterator["Database"]:
         max_size=settings.pool_max,
         command_timeout=_STATEMENT_SECONDS,
         server_settings={"application_name": "gaji-library", "timezone": "UTC"},
+        init=_prepared,
         reset=_as_it_is,
-        init=observed if record.active is not None else None,
     )
     database = Database(
         pool, settings.pool_acquire_timeout, settings.pool_held_warning, most_waiting=settings.pool_waiting
     )
     _open.add(database)
     try:
-        yield database
+        async with open_replica(settings, pool) as database.replica:
+            yield database
     finally:
         _open.discard(database)
         try:
@@ -86,7 +95,12 @@ class Database:
         acquire_timeout: seconds to wait for a connection.
         held_warning: seconds after which a connection that is still held is warned of.
         most_waiting: how many may wait for one; who comes then is refused at once.
+
+    Attributes:
+        replica: a copy for `fetch_stale`; None: there is none.
     """
+
+    replica: Replica | None = None
 
     def __init__(
         self,
@@ -140,6 +154,17 @@ class Database:
         """
         async with self.connection(purpose) as connection, connection.transaction():
             yield connection
+
+    async def fetch_stale(self, purpose: str, query: str, *arguments: Any) -> "list[asyncpg.Record]":
+        """Rows that may be some seconds old: those of the replica where it has them, else the database's.
+
+        Raises:
+            MeshError: as `connection`.
+        """
+        if self.replica is not None and (found := await self.replica.fetch(query, *arguments)) is not None:
+            return found
+        async with self.connection(purpose) as connection:
+            return await connection.fetch(query, *arguments)
 
     async def _acquire(self, purpose: str) -> Connection:
         left = deadlines.remaining()
@@ -198,6 +223,23 @@ class Database:
     def limit(self) -> int:
         """Connections at most."""
         return self._pool.get_max_size()
+
+
+async def _prepared(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await _notices_loss(connection)
+    if record.active is not None:
+        await observed(connection)
+
+
+async def _notices_loss(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Has both ends see within seconds that the other's host is gone, or a lost library would keep its locks."""
+    sock = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # it gives no other way to it
+    if sock is None or sock.family not in _TCP:
+        return
+    for option in loss_options():
+        sock.setsockopt(*option)
+    # As a statement, since poolers refuse start-up parameters that they don't know.
+    await connection.execute(_SERVER_NOTICES)
 
 
 async def _as_it_is(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

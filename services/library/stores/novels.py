@@ -64,26 +64,26 @@ class PostgresNovels:
     async def page(self, user_id: UUID, after: Key | None, limit: int) -> Sequence[Novel]:
         """The user's and the public novels, newest first."""
         # Two ordered halves, so that each is read from its own index and no more than a page of it.
-        async with self._database.connection("novels.page") as connection:
-            found = await connection.fetch(
-                """
-                (
-                    SELECT * FROM novels
-                    WHERE owner_id = $1
-                      AND ($2::timestamptz IS NULL OR (created_at, novel_id) < ($2::timestamptz, $3::uuid))
-                    ORDER BY created_at DESC, novel_id DESC LIMIT $4
-                ) UNION ALL (
-                    SELECT * FROM novels
-                    WHERE visibility = 'public' AND owner_id <> $1
-                      AND ($2::timestamptz IS NULL OR (created_at, novel_id) < ($2::timestamptz, $3::uuid))
-                    ORDER BY created_at DESC, novel_id DESC LIMIT $4
-                )
+        found = await self._database.fetch_stale(
+            "novels.page",
+            """
+            (
+                SELECT * FROM novels
+                WHERE owner_id = $1
+                  AND ($2::timestamptz IS NULL OR (created_at, novel_id) < ($2::timestamptz, $3::uuid))
                 ORDER BY created_at DESC, novel_id DESC LIMIT $4
-                """,
-                user_id,
-                *(after or (None, None)),
-                limit,
+            ) UNION ALL (
+                SELECT * FROM novels
+                WHERE visibility = 'public' AND owner_id <> $1
+                  AND ($2::timestamptz IS NULL OR (created_at, novel_id) < ($2::timestamptz, $3::uuid))
+                ORDER BY created_at DESC, novel_id DESC LIMIT $4
             )
+            ORDER BY created_at DESC, novel_id DESC LIMIT $4
+            """,
+            user_id,
+            *(after or (None, None)),
+            limit,
+        )
         return [rows.novel(row) for row in found]
 
     async def update(self, novel_id: UUID, title: str | None, author: str | None) -> Novel | None:

@@ -50,19 +50,19 @@ class PostgresScenarios:
 
     async def page(self, novel_id: UUID, user_id: UUID, after: Key | None, limit: int) -> Sequence[Scenario]:
         """The user's and the public scenarios of a novel, newest first."""
-        async with self._database.connection("scenarios.page") as connection:
-            found = await connection.fetch(
-                """
-                SELECT * FROM scenarios
-                WHERE novel_id = $1 AND (owner_id = $2 OR visibility = 'public')
-                  AND ($3::timestamptz IS NULL OR (created_at, scenario_id) < ($3::timestamptz, $4::uuid))
-                ORDER BY created_at DESC, scenario_id DESC LIMIT $5
-                """,
-                novel_id,
-                user_id,
-                *(after or (None, None)),
-                limit,
-            )
+        found = await self._database.fetch_stale(
+            "scenarios.page",
+            """
+            SELECT * FROM scenarios
+            WHERE novel_id = $1 AND (owner_id = $2 OR visibility = 'public')
+              AND ($3::timestamptz IS NULL OR (created_at, scenario_id) < ($3::timestamptz, $4::uuid))
+            ORDER BY created_at DESC, scenario_id DESC LIMIT $5
+            """,
+            novel_id,
+            user_id,
+            *(after or (None, None)),
+            limit,
+        )
         return [rows.scenario(row) for row in found]
 
     async def update(

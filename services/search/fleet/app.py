@@ -6,12 +6,14 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging
 
+from mesh.redis_address import watched
 from services.search.config import SearchSettings
 from services.search.fleet.mailbox import PREFIX, REDIS_SECONDS
 
 TASK = "embed"
 _LOST_SECONDS = 120.0  # a worker that held a batch so long after its deadline has died over it
 _CONNECTIONS = 4
+_OVERDUE_SECONDS = 4  # see the app of the jobs
 
 
 def create_app(settings: SearchSettings, queues: Sequence[str]) -> Celery:
@@ -22,13 +24,16 @@ def create_app(settings: SearchSettings, queues: Sequence[str]) -> Celery:
         queues: their names, one or more.
     """
     app = Celery("gaji-embedding", set_as_current=False)
+    servers = watched(settings.redis_url)
     app.conf.update(
-        broker_url=_url(settings.redis_url),
+        broker_url=_url(settings.redis_url) if servers is None else servers.celery_url(),
         broker_transport_options={
             "global_keyprefix": PREFIX,
             "socket_connect_timeout": REDIS_SECONDS,
             "socket_timeout": REDIS_SECONDS,
+            "health_check_interval": _OVERDUE_SECONDS,
             "visibility_timeout": settings.embedding_deadline + _LOST_SECONDS,
+            **({} if servers is None else servers.celery_options(REDIS_SECONDS)),
         },
         broker_pool_limit=_CONNECTIONS,
         broker_connection_timeout=REDIS_SECONDS,

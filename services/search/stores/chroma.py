@@ -24,6 +24,7 @@ from chromadb.config import Settings
 from chromadb.errors import ChromaError
 
 from mesh.errors import Unavailable
+from mesh.sockets import loss_options
 from mesh.telemetry.db_metrics import timed
 from mesh.telemetry.logs import get_logger
 from mesh.telemetry.spans.stores import CHROMA, asked
@@ -39,6 +40,8 @@ MAX_BATCH = 5_000
 """Rows in one call; Chroma takes 5,461."""
 SERVER_SECONDS = 30.0
 """The longest wait for a Chroma server."""
+CONNECT_SECONDS = 3.0
+"""The longest wait for a connection to it."""
 
 _NO_VECTOR = np.ones(1, dtype=np.float32)  # Chroma has no rows without a vector
 
@@ -57,7 +60,8 @@ class ChromaStore:
         self._records = Records() if alone else None
         self._sessions = _sessions(client)
         for session in self._sessions:
-            session.timeout = httpx.Timeout(SERVER_SECONDS)
+            session.timeout = httpx.Timeout(SERVER_SECONDS, connect=CONNECT_SECONDS)
+            _notice_loss(session)
         self._passages = _collection(client, PASSAGES)
         self._characters = _collection(client, CHARACTERS)
         self._novels = _collection(client, NOVELS)
@@ -293,6 +297,14 @@ def _sessions(client: Client) -> list[httpx.Client]:
     admin: Any = client._admin_client
     servers = (client._server, admin._server)
     return [server._session for server in servers if hasattr(server, "_session")]
+
+
+def _notice_loss(session: httpx.Client) -> None:
+    """Has connections end within seconds when the server's host is gone; those that stand are closed."""
+    pool: Any = getattr(session._transport, "_pool", None)  # httpx takes options of sockets at its making, by Chroma
+    if pool is not None:
+        pool._socket_options = loss_options()
+        pool.close()  # it makes others when it needs them
 
 
 def _collection(client: Client, name: str) -> Any:

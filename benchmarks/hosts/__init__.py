@@ -1,0 +1,1 @@
+"""The stack on five hosts, whose cables are cut and which are lost, while every reply is checked word by word."""
