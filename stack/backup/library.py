@@ -148,7 +148,8 @@ async def _run(name: str, url: str, options: Sequence[str]) -> None:
     parts = urlsplit(url)
     user, _, place = parts.netloc.rpartition("@")
     name_only = f"{user.partition(':')[0]}@{place}" if user else place
-    env = {**os.environ, "PGCONNECT_TIMEOUT": f"{_CONNECT_SECONDS:.0f}"}
+    quiet = {"PGOPTIONS": "--client-min-messages=warning"}
+    env = {**os.environ, **quiet, "PGCONNECT_TIMEOUT": f"{_CONNECT_SECONDS:.0f}"}
     if parts.password:
         env["PGPASSWORD"] = unquote(parts.password)
     process = await asyncio.create_subprocess_exec(
@@ -172,7 +173,8 @@ async def _run(name: str, url: str, options: Sequence[str]) -> None:
             await process.wait()
     if process.returncode != 0:
         words = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
-        raise StackError(f"{name} failed: {words[0] if words else process.returncode}", "see what it says")
+        wrong = next((line for line in words if "error:" in line.lower()), words[0] if words else process.returncode)
+        raise StackError(f"{name} failed: {wrong}", "see what it says")
 
 
 def _program(name: str) -> str:

@@ -94,7 +94,7 @@ def running_url(places: Places, state: Mapping[str, Any]) -> str:
     except OSError as error:
         raise StackError(f"{places.secrets} can't be read ({error.strerror})", "become who runs the stack") from None
     parts = urlsplit(str(state["services"]["postgres"][0]["url"]))
-    return urlunsplit(parts._replace(netloc=f"{OWNER}:{quote(password)}@{parts.netloc}"))
+    return urlunsplit(parts._replace(netloc=f"{OWNER}:{quote(password, safe='')}@{parts.netloc}"))
 
 
 def room_for(folder: Path, size: int) -> None:

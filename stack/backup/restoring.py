@@ -1,5 +1,6 @@
 """Puts a backup back: made ready beside what is there, then moved into its place."""
 
+import asyncio
 import shutil
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -42,7 +43,7 @@ async def put_back(places: Places, source: Path, *, force: bool, told: Told, mov
         StackError: it can't be; what was there is as it was, or `unfinished` says what is to be done.
     """
     manifest = archive.read_manifest(source)
-    _check(manifest)
+    await asyncio.to_thread(_check, manifest)
     if not force:
         await _check_empty(places)
     data_dir = places.data_dir

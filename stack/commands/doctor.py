@@ -73,7 +73,7 @@ def _gateway(url: str) -> Iterator[Finding]:
     try:
         with Gateway(url) as gateway:
             before = time.time()
-            answer, there = gateway.readiness(), gateway.time()
+            answer, there = gateway.readiness(), stores.date_of(url)
     except StackError as error:
         yield Finding("gateway", error.message, error.remedy)
         return

@@ -1,17 +1,22 @@
 """The stores: whether they let us in, fit this release, and keep what they are given."""
 
 import asyncio
+import socket
 import sqlite3
 import ssl
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 from redis import Redis
-from redis.exceptions import AuthenticationError, RedisError
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.retry import Retry
 
 from mesh.identity import SKEW_SECONDS
 from services.library.stores.address import tls
@@ -28,6 +33,7 @@ from stack.state import read_state
 _DATABASE_URL = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 _REDIS_URL = "redis://:PASSWORD@HOST:PORT/0"
 _SECONDS = 5.0
+_ALERT = b"\x15"  # of TLS (RFC 8446), which what it does not understand is answered with
 _EMBEDDERS = """
 SELECT string_value, count(*) FROM embedding_metadata
 JOIN embeddings USING (id) JOIN segments ON segments.id = embeddings.segment_id
@@ -52,20 +58,22 @@ def database(data_dir: Path, environment: Mapping[str, str]) -> list[Finding]:
         return [Finding("database", "GAJI_DATABASE_URL is not a PostgreSQL URL", f"write {_DATABASE_URL}")]
     where = f"{parts.hostname or 'its socket'}:{parts.port or 5432}{parts.path}"
     try:
-        return asyncio.run(_asked(url, "embedded, it runs" if own else where))
+        version, there, before, revision = asyncio.run(_asked(url))
     except (OSError, TimeoutError, asyncpg.PostgresError, ValueError) as error:
         return [Finding("database", f"{where}: {_said(error)}", _remedy(error))]
+    found = Finding("database", f"{'embedded, it runs' if own else where}, PostgreSQL {version}")
+    return [found, *skew("the database", there, before), schema(revision)]
 
 
-async def _asked(url: str, where: str) -> list[Finding]:
+async def _asked(url: str) -> tuple[str, float, float, str | None]:
+    """A server's version, its clock and ours, and the revision of its schema."""
     async with asyncio.timeout(_SECONDS):
         connection = await asyncpg.connect(url, ssl=tls(url), timeout=_SECONDS)
         try:
             version = await connection.fetchval("SHOW server_version")
-            found = [Finding("database", f"{where}, PostgreSQL {version}")]
             before = time.time()
-            there = float(await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())"))
-            return [*found, *skew("the database", there, before), schema(await schema_of(connection))]
+            there = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())")
+            return str(version), float(there), before, await schema_of(connection)
         finally:
             await connection.close()
 
@@ -107,6 +115,15 @@ def skew(whose: str, theirs: float, ours: float) -> list[Finding]:
     return [Finding("clock", detail, "set both clocks, by NTP: timedatectl set-ntp true")]
 
 
+def date_of(url: str) -> float | None:
+    """What a gateway's clock says, to the second; None: it does not tell."""
+    try:
+        answer = httpx.get(f"{url}/health", timeout=_SECONDS, trust_env="127.0.0.1" not in url)
+        return parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (httpx.HTTPError, KeyError, ValueError):
+        return None
+
+
 def redis(environment: Mapping[str, str]) -> list[Finding]:
     """Whether Redis lets us in, and keeps what it is given."""
     url = environment.get("GAJI_REDIS_URL", "")
@@ -117,8 +134,12 @@ def redis(environment: Mapping[str, str]) -> list[Finding]:
         return [Finding("redis", "GAJI_REDIS_URL is not a Redis URL", f"write {_REDIS_URL}")]
     where = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
     remedy = f"check GAJI_REDIS_URL ({_REDIS_URL}) and that the server runs"
+    spoken = _spoken(parts.hostname or "localhost", parts.port or 6379)
+    if spoken and spoken != parts.scheme:  # a client would wait for its time
+        return [Finding("redis", f"{where} does not speak {parts.scheme}://", f"write {spoken}:// in GAJI_REDIS_URL")]
     try:
-        with Redis.from_url(url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS) as client:
+        patience = {"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS}
+        with Redis.from_url(url, **patience, retry=Retry(NoBackoff(), 0)) as client:
             before = time.time()
             seconds, micros = _time(client)
             told: Any = client.info()
@@ -127,12 +148,20 @@ def redis(environment: Mapping[str, str]) -> list[Finding]:
     except AuthenticationError:
         return [Finding("redis", f"{where} refuses user or password", "check the password in GAJI_REDIS_URL")]
     except (RedisError, OSError, ValueError) as error:
-        if _is_tls(error):
-            other = "redis://" if parts.scheme == "rediss" else "rediss://"
-            return [
-                Finding("redis", f"{where} does not speak TLS as {parts.scheme}:// says", f"write {other}; {remedy}")
-            ]
-        return [Finding("redis", f"{where} does not answer", remedy)]
+        what = "refuses" if isinstance(error, ResponseError) else "does not answer"
+        return [Finding("redis", f"{where} {what}", remedy)]
+
+
+def _spoken(host: str, port: int) -> str:
+    """The scheme of the URL that a server is to be called by; empty: nobody says anything."""
+    try:
+        with socket.create_connection((host, port), _SECONDS) as connection:
+            connection.settimeout(_SECONDS)
+            connection.sendall(b"PING\r\n")
+            first = connection.recv(1)
+    except OSError:
+        return ""
+    return "redis" if first in {b"+", b"-"} else "rediss" if first == _ALERT else ""
 
 
 def keeping(told: Mapping[str, Any]) -> list[Finding]:

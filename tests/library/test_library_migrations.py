@@ -114,7 +114,7 @@ async def writing(library: LibraryClient, guest: Reader, stop: asyncio.Event) ->
         count += 1
         request = users_pb.UpdateProfileRequest(display_name=f"name {count}")
         answer = await guest.call(library.users.UpdateProfile, request)
-        assert answer.profile.display_name == f"name {count}"
+        assert answer.user.display_name == f"name {count}"
         await library.guest()
     return count
 

@@ -1,6 +1,7 @@
 """The file of a backup: what is damaged, foreign or of a later release is refused in words."""
 
 import io
+import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from stack.backup import archive
-from stack.backup.archive import zstd
 from stack.backup.manifest import FORMAT, NAME, Manifest
 from stack.errors import StackError
 
-Pack = Callable[..., Path]
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 def nobody(_count: int) -> None:

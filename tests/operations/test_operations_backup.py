@@ -62,7 +62,7 @@ async def test_what_was_backed_up_and_destroyed_is_restored(server_folder: Path,
             talk, account, session = await tale_of(reader)
             before = await everything(reader.client, talk)
             # Somebody else goes on writing meanwhile, and another novel is taken in.
-            busy = asyncio.gather(talk_of(other), return_exceptions=True)
+            busy = asyncio.gather(talk_of(other, visibility="VISIBILITY_PRIVATE"))
             made = await asyncio.to_thread(gaji, "backup", file, "--data-dir", data)
             assert made.returncode == 0, made.stderr
             await busy

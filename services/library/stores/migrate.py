@@ -96,7 +96,8 @@ async def _alone(connection: "asyncpg.Connection[asyncpg.Record]") -> AsyncItera
     """
     try:
         async with asyncio.timeout(_LOCK_SECONDS):
-            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+            # A lock tells nobody that it is free.
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110 - see above
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
         raise TimeoutError(f"another replica has been migrating for {_LOCK_SECONDS:g} s") from None
