@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,6 +46,8 @@ async def put_back(places: Places, source: Path, *, force: bool, told: Told, mov
     if not force:
         await _check_empty(places)
     data_dir = places.data_dir
+    if unfinished.is_decided(data_dir):
+        unfinished.finish(data_dir)
     folder = unfinished.begin(data_dir)
     room_for(folder, 3 * manifest.size + _SPARE)
     archive.unpack(source, folder / _FILES, moved)
@@ -62,11 +63,10 @@ async def put_back(places: Places, source: Path, *, force: bool, told: Told, mov
         shutil.move(folder / _FILES / VECTORS, ready)
         told("vectors", decimal(vectors.size_of(ready)))
     if places.database:
-        unfinished.database_is_next(data_dir)
-        await _fill(places.database, folder, manifest, told, read_anew=store is None)
+        await _fill(places, places.database, manifest, told, read_anew=store is None)
     else:
         async with open_postgres(folder / "postgres", secrets_dir=secrets) as server:
-            await _fill(server.url, folder, manifest, told, read_anew=store is None)
+            await _fill(places, server.url, manifest, told, read_anew=store is None)
     if places.redis:
         told("redis", f"{await forget(places.redis):,} keys of caches, queues and logs removed")
     unfinished.decide(data_dir, _moves(places, folder, manifest))
@@ -120,10 +120,19 @@ def _secrets(places: Places, folder: Path, manifest: Manifest) -> Path:
     return secrets
 
 
-async def _fill(url: str, folder: Path, manifest: Manifest, told: Told, *, read_anew: bool) -> None:
-    async with AsyncExitStack() as stack:
-        await library.load(url, folder / _FILES / LIBRARY, read_anew=read_anew)
-        connection = await stack.enter_async_context(library.connected(url))
+async def _fill(places: Places, url: str, manifest: Manifest, told: Told, *, read_anew: bool) -> None:
+    """Puts the library into a database."""
+    dump = unfinished.staging(places.data_dir) / _FILES / LIBRARY
+    was_begun = unfinished.is_unfinished(places.data_dir)
+    if places.database:
+        unfinished.database_is_next(places.data_dir)
+    try:
+        await library.load(url, dump, read_anew=read_anew)
+    except StackError:
+        if not was_begun:
+            unfinished.database_is_as_before(places.data_dir)
+        raise
+    async with library.connected(url) as connection:
         counts = await library.counts_of(connection)
     if counts != manifest.counts:
         raise StackError(

@@ -46,9 +46,12 @@ def begin(data_dir: Path) -> Path:
         StackError: it can't be made.
     """
     folder = staging(data_dir)
+    begun = (folder / _BEGUN).exists()
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700, parents=True)
+        if begun:  # by one that was broken off, and is not made good yet
+            database_is_next(data_dir)
     except OSError as error:
         raise StackError(f"{folder} can't be made ({error.strerror})", "make room, or become who owns it") from None
     return folder
@@ -59,9 +62,19 @@ def database_is_next(data_dir: Path) -> None:
     write_private(staging(data_dir) / _BEGUN, "")
 
 
+def database_is_as_before(data_dir: Path) -> None:
+    """It was not changed after all."""
+    (staging(data_dir) / _BEGUN).unlink(missing_ok=True)
+
+
 def decide(data_dir: Path, moves: Sequence[Move]) -> None:
     """From now on the restore is made, though not all of it may be in its place."""
     write_private(staging(data_dir) / _LIST, json.dumps([asdict(move) for move in moves], indent=2) + "\n")
+
+
+def is_decided(data_dir: Path) -> bool:
+    """Whether a restore was broken off after its decision."""
+    return (staging(data_dir) / _LIST).exists()
 
 
 def finish(data_dir: Path) -> bool:
@@ -72,7 +85,7 @@ def finish(data_dir: Path) -> bool:
         OSError: something can't be moved.
     """
     folder = staging(data_dir)
-    if not (folder / _LIST).exists():
+    if not is_decided(data_dir):
         if (folder / _BEGUN).exists():
             raise StackError(
                 f"a restore on {data_dir} was broken off while it changed the database that GAJI_DATABASE_URL names",
@@ -88,7 +101,7 @@ def finish(data_dir: Path) -> bool:
 
 def is_unfinished(data_dir: Path) -> bool:
     """Whether a restore was broken off after its decision, or while it changed a database elsewhere."""
-    return any((staging(data_dir) / name).exists() for name in (_LIST, _BEGUN))
+    return is_decided(data_dir) or (staging(data_dir) / _BEGUN).exists()
 
 
 def _do(move: Move) -> None:

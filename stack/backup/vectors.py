@@ -111,7 +111,8 @@ def _locked(descriptor: int) -> bool:
 def _seen(folder: Path, database: sqlite3.Connection) -> _Seen:
     """What tells whether anything was written: SQLite's count of others' commits, and the files' lengths and times."""
     (commits,) = database.execute("PRAGMA data_version").fetchone()
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.parent != folder]
+    ours = {LOCK, DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm"}
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in ours]
     return commits, tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
 
 

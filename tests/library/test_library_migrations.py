@@ -171,6 +171,7 @@ async def test_a_table_in_use_is_waited_for_without_holding_others_up(
 async def test_a_table_lock_is_given_up_and_tried_again(
     library: LibraryClient, postgres_url: str, later: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "services.library.stores.migrate")
     revision = later / "versions" / "9999_later.py"
     revision.write_text(revision.read_text().replace("CONCURRENTLY =", "OTHERS ="))
     guest = await library.guest()

@@ -105,6 +105,12 @@ def test_a_database_elsewhere_that_was_left_half_way_is_told_of(house: Path) -> 
         unfinished.finish(house)
 
 
+def test_a_database_that_was_left_half_way_stays_so_until_a_restore_ends(house: Path) -> None:
+    unfinished.database_is_next(house)
+    unfinished.begin(house)
+    assert unfinished.is_unfinished(house)
+
+
 def test_up_says_what_a_broken_restore_needs(house: Path, gaji: Gaji) -> None:
     unfinished.database_is_next(house)
     done = gaji("up", "--data-dir", house, "--port", "0")
@@ -244,6 +250,7 @@ async def test_a_restore_that_fails_changes_nothing(own_database: Places, postgr
     with pytest.raises(StackError, match=r'psql failed: .*relation "public.nowhere" does not exist'):
         await put_back(own_database, file, force=True, told=nobody, moved=nobody)
     assert await rows(postgres_url, "SELECT user_id FROM users") == before
+    assert not unfinished.is_unfinished(tmp_path)
     assert (tmp_path / "chroma" / "segment" / "data.bin").exists()
 
 
