@@ -1,7 +1,7 @@
 """RPCs that operators have switched off: by a setting, or by a file that is read again while it changes.
 
-Any RPC of the contract can be, by its name: ``CreateGuest`` or ``AuthService/CreateGuest``. Rooms are not asked: it is the
-door that is closed, and what goes on inside goes on.
+Any RPC of the contract can be, by its name: ``CreateGuest`` or ``AuthService/CreateGuest``. Rooms are not asked: it is
+the door that is closed, and what goes on inside goes on.
 """
 
 import asyncio

@@ -16,6 +16,7 @@ from tests.e2e.reader import Reader, reader_at
 from tests.fixtures.stack import start_stack
 from tests.operations.conftest import Gaji
 
+QUICK = {"GAJI_SCRIPTED_RATE": "1000"}
 PASSWORD = "correct horse battery"
 QUERIES = ("a bell from a drowned village", "the green book", "ten gold coins", "who is Isolde?", "어머니의 배")
 
@@ -57,7 +58,7 @@ async def everything(client: httpx.AsyncClient, talk: Talk) -> dict[str, bytes]:
 @pytest.mark.timeout(300)
 async def test_what_was_backed_up_and_destroyed_is_restored(server_folder: Path, gaji: Gaji) -> None:
     data, again, file = server_folder / "data", server_folder / "again", server_folder / "all.tar.zst"
-    with start_stack(data, "--no-sample") as running:
+    with start_stack(data, "--no-sample", env=QUICK) as running:
         async with reader_at(running.url) as reader, reader_at(running.url) as other:
             talk, account, session = await tale_of(reader)
             before = await everything(reader.client, talk)
@@ -75,7 +76,7 @@ async def test_what_was_backed_up_and_destroyed_is_restored(server_folder: Path,
 
     done = await asyncio.to_thread(gaji, "restore", file, "--data-dir", again)
     assert done.returncode == 0, done.stderr
-    with start_stack(again, "--no-sample") as running:
+    with start_stack(again, "--no-sample", env=QUICK) as running:
         headers = {"authorization": f"Bearer {session['access_token']}"}
         async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client:
             assert await everything(client, talk) == before
