@@ -63,6 +63,7 @@ class Gateway:
         watch: says which streams may go on.
         limits: of rates.
         web: the web app; None: there is none.
+        check: refuses a route that is switched off, by an error.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Gateway:
         watch: Watch,
         limits: RateLimits,
         web: WebApp | None = None,
+        check: Callable[[Route], None] = lambda _route: None,
     ) -> None:
         self._settings = settings
         self._router = Router(routes)
@@ -91,6 +93,7 @@ class Gateway:
         self._streams = EventStreams(settings, admission, watch)
         self._limits = limits
         self._web = web
+        self._check = check
         self._open_streams = Counts(settings.max_streams_per_user)
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
@@ -153,6 +156,7 @@ class Gateway:
         request.label = route.template.text
         if not route.streaming:
             self._admission.late(request)
+        self._check(route)
         try:
             query = await self._authenticator.admit(request, route, request.query())
         finally:  # who has no valid token is limited as well, by address

@@ -78,6 +78,11 @@ class GatewaySettings(LimitSettings):
     edge_copies_bytes: int = Field(
         32 * MIB, ge=0, description="size of the copies of answers for when a service does not answer; 0: off"
     )
+    off: str = Field("", description="RPCs that are switched off, separated by commas, e.g. CreateGuest,CreateNovel")
+    off_file: Path | None = Field(
+        None, description="a file of the same, separated by commas or lines, read again while it changes"
+    )
+    off_poll_seconds: float = Field(3.0, gt=0, description="how often it is looked at")
     copy_after_seconds: float = Field(
         3.0, gt=0, description="how long a read waits for its service where a copy of its answer could be given"
     )

@@ -34,6 +34,8 @@ from gateway.protocol import bounded_protocol
 from gateway.revocations import ROOM, open_revocations
 from gateway.schemas import Json
 from gateway.status import open_status
+from gateway.switches import PATH as SWITCHES
+from gateway.switches import open_switches
 from gateway.tracing import Tracing
 from gateway.upstreams import GateOf, open_upstreams
 from gateway.web import load_web
@@ -88,12 +90,14 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
         library = upstreams.get(ROOM)
         revocations = await stack.enter_async_context(open_revocations(library, settings.revocation_poll_seconds))
         readiness = Readiness(upstreams, settings.ready_seconds)
+        switches = await stack.enter_async_context(open_switches(settings, routes))
         pages: dict[str, Page] = {
             "/health": alive,
             "/ready": readiness,
             "/openapi.json": _fixed(Answer(200, orjson.dumps(document), JSON)),
             "/docs": _fixed(docs_page(document)),
             PATH: keys_page(verifier),
+            SWITCHES: switches.page(),
         }
         paths = [*pages, *(route.template.text for route in routes)]
         web = await asyncio.to_thread(load_web, settings.web_root, paths)
@@ -121,6 +125,7 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
             watch=watch,
             limits=limits,
             web=web,
+            check=switches.check,
         )
         addresses = ClientAddresses(settings.trusted_proxies, settings.proxy_header)
         probed = Probed()

@@ -11,23 +11,13 @@ from typing import IO
 
 import click
 
+from stack.cli_operations import backup, restore
 from stack.errors import StackError
-
-
-def usual_data_dir() -> Path:
-    """The data folder when none is named."""
-    return Path(os.environ.get("GAJI_DATA_DIR") or ".data")
-
+from stack.options import data_dir_option, usual_data_dir
 
 _URL_HELP = "The gateway; else GAJI_URL, else the stack that runs on --data-dir, else http://127.0.0.1:8080."
 _url = click.option("--url", metavar="URL", help=_URL_HELP)
-_data_dir = click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=usual_data_dir,
-    metavar="DIR",
-    help="The stack's data folder; else GAJI_DATA_DIR, else .data.",
-)
+_data_dir = data_dir_option
 _DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -54,6 +44,10 @@ class _Commands(click.Group):
 @click.version_option(package_name="gaji", prog_name="gaji")
 def main() -> None:
     """What-if scenarios for novels, and talks with their characters."""
+
+
+main.add_command(backup)
+main.add_command(restore)
 
 
 @main.command()
@@ -263,13 +257,15 @@ def top(*, metrics: tuple[str, ...], interval: float, once: bool, svg: Path | No
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The port the gateway would take."
 )
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each finding, nothing else.")
 @_url
 @_data_dir
-def doctor(port: int, url: str | None, data_dir: Path) -> None:
+def doctor(*, port: int, as_json: bool, url: str | None, data_dir: Path) -> None:
     """Check what a stack needs here, with remedies."""
     from stack.commands.doctor import doctor
 
-    if not doctor(data_dir, port, gateway_url(url, data_dir) if url or os.environ.get("GAJI_URL") else None):
+    asked = gateway_url(url, data_dir) if url or os.environ.get("GAJI_URL") else None
+    if not doctor(data_dir, port, asked, as_json=as_json):
         sys.exit(1)
 
 

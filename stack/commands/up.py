@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from stack.backup.unfinished import finish
 from stack.certs import keep_young, renew
 from stack.children import EMBEDDING, GATEWAY, TLS, Replica, children_of, parse_replicas, place
 from stack.commands.teller import Teller
@@ -98,6 +99,8 @@ async def up(options: UpOptions, console: Console) -> None:
         replicas[EMBEDDING] = options.embedding_workers
     data_dir = options.data_dir.resolve()
     with sole_stack(data_dir):
+        if finish(data_dir):
+            teller.say("a restore that was broken off is done to its end", "yellow")
         began = time.monotonic()
         placed, taken = place(ports := Ports(), options.port, replicas)
         provider, model, others = chosen_model(os.environ)

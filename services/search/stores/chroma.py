@@ -33,6 +33,7 @@ from services.search.models import Character, Edits, Novel, Passage, Place
 from services.search.ports import Contents, Reading, Vectors
 from services.search.stores import rows
 from services.search.stores.records import Records
+from services.search.stores.writes import Writes
 
 PASSAGES, CHARACTERS, NOVELS, EDITS = "novel_passages", "characters", "novels", "character_edits"
 READERS = 4
@@ -54,10 +55,11 @@ log = get_logger(__name__)
 class ChromaStore:
     """A `NovelStore`. Calls run in threads: reads in a few, writes in one, so that they happen in the order asked."""
 
-    def __init__(self, client: Client, *, alone: bool = False) -> None:
-        """As the only process that writes there, if ``alone``."""
+    def __init__(self, client: Client, *, alone: bool = False, writes: Writes | None = None) -> None:
+        """As the only process that writes there, if ``alone``; ``writes`` tells whoever copies its folder."""
         self._client = client
         self._records = Records() if alone else None
+        self._writes = writes
         self._sessions = _sessions(client)
         for session in self._sessions:
             session.timeout = httpx.Timeout(SERVER_SECONDS, connect=CONNECT_SECONDS)
@@ -76,6 +78,8 @@ class ChromaStore:
         self._client.close()
         for session in self._sessions:
             session.close()
+        if self._writes is not None:
+            self._writes.close()
 
     async def novel(self, novel_id: str) -> Novel | None:
         """The record of a novel."""
@@ -281,7 +285,20 @@ class ChromaStore:
 
     async def _write(self, operation: str, call: Callable[[], T]) -> T:
         with asked(CHROMA, operation):
-            return await asyncio.get_running_loop().run_in_executor(self._writer, _guarded, operation, call)
+            told = self._told(call)
+            return await asyncio.get_running_loop().run_in_executor(self._writer, _guarded, operation, told)
+
+    def _told(self, call: Callable[[], T]) -> Callable[[], T]:
+        """A write of which whoever copies the folder knows."""
+        writes = self._writes
+        if writes is None:
+            return call
+
+        def write() -> T:
+            with writes.one():
+                return call()
+
+        return write
 
 
 def _up_to(novel: Novel, until_chapter: int | None) -> Where:
@@ -356,7 +373,7 @@ def _opened(settings: SearchSettings) -> ChromaStore:
         if not settings.chroma_url:
             settings.chroma_path.mkdir(parents=True, exist_ok=True)
             client = chromadb.PersistentClient(settings.chroma_path, settings=quiet)
-            return ChromaStore(cast(Client, client), alone=True)
+            return ChromaStore(cast(Client, client), alone=True, writes=Writes(settings.chroma_path))
         url = urlsplit(settings.chroma_url)
         ssl = url.scheme == "https"
         port = url.port or (443 if ssl else 8000)

@@ -1,0 +1,1 @@
+"""What ``gaji doctor`` looks at, by what it is about; each check yields findings and never raises for what it finds."""
