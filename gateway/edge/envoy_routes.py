@@ -17,7 +17,7 @@ _UNSEEN = "connect-failure,refused-stream,reset-before-request"
 
 
 def virtual_hosts(plan: Plan, front: Front) -> list[Json]:
-    """The hosts that are answered; others get 404."""
+    """The hosts that are answered; others get 421."""
     domains = ["*"] if front.any_host else [name for host in front.hosts for name in (host, f"{host}:*")]
     host: Json = {"name": "gaji", "domains": domains, "routes": list(_routes(plan))}
     if front.tls is not None:
@@ -26,7 +26,10 @@ def virtual_hosts(plan: Plan, front: Front) -> list[Json]:
             host["response_headers_to_add"].append(header("alt-svc", f'h3=":{front.port}"; ma=86400'))
     # What a gateway would believe of nobody is not handed on, whatever it is set to believe.
     host["request_headers_to_remove"] = ["forwarded", "x-real-ip"]
-    return [host]
+    if front.any_host:
+        return [host]
+    stranger = {"match": {"prefix": "/"}, "direct_response": {"status": 421}}
+    return [host, {"name": "others", "domains": ["*"], "routes": [stranger]}]
 
 
 def header(name: str, value: str) -> Json:

@@ -37,6 +37,7 @@ class Front:
             it is only counted how many proxies there are: one, or none where this is empty.
         connections: what the edge bears at once, of readers.
         heap_bytes: what Envoy may take before it sheds load.
+        drain_seconds: how long streams go on when nginx is reloaded; Envoy is told by ``--drain-time-s``.
         rate_factor: how many times what the gateways allow an address the edge allows it; 0: it allows anything.
         access_log: the file of one JSON line a request.
         otlp: ``host:port`` of a collector of traces (OTLP over gRPC), for Envoy; empty: none.
@@ -59,6 +60,7 @@ class Front:
     front_networks: Sequence[str] = ()
     connections: int = 25_000
     heap_bytes: int = 2 * 1024**3
+    drain_seconds: float = 30.0
     rate_factor: float = 5.0
     access_log: str = "/dev/stdout"
     otlp: str = ""

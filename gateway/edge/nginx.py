@@ -63,7 +63,7 @@ def nginx_config(plan: Plan, front: Front) -> str:
         "worker_processes auto;",
         f"worker_rlimit_nofile {4 * front.connections};",
         # A reader whose stream is cut at a reload comes back and goes on after its last event.
-        "worker_shutdown_timeout 30s;",
+        f"worker_shutdown_timeout {_time(front.drain_seconds)};",
         "error_log stderr warn;",
         "pid nginx.pid;",
         *_block("events", [f"worker_connections {2 * front.connections + 64};"]),
@@ -92,7 +92,9 @@ def _http(plan: Plan, front: Front) -> Iterator[str]:
         yield "real_ip_header X-Forwarded-For;"
         yield "real_ip_recursive on;"
     # A household of IPv6 has a /64, which counts as one, as at the gateway.
-    yield from _block("map $binary_remote_addr $whose", [r'"~(?s)^(?<net>.{8}).{8}$" $net;', "default $binary_remote_addr;"])
+    yield from _block(
+        "map $binary_remote_addr $whose", [r'"~(?s)^(?<net>.{8}).{8}$" $net;', "default $binary_remote_addr;"]
+    )
     # HTTP/3 has no Host, and $host has no port.
     yield from _block("map $http_host $called", ['"" $host;', "default $http_host;"])
     for name, rate in plan.rates.items():
@@ -156,11 +158,12 @@ def _redirecting(plan: Plan, front: Front) -> Iterator[str]:
 
 
 def _stranger(front: Front) -> Iterator[str]:
-    """Who calls by another name has no certificate to see."""
+    """Who calls by another name has no certificate to see; one seen for a name of ours is of no use for others."""
     yield f"listen {_listen(front, front.port)} ssl default_server;"
     if front.http3:
         yield f"listen {_listen(front, front.port)} quic default_server reuseport;"
     yield "ssl_reject_handshake on;"
+    yield from _says(421, reply(421), front)
 
 
 def _server(plan: Plan, front: Front) -> Iterator[str]:
@@ -237,14 +240,14 @@ def _errors(limit: int) -> Iterator[str]:
     """Which words of its own nginx replaces; what a gateway says goes through as it is."""
     yield f"error_page 413 @too_large_{limit};"
     yield "error_page 494 =431 @reply_431;"
-    yield from (f"error_page {status} @reply_{status};" for status in REPLIES if status not in {404, 431})
+    yield from (f"error_page {status} @reply_{status};" for status in REPLIES if status not in {421, 431})
 
 
 def _replies(plan: Plan, front: Front) -> Iterator[str]:
     for limit in sorted({plan.body_bytes, *(rule.body_bytes for rule in plan.rules)} - {0}):
         yield from _block(f"location @too_large_{limit}", _says(413, too_large(limit), front))
     for status in REPLIES:
-        if status != 404:
+        if status != 421:
             yield from _block(f"location @reply_{status}", _says(status, reply(status), front))
 
 

@@ -93,7 +93,9 @@ def plan_of(routes: Sequence[Route], settings: GatewaySettings, factor: float) -
     rules = [_rule(route, settings) for route in routes]
     own = {PATH: settings.default_timeout, STREAM_PATH: settings.stream_timeout}
     for path, seconds in own.items():
-        rules.append(Rule("GET", path, True, pattern_of(parse_template(path)), path == STREAM_PATH, seconds, 0, True, ""))
+        rules.append(
+            Rule("GET", path, True, pattern_of(parse_template(path)), path == STREAM_PATH, seconds, 0, True, "")
+        )
     return Plan(
         rules=sorted(rules, key=_precedence),
         rates=_rates(rules, settings, factor),

@@ -13,9 +13,9 @@ JSON = "application/json"
 
 REPLIES: Mapping[int, MeshError] = {
     400: InvalidArgument("what was sent is not a request that can be handed on", reason="MALFORMED_REQUEST"),
-    404: NotFound("there is nothing here by this name", reason="HOST_NOT_FOUND"),
     408: DeadlineExceeded("the request did not come in time; send it again", reason="REQUEST_TOO_SLOW"),
     414: InvalidArgument("the address is too long; send long texts in a body", reason="QUERY_TOO_LONG"),
+    421: NotFound("there is nothing here by this name", reason="HOST_NOT_FOUND"),
     429: ResourceExhausted("too many requests from your network; try again in a moment", reason="RATE_LIMITED"),
     431: InvalidArgument("the request's line and headers are too long", reason="HEAD_TOO_LARGE"),
     502: Unavailable("no gateway answers; try again in a moment", reason="GATEWAY_UNREACHABLE"),
