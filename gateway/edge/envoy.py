@@ -176,7 +176,8 @@ def _overload(front: Front) -> Json:
             {
                 "name": "envoy.resource_monitors.global_downstream_max_connections",
                 "typed_config": {
-                    "@type": f"{_TYPE}extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                    "@type": f"{_TYPE}extensions.resource_monitors.downstream_connections.v3"
+                    ".DownstreamConnectionsConfig",
                     "max_active_downstream_connections": front.connections,
                 },
             },

@@ -41,12 +41,12 @@ def _routes(plan: Plan) -> list[Json]:
     routes = [*_too_large(plan.rules)]
     routes += [_route(rule, plan) for rule in plan.rules]
     routes.append(_refused({"prefix": "/", "headers": [_longer(plan.body_bytes)]}, plan.body_bytes))
-    routes.append({"match": {"prefix": "/"}, "route": _answered(plan.seconds, reads=False)})
+    routes.append({"match": {"prefix": "/"}, "route": _answered(plan.seconds, again=False)})
     return routes
 
 
 def _route(rule: Rule, plan: Plan) -> Json:
-    route = _answered(rule.seconds, reads=rule.reads)
+    route = _answered(rule.seconds, again=rule.again)
     if rule.stream:
         # A stream may take its time; that something comes is what is waited for.
         route["timeout"] = "0s"
@@ -55,12 +55,12 @@ def _route(rule: Rule, plan: Plan) -> Json:
     return {"match": {**_path([rule]), "headers": [_method(rule)]}, "route": route}
 
 
-def _answered(seconds: float, *, reads: bool) -> Json:
+def _answered(seconds: float, *, again: bool) -> Json:
     return {
         "cluster": CLUSTER,
         "timeout": _seconds(seconds + MARGIN_SECONDS),
         "retry_policy": {
-            "retry_on": f"{_UNSEEN},reset" if reads else _UNSEEN,
+            "retry_on": f"{_UNSEEN},reset" if again else _UNSEEN,
             "num_retries": 2,
             "retry_host_predicate": [
                 {

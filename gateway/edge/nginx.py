@@ -11,7 +11,6 @@ from gateway.limits import DEFAULT
 
 _IDLE_SECONDS = 20
 _KEPT = 64
-_UNREACHABLE = (502, 503, 504)
 _HEADER = """\
 # Made by `python -m gateway.edge nginx`; not to be edited. What is in it and why: docs/edge.md.
 """
@@ -48,6 +47,7 @@ class _Place:
     seconds: float
     body_bytes: int
     once: bool
+    key: str
     limits: Sequence[str]
 
 
@@ -97,6 +97,9 @@ def _http(plan: Plan, front: Front) -> Iterator[str]:
     )
     # HTTP/3 has no Host, and $host has no port.
     yield from _block("map $http_host $called", ['"" $host;', "default $http_host;"])
+    for key in sorted({rule.key for rule in plan.rules} - {""}):
+        lines = [f'"~^GET (.*&)?{key}=" "";', f'"~^GET " "&{key}=$request_id";', 'default "";']
+        yield from _block(f'map "$request_method $args" $made_{key}', lines)
     for name, rate in plan.rates.items():
         yield f"limit_req_zone $whose zone={name}:32m rate={_rate(rate.rate)};"
     yield "limit_req_status 429;"
@@ -209,8 +212,11 @@ def _location(plan: Plan, place: _Place) -> Iterator[str]:
     if place.body_bytes not in (0, plan.body_bytes):
         yield f"client_max_body_size {place.body_bytes};"
         yield from _errors(place.body_bytes)
+    if place.key:
+        # The gateways would each make another key: with one for all of them a GET may be sent to the next one.
+        yield f"if ($made_{place.key}) {{ set $args $args$made_{place.key}; }}"
     if place.once:
-        # nginx cannot tell a gateway that it did not reach from one that has begun, and GET may create.
+        # nginx cannot tell a gateway that it did not reach from one that has begun.
         yield "proxy_next_upstream off;"
     limits = [name for name in place.limits if name in plan.rates]
     if limits:  # a location with limits of its own has no others
@@ -231,7 +237,9 @@ def _places(plan: Plan) -> Iterator[_Place]:
             stream=any(rule.stream for rule in rules),
             seconds=max(rule.seconds for rule in rules),
             body_bytes=max(rule.body_bytes for rule in rules),
-            once=any(not rule.reads and rule.method not in {"POST", "PATCH"} for rule in rules),
+            # What has a body, even an empty one, it does not send twice by itself.
+            once=any(not (rule.again or rule.key) and rule.method not in {"POST", "PATCH"} for rule in rules),
+            key=next((rule.key for rule in rules if rule.key), ""),
             limits=sorted({rule.limit for rule in rules} - {""}),
         )
 
@@ -240,15 +248,14 @@ def _errors(limit: int) -> Iterator[str]:
     """Which words of its own nginx replaces; what a gateway says goes through as it is."""
     yield f"error_page 413 @too_large_{limit};"
     yield "error_page 494 =431 @reply_431;"
-    yield from (f"error_page {status} @reply_{status};" for status in REPLIES if status not in {421, 431})
+    yield from (f"error_page {status} @reply_{status};" for status in REPLIES if status != 431)
 
 
 def _replies(plan: Plan, front: Front) -> Iterator[str]:
     for limit in sorted({plan.body_bytes, *(rule.body_bytes for rule in plan.rules)} - {0}):
         yield from _block(f"location @too_large_{limit}", _says(413, too_large(limit), front))
     for status in REPLIES:
-        if status != 421:
-            yield from _block(f"location @reply_{status}", _says(status, reply(status), front))
+        yield from _block(f"location @reply_{status}", _says(status, reply(status), front))
 
 
 def _says(status: int, body: str, front: Front) -> Iterator[str]:

@@ -8,6 +8,7 @@ from gateway.config import GatewaySettings
 from gateway.limits import DEFAULT
 from gateway.protocol import MAX_HEAD_BYTES
 from gateway.status.document import PATH, STREAM_PATH
+from mesh.retries import may_be_repeated
 
 MARGIN_SECONDS = 5.0
 """How much longer than the gateway an edge waits: the gateway's own words for what is too slow are better."""
@@ -25,7 +26,8 @@ class Rule:
         stream: whether it is answered by events.
         seconds: the gateway's deadline.
         body_bytes: the largest body; 0: none is taken.
-        reads: whether it may be asked of another gateway when the answer of the first is lost.
+        again: whether it may be asked of another gateway when the answer of the first is lost.
+        key: the parameter of a GET that makes repeated requests one; empty: there is none.
         limit: the stricter rate that it counts under as well; empty: none.
     """
 
@@ -36,7 +38,8 @@ class Rule:
     stream: bool
     seconds: float
     body_bytes: int
-    reads: bool
+    again: bool
+    key: str
     limit: str
 
 
@@ -94,7 +97,7 @@ def plan_of(routes: Sequence[Route], settings: GatewaySettings, factor: float) -
     own = {PATH: settings.default_timeout, STREAM_PATH: settings.stream_timeout}
     for path, seconds in own.items():
         rules.append(
-            Rule("GET", path, True, pattern_of(parse_template(path)), path == STREAM_PATH, seconds, 0, True, "")
+            Rule("GET", path, True, pattern_of(parse_template(path)), path == STREAM_PATH, seconds, 0, True, "", "")
         )
     return Plan(
         rules=sorted(rules, key=_precedence),
@@ -130,7 +133,8 @@ def _rule(route: Route, settings: GatewaySettings) -> Rule:
         stream=route.streaming,
         seconds=route.timeout or usual,
         body_bytes=(route.max_body_bytes or settings.max_body_bytes) if route.body else 0,
-        reads=route.reads,
+        again=may_be_repeated(route.rpc),
+        key=route.key_field if route.verb == "GET" else "",
         limit=route.limit,
     )
 

@@ -16,7 +16,7 @@ from gateway.edge import Front, Plan, Tls, envoy_config, nginx_config, plan_of
 from gateway.edge.__main__ import main
 from gateway.edge.envoy import bootstrap
 from gateway.router import Router
-from tests.fixtures.edge import EDGES, envoy_binary, nginx_binary
+from tests.fixtures.edge import EDGES, envoy_binary, free_port, nginx_binary
 from tests.gateway.conftest import ROOT
 
 FILES = {"envoy": "envoy.yaml", "nginx": "nginx.conf"}
@@ -59,10 +59,17 @@ def test_envoy_takes_it(plan: Plan, tls: Tls, tmp_path: Path) -> None:
 
 def test_nginx_takes_it(plan: Plan, tls: Tls, tmp_path: Path) -> None:
     file = tmp_path / "nginx.conf"
-    # It looks names up when it starts.
-    front = Front(tls=tls, http3=False, gateways=("127.0.0.1:1", "127.0.0.1:2"), front_networks=("10.0.0.0/8",))
-    text = nginx_config(plan, front).replace("pid nginx.pid", f"pid {tmp_path}/pid").replace("/dev/stdout", "log")
-    file.write_text(text.replace("0.0.0.0:80 ", "127.0.0.1:0 ").replace("0.0.0.0:443 ", "127.0.0.1:1 "))
+    front = Front(
+        tls=tls,
+        http3=False,
+        address="127.0.0.1",
+        port=free_port(),  # it tries to listen
+        redirect_port=free_port(),
+        gateways=("127.0.0.1:1", "127.0.0.1:2"),  # and looks names up
+        front_networks=("10.0.0.0/8",),
+        access_log="access.log",
+    )
+    file.write_text(nginx_config(plan, front))
     command = [nginx_binary(), "-t", "-p", f"{tmp_path}/", "-c", str(file), "-e", "stderr"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
     assert done.returncode == 0, done.stderr
@@ -123,7 +130,7 @@ def test_envoy_waits_longer_than_the_gateway_and_never_ends_a_stream_that_runs(p
         else:
             assert float(route["timeout"][:-1]) > rule.seconds
         again = route["retry_policy"]["retry_on"].split(",")
-        assert ("reset" in again) == rule.reads
+        assert ("reset" in again) == rule.again
         assert not {"5xx", "gateway-error", "retriable-4xx"} & set(again)
     assert len(answered) == len(plan.rules) + 1
     assert answered[-1]["match"] == {"prefix": "/"}

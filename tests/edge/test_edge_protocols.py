@@ -5,11 +5,15 @@ import socket
 import ssl
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import DataReceived
 
 from gateway.edge import Tls
 from gateway.server import open_gateway
@@ -73,23 +77,50 @@ async def test_requests_and_streams_pass(site: Edge, tls: Tls, bearer: Bearer, h
             assert [line async for line in stream.aiter_lines() if line.startswith("id: ")] == IDS[18:]
 
 
-async def test_many_streams_share_a_connection_and_one_that_is_left_is_ended(
-    site: Edge, tls: Tls, probe: Probe
-) -> None:
-    await until(lambda: probe.streams == 0)
-
+async def test_many_streams_share_a_connection(site: Edge, tls: Tls) -> None:
     async def ids(client: httpx.AsyncClient) -> list[str]:
         async with client.stream("GET", STREAM) as stream:
             return [line async for line in stream.aiter_lines() if line.startswith("id: ")]
 
     async with browser(site, tls) as client:
-        async with client.stream("GET", "/probe/watch?to=1000&interval_ms=1000") as left:
-            assert left.status_code == 200
-            results = await asyncio.gather(*(ids(client) for _ in range(20)))
-            assert all(result == IDS for result in results)
-            assert probe.streams == 1
+        assert (await client.get("/probe/anybody")).status_code == 200
+        results = await asyncio.gather(*(ids(client) for _ in range(20)))
+    assert results == [IDS] * 20
+
+
+async def test_a_stream_that_is_left_is_ended_and_its_connection_goes_on(site: Edge, tls: Tls, probe: Probe) -> None:
+    """What a browser does with a tab of several that is closed."""
+    await until(lambda: probe.streams == 0)
+    context = await asyncio.to_thread(trusting, tls)
+    context.set_alpn_protocols(["h2"])
+    http = H2Connection(H2Configuration(client_side=True))
+
+    def ask(stream: int, path: str) -> None:
+        head = [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
+        http.send_headers(stream, head, end_stream=True)
+
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", site.front.port, ssl=context, server_hostname="localhost"
+    )
+    try:
+        http.initiate_connection()
+        ask(1, "/probe/watch?to=1000&interval_ms=1000")
+        writer.write(http.data_to_send())
+        await until(lambda: probe.streams == 1)
+        http.reset_stream(1, ErrorCodes.CANCEL)
+        writer.write(http.data_to_send())
         await until(lambda: probe.streams == 0, 5)
-        assert (await client.get("/probe/anybody")).status_code == 200, "the connection is still good"
+        ask(3, "/probe/anybody")
+        writer.write(http.data_to_send())
+        body = b""
+        async with asyncio.timeout(10):
+            while b'"nobody"' not in body:
+                events = http.receive_data(await reader.read(65536))
+                body += b"".join(event.data for event in events if isinstance(event, DataReceived))
+    finally:
+        writer.close()
+        with suppress(ConnectionError, ssl.SSLError):
+            await writer.wait_closed()
 
 
 async def test_cookies_in_several_fields_are_one_and_origins_are_known(site: Edge, tls: Tls, bearer: Bearer) -> None:
@@ -125,7 +156,9 @@ async def test_old_tls_is_refused(site: Edge, tls: Tls) -> None:
 async def test_another_name_is_not_answered(site: Edge, tls: Tls) -> None:
     async with browser(site, tls) as client:
         answer = await client.get("/probe/anybody", headers={"host": "elsewhere.example"})
-    assert (answer.status_code, error_of(answer)["reason"]) == (421, "HOST_NOT_FOUND")
+    assert answer.status_code == 421
+    if site.kind == "envoy":  # nginx answers before it knows where, in words of its own
+        assert error_of(answer)["reason"] == "HOST_NOT_FOUND"
 
 
 async def test_plain_http_leads_to_https(site: Edge) -> None:
