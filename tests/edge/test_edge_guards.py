@@ -139,7 +139,7 @@ async def two_gateways(settings: ProbeSettings, kind: str, stack: AsyncExitStack
 async def test_a_gateway_that_stops_is_not_noticed(settings: ProbeSettings, kind: str, bearer: Bearer) -> None:
     asked: dict[str, dict[str, Any]] = {
         "/probe/recall/it": {"method": "GET", "headers": {"authorization": f"Bearer {bearer()}"}},
-        "/probe/echo": {"method": "POST", "json": {"string_value": "x"}},
+        "/probe/measure": {"method": "POST", "json": {"name": "x"}},
         "/probe/things/it": {"method": "DELETE"},
         "/probe/count-once": {"method": "GET"},
         "/probe/watch?to=1": {"method": "GET"},
