@@ -5,6 +5,7 @@ Where it differs from those practices, docs/decisions/0033-edges.md says why.
 
 from typing import Any
 
+import orjson
 import yaml
 
 from gateway.edge.envoy_listeners import http_connections, listener, quic_listener, redirecting
@@ -23,13 +24,6 @@ _HEADER = """\
 """
 
 
-class _Plain(yaml.SafeDumper):
-    """Says what is said twice twice, for people."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        return True
-
-
 def envoy_config(plan: Plan, front: Front) -> str:
     """A bootstrap configuration, as YAML.
 
@@ -37,9 +31,10 @@ def envoy_config(plan: Plan, front: Front) -> str:
         plan: what follows from the contract.
         front: where the edge stands.
     """
-    return _HEADER + yaml.dump(
-        bootstrap(plan, front), Dumper=_Plain, sort_keys=False, width=116, default_flow_style=None
-    )
+    # What is the same object in two places would be written as a reference, which people would have to look up.
+    config = orjson.loads(orjson.dumps(bootstrap(plan, front)))
+    text: str = yaml.safe_dump(config, sort_keys=False, width=116, default_flow_style=None)
+    return _HEADER + text
 
 
 def bootstrap(plan: Plan, front: Front) -> Json:

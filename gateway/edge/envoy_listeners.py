@@ -263,7 +263,7 @@ def _replies() -> list[Json]:
 
 def _reply(comparison: str, status: int, body: str, *, retried: bool = False) -> Json:
     value = {"default_value": status, "runtime_key": f"edge.reply_{status}"}
-    headers = HEADERS | ({"retry-after": str(RETRY_SECONDS)} if retried else {})
+    headers = {**HEADERS, **({"retry-after": str(RETRY_SECONDS)} if retried else {})}
     return {
         "filter": {"status_code_filter": {"comparison": {"op": comparison, "value": value}}},
         "headers_to_add": [header(name, text) for name, text in headers.items()],

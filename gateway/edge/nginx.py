@@ -259,7 +259,7 @@ def _replies(plan: Plan, front: Front) -> Iterator[str]:
 
 
 def _says(status: int, body: str, front: Front) -> Iterator[str]:
-    headers = HEADERS | _added(front) | ({"retry-after": str(RETRY_SECONDS)} if status in RETRIED else {})
+    headers = {**HEADERS, **_added(front)} | ({"retry-after": str(RETRY_SECONDS)} if status in RETRIED else {})
     yield f"default_type {JSON};"
     for name, value in headers.items():
         yield f"add_header {name} {_quoted(value)} always;"

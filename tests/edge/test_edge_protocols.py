@@ -182,14 +182,14 @@ async def test_http3_carries_requests_streams_and_cookies(
         head, parts = answer
         return head, b"".join([part async for part in parts]).decode()
 
-    async with h3_client(quic_site.front.port, tls.certificate) as client:
+    async with h3_client(quic_site.front.port, tls.certificate) as quic:
         mine = [("cookie", f"{COOKIE}={bearer('u-3')}"), ("cookie", "theme=dark")]
-        head, body = await text(await client.ask(authority, "/probe/me", mine))
+        head, body = await text(await quic.ask(authority, "/probe/me", mine))
         assert (head[":status"], '"u-3"' in body) == ("200", True)
-        head, body = await text(await client.ask(authority, STREAM))
+        head, body = await text(await quic.ask(authority, STREAM))
         assert head["content-type"] == "text/event-stream; charset=utf-8"
         assert [line for line in body.splitlines() if line.startswith("id: ")] == IDS
         sent: Any = [*mine, ("content-type", "application/json"), ("origin", f"https://{authority}")]
-        head, body = await text(await client.ask(authority, "/probe/calls", sent, "POST", b'{"name": "x"}'))
+        head, body = await text(await quic.ask(authority, "/probe/calls", sent, "POST", b'{"name": "x"}'))
         assert head[":status"] == "200"
     await until(lambda: probe.streams == 0)
