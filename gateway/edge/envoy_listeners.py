@@ -135,8 +135,10 @@ def http_connections(plan: Plan, front: Front, hosts: list[Json], codec: str) ->
     options: Json = {
         "codec_type": codec,
         "stat_prefix": "readers",
-        # Whoever has connected is added to X-Forwarded-For, and is who limits count for.
+        # Whoever has connected is who limits count for, and is added to X-Forwarded-For: by the routes, since Envoy
+        # itself would add its own address for one of its own machine.
         "use_remote_address": True,
+        "skip_xff_append": True,
         "xff_num_trusted_hops": 1 if front.front_networks else 0,
         "internal_address_config": {"unix_sockets": False},
         "normalize_path": True,

@@ -26,6 +26,8 @@ def virtual_hosts(plan: Plan, front: Front) -> list[Json]:
             host["response_headers_to_add"].append(header("alt-svc", f'h3=":{front.port}"; ma=86400'))
     # What a gateway would believe of nobody is not handed on, whatever it is set to believe.
     host["request_headers_to_remove"] = ["forwarded", "x-real-ip"]
+    peer = {"key": "x-forwarded-for", "value": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"}
+    host["request_headers_to_add"] = [{"header": peer, "append_action": "APPEND_IF_EXISTS_OR_ADD"}]
     if front.any_host:
         return [host]
     stranger = {"match": {"prefix": "/"}, "direct_response": {"status": 421}}
