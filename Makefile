@@ -5,7 +5,7 @@ PROTOS := $(shell find protos -name '*.proto' | LC_ALL=C sort)
 SERVICES := $(filter %_service.proto,$(PROTOS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run web web-tools test check protos types screenshots lock bench eval load faults fuzz clean
+.PHONY: help setup setup-dev run web web-tools test edge-tests check protos types screenshots lock bench eval load faults fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ web: web-tools ## build the web app into web/dist
 test: web ## run the tests: those of the web app's parts, then all others
 	@$(WEB) npm run --silent test; parts=$$?; $(BIN)/python -m pytest -n 2 && \
 	if [ $$parts != 0 ]; then echo "web/tests: failed, see above"; exit 1; fi
+
+edge-tests: web ## run the tests of the gateway and of the whole stack through Envoy, then through nginx
+	@for edge in envoy nginx; do GAJI_TEST_EDGE=$$edge $(BIN)/python -m pytest -n 2 -rs tests/gateway tests/e2e || failed=1; done; exit $${failed:-0}
 
 check: protos types web ## lint, types, contract, import rules, a clean tree after regeneration
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && echo "ruff: clean"

@@ -13,10 +13,11 @@ import pytest
 
 from gateway.config import GatewaySettings
 from gateway.contract import Contract, load_contract
-from gateway.server import RunningGateway, open_gateway
+from gateway.server import RunningGateway
 from gateway.upstreams import GateOf
 from mesh.config import MeshSettings
 from mesh.server import MeshServer
+from tests.fixtures.edge import CHOSEN, open_behind
 from tests.gateway.probe_servicer import Probe, open_probe
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +90,7 @@ def gateway(settings: ProbeSettings) -> Gateway:
 @pytest.fixture(scope="session")
 async def running(settings: ProbeSettings) -> AsyncIterator[RunningGateway]:
     """A gateway that the tests share."""
-    async with open_gateway(settings) as running:
+    async with open_behind(settings) as running:
         yield running
 
 
@@ -123,15 +124,15 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
     return error
 
 
-def gateway_factory(settings: ProbeSettings) -> Gateway:
-    """What opens gateways with these settings, changed."""
+def gateway_factory(settings: ProbeSettings, edge: str = CHOSEN) -> Gateway:
+    """What opens gateways with these settings, changed, behind an edge where there is to be one."""
 
     @asynccontextmanager
     async def run(
         gate_of: GateOf = lambda _room, _services: None, **changes: Any
     ) -> AsyncIterator[tuple[httpx.AsyncClient, RunningGateway]]:
         async with (
-            open_gateway(settings.model_copy(update=changes), gate_of) as running,
+            open_behind(settings.model_copy(update=changes), gate_of, edge) as running,
             open_client(running.address) as client,
         ):
             yield client, running

@@ -13,6 +13,7 @@ from tests.gateway.raw_socket import connected
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 
 
+@pytest.mark.not_through_edge("the edge waits for heads, and for as long as it likes")
 @pytest.mark.parametrize("beginning", [b"", b"GET /hea", GET + b"X-Slow: ", b"\r\n"])
 async def test_a_client_that_never_says_what_it_wants_is_let_go(gateway: Gateway, beginning: bytes) -> None:
     async with gateway(head_seconds=0.2) as (_, running), connected(running) as (reader, writer):
@@ -20,6 +21,7 @@ async def test_a_client_that_never_says_what_it_wants_is_let_go(gateway: Gateway
         assert await reader.read() == b""
 
 
+@pytest.mark.not_through_edge("the edge waits for heads")
 async def test_the_time_for_headers_is_for_each_request_and_not_for_its_answer(gateway: Gateway) -> None:
     async with gateway(head_seconds=0.2) as (_, running), connected(running) as (reader, writer):
         for _ in range(3):

@@ -190,6 +190,7 @@ async def test_a_user_has_so_many_streams_at_once_and_gets_a_place_back(gateway:
     assert refused[0] >= 1
 
 
+@pytest.mark.not_through_edge("the edge holds the readers' connections")
 async def test_an_address_has_so_many_connections_at_once_and_gets_a_place_back(gateway: Gateway) -> None:
     async with gateway(max_connections_per_address=2) as (_, running), counted(CONNECTIONS_REFUSED) as refused:
         host, _, port = running.address.rpartition(":")
