@@ -75,3 +75,9 @@ MODEL_SECONDS = Histogram(
     buckets=(0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 40),
     registry=REGISTRY,
 )
+SENTENCE_SEARCHES = Counter(
+    "gaji_search_sentence_searches",
+    "Searches in the novel's own language that its second reading has a part in: found by it, or missing it.",
+    ("result",),
+    registry=REGISTRY,
+)
