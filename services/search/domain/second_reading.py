@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from services.search.domain.products import Products
 from services.search.domain.sentences import sentences
 from services.search.ports import Sentences, Vectors
 
@@ -19,6 +18,7 @@ LEVEL = 7
 _SPREAD = 2.1
 """Levels to a deviation: what is cut off at 7 is next to nothing."""
 _MOST, _LEAST = 127, 1e-9
+_PART = 1_024  # rows that are floats at one time
 
 Scores = npt.NDArray[np.float32]
 
@@ -117,21 +117,28 @@ class Asked:
 
 
 class _Cosines:
-    """Vectors of bytes, compared with one query at a time."""
+    """Vectors of bytes, compared with one query at a time.
+
+    The query is made bytes as well, and all sums stay whole numbers below 2**24: floats of 32 bits are exact there, in
+    whatever order they are added, so that a passage's score depends on itself alone.
+    """
 
     def __init__(self, rows: npt.NDArray[np.int8], lengths: Scores) -> None:
-        self._products = Products(np.ascontiguousarray(rows))
+        self._rows = rows
         self._inverse: Scores = (1 / np.maximum(lengths, _LEAST)).astype(np.float32)
 
     @property
     def nbytes(self) -> int:
-        return self._products.nbytes + self._inverse.nbytes
+        return self._rows.nbytes + self._inverse.nbytes
 
     def of(self, query: Vectors, end: int) -> Scores:
-        asked = _bytes_of(query[None])
-        cosines: Scores = self._products.of(asked, 0, end)[:, 0]
+        asked = _bytes_of(query[None])[0].astype(np.float32)
+        cosines: Scores = np.empty(end, dtype=np.float32)
+        for start in range(0, end, _PART):
+            part = slice(start, min(start + _PART, end))
+            cosines[part] = self._rows[part].astype(np.float32) @ asked
         cosines *= self._inverse[:end]
-        cosines /= np.float32(max(float(np.linalg.norm(asked.astype(np.float32))), _LEAST))
+        cosines /= np.float32(max(float(np.linalg.norm(asked)), _LEAST))
         return cosines
 
 
