@@ -160,7 +160,7 @@ async def test_the_right_passage_across_languages(
     about = a_novel(language, passages)
     house.shelf.shelve(about)
     assert house.second.concern(about, query) == "foreign"
-    asked = await house.second.awaited(about, passages, query)
+    asked = await house.second.missed(about, passages, query)
     assert asked is not None
     views = asked.views(len(passages))
     best = int(np.argmax(views["foreign sentence"] + views["foreign passage"]))
@@ -191,7 +191,7 @@ async def test_korean_stories_are_found_by_english_queries(pool: EmbeddingPool) 
         ranges = spans(text, passages)
         for one in QUERIES:
             if one.novel == name and one.language == "en":
-                found = await house.second.awaited(about, passages, one.query)
+                found = await house.second.missed(about, passages, one.query)
                 assert found is not None
                 views = found.views(len(passages))
                 best = np.argsort(-sum(view / view.std() for view in views.values()), kind="stable")[:10]
@@ -219,20 +219,20 @@ async def test_what_is_missing_is_made_once_for_all(held: tuple[House, Held]) ->
     passages = passages_of(STORY)
     about = a_novel("en", passages)
     house.shelf.shelve(about)
-    answers = await asyncio.gather(*(house.second.awaited(about, passages, NIGHT) for _ in range(100)))
+    answers = await asyncio.gather(*(house.second.missed(about, passages, NIGHT) for _ in range(100)))
     assert answers == [None] * 100
     assert embedder.calls == 1
     assert not await house.second.there(about)
     embedder.go.set()
     house.second._patience = PATIENCE
-    assert await house.second.awaited(about, passages, NIGHT) is not None
+    assert await house.second.missed(about, passages, NIGHT) is not None
     assert await house.second.there(about)
     calls = embedder.calls
     # another generation is another text
     later = replace(about, generation=2)
     house.shelf.shelve(later)
     assert not await house.second.there(later)
-    assert await house.second.awaited(later, passages, NIGHT) is not None
+    assert await house.second.missed(later, passages, NIGHT) is not None
     assert embedder.calls == 2 * calls
     # another replica has not to make it
     other = House(Held(), house.shelf)
@@ -244,7 +244,7 @@ async def test_a_query_in_haste_does_not_wait(held: tuple[House, Held]) -> None:
     house, _ = held
     async with asyncio.timeout(PATIENCE / 2):
         with deadlines.scope(0.1):
-            assert await house.second.awaited(a_novel("en"), passages_of(STORY), NIGHT) is None
+            assert await house.second.missed(a_novel("en"), passages_of(STORY), NIGHT) is None
 
 
 async def test_a_failure_is_no_error_and_is_not_repeated_at_once(held: tuple[House, Held]) -> None:
@@ -255,11 +255,11 @@ async def test_a_failure_is_no_error_and_is_not_repeated_at_once(held: tuple[Hou
     about = a_novel("en", passages)
     house.shelf.shelve(about)
     for _ in range(3):
-        assert await house.second.awaited(about, passages, NIGHT) is None
+        assert await house.second.missed(about, passages, NIGHT) is None
     assert embedder.calls == 1
     embedder.fails = False
     house.clock += RETRY_SECONDS
-    assert await house.second.awaited(about, passages, NIGHT) is not None
+    assert await house.second.missed(about, passages, NIGHT) is not None
 
 
 async def test_memory_and_work_are_bounded(held: tuple[House, Held]) -> None:
@@ -268,13 +268,13 @@ async def test_memory_and_work_are_bounded(held: tuple[House, Held]) -> None:
     passages = passages_of(STORY)
     novels = [a_novel("en", passages) for _ in range(MAX_WAITING + 4)]
     house.shelf.shelve(*novels)
-    await asyncio.gather(*(house.second.awaited(one, passages, NIGHT) for one in novels))
+    await asyncio.gather(*(house.second.missed(one, passages, NIGHT) for one in novels))
     assert len(house.making) == MAX_WAITING
     assert embedder.calls == 1
     embedder.go.set()
     house.second._patience = PATIENCE
     for one in novels[:MAX_WAITING]:
-        assert await house.second.awaited(one, passages, NIGHT) is not None
+        assert await house.second.missed(one, passages, NIGHT) is not None
     assert len(house.second._kept) == 1  # larger than the limit, but it is in use
 
 
@@ -289,7 +289,7 @@ async def test_it_gives_way_to_ingestions_unless_somebody_waits(held: tuple[Hous
         for _ in range(20):
             await asyncio.sleep(0)
         assert (embedder.calls, len(house.making)) == (0, 1)
-        assert await house.second.awaited(about, passages, NIGHT) is not None
+        assert await house.second.missed(about, passages, NIGHT) is not None
     assert embedder.calls > 0
 
 
@@ -311,11 +311,11 @@ async def test_who_has_ingested_a_novel_is_left_the_time_to_read_it(held: tuple[
     passages = passages_of(STORY)
     about = a_novel("en", passages, generation=int(house.clock * SECONDS))
     house.shelf.shelve(about)
-    house.second.missed(about, in_hand(passages))
+    assert await house.second.missed(about, passages, "a ring") is None
     assert len(house.making) == 0
     assert not await house.second.there(about)
     house.clock += INGESTED_SECONDS + 1
-    house.second.missed(about, in_hand(passages))
+    assert await house.second.missed(about, passages, "a ring") is None
     await house.ready(about)
 
 
@@ -379,7 +379,7 @@ async def test_a_query_outlives_its_novel(held: tuple[House, Held]) -> None:
     passages = passages_of(STORY)
     about = a_novel("en", passages)
     house.shelf.shelve(about)
-    waiting = asyncio.create_task(house.second.awaited(about, passages, NIGHT))
+    waiting = asyncio.create_task(house.second.missed(about, passages, NIGHT))
     while not embedder.calls:
         await asyncio.sleep(0)
     house.second.forget(about.id)

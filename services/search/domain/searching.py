@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from functools import partial
 
 from mesh.errors import Aborted, FailedPrecondition, NotFound, PermissionDenied
 from services.search.domain.calm import Calm
@@ -80,16 +79,9 @@ class Searching:
             check_owner(novel.owner_id, user_id)
 
     async def by_sentences(self, novel: Novel, query: str) -> bool:
-        """Whether a query is to look at the novel's second reading now; if it should and cannot, that is seen to."""
+        """Whether a query is to look at the novel's second reading, and can."""
         second = self._second
-        concern = "none" if second is None else second.concern(novel, query)
-        if second is None or concern == "none":
-            return False
-        if await second.there(novel):
-            return True
-        if concern == "own":
-            second.missed(novel, partial(self._passages_of, novel))
-        return False
+        return second is not None and second.concern(novel, query) != "none" and await second.there(novel)
 
     async def search(
         self, novel: Novel, query: str, top_k: int, until_chapter: int | None, *, by_sentences: bool | None = None
@@ -136,8 +128,8 @@ class Searching:
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         index, question, second = loading.result(), asking.result(), reading.result()
-        if second is None and self._second is not None and self._second.concern(novel, query) == "foreign":
-            second = await self._second.awaited(novel, index.passages, query)
+        if second is None and self._second is not None:
+            second = await self._second.missed(novel, index.passages, query)
         return await self._indexes.run(lambda: index.search(query, question, top_k, until_chapter, second))
 
     async def _asked(self, novel: Novel, query: str, *, by_sentences: bool, sure: bool) -> Asked | None:
@@ -149,9 +141,6 @@ class Searching:
             if sure:
                 raise
             return None
-
-    async def _passages_of(self, novel: Novel) -> Sequence[Passage]:
-        return (await self._indexes.get(novel)).passages
 
     def key(
         self, novel: Novel, query: str, top_k: int, until_chapter: int | None, *, by_sentences: bool = False

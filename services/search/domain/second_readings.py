@@ -133,8 +133,11 @@ class SecondReadings:
         (FOREIGN_SEARCHES if foreign else SENTENCE_SEARCHES).labels("found").inc()
         return Asked(reading, question.vector, foreign)
 
-    async def awaited(self, novel: Novel, passages: Sequence[Passage], query: str) -> Asked | None:
-        """A query in another language, of a reading that is made now if need be; never an error.
+    async def missed(self, novel: Novel, passages: Sequence[Passage], query: str) -> Asked | None:
+        """A query whose novel has no reading that is there; never an error.
+
+        In another language than the novel's it waits a while for one to be made. In the novel's own it does without,
+        and has one made once whoever has ingested the novel has had the time to.
 
         Args:
             novel: the novel.
@@ -142,12 +145,19 @@ class SecondReadings:
             query: what is looked for.
 
         Returns:
-            None: the reading is not there in time, or cannot be made.
+            None: the query needs none, or there is none in time.
         """
 
         async def given() -> Sequence[Passage]:
             return passages
 
+        concern = self.concern(novel, query)
+        if concern == "own":
+            SENTENCE_SEARCHES.labels("missing").inc()
+            if self._now() - novel.generation / 1e6 > INGESTED_SECONDS:
+                self.begin(novel, given)
+        if concern != "foreign":
+            return None
         left = deadlines.remaining()
         try:
             async with asyncio.timeout(self._patience if left is None else min(self._patience, left / 2)):
@@ -168,12 +178,6 @@ class SecondReadings:
         """
         if self._max_bytes and novel.embedder not in ALL_LANGUAGES and self._helps(novel):
             self._making.begin(novel, passages)
-
-    def missed(self, novel: Novel, passages: Passages) -> None:
-        """A query in a novel's own language does without: has it read once its ingester has had the time."""
-        SENTENCE_SEARCHES.labels("missing").inc()
-        if self._now() - novel.generation / 1e6 > INGESTED_SECONDS:
-            self.begin(novel, passages)
 
     def forget(self, novel_id: str) -> None:
         """Drops what is known of a novel, and ends what is being made of it."""
