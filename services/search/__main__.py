@@ -15,8 +15,8 @@ from services.search.advised import advised_answers, open_asking, people_of
 from services.search.clients import open_answers
 from services.search.config import SearchSettings
 from services.search.domain.around import Around
+from services.search.domain.calm import Calm
 from services.search.domain.contents import Tables
-from services.search.domain.foreign import Foreign
 from services.search.domain.indexes import Indexes
 from services.search.domain.ingestion import Ingestions
 from services.search.domain.limited import LimitedCharacters
@@ -24,6 +24,7 @@ from services.search.domain.searching import Searching
 from services.search.fleet.spread import open_reader
 from services.search.providers import PROVIDERS
 from services.search.providers.pool import open_embedder
+from services.search.second import open_second
 from services.search.servicer import SearchServicer
 from services.search.stores.chroma import open_chroma
 
@@ -47,12 +48,12 @@ async def serving(settings: SearchSettings) -> AsyncIterator[MeshServer]:
         )
         indexes = Indexes(store, settings.index_bytes)
         stack.push_async_callback(indexes.close)
-        foreign = Foreign(embedder, settings.foreign_bytes, settings.foreign_patience)
-        stack.push_async_callback(foreign.close)
+        calm = Calm()
+        second = await stack.enter_async_context(open_second(settings, store, embedder, reader, calm))
         asking = await stack.enter_async_context(open_asking(settings))
-        ingestions = Ingestions(store, reader, answers, indexes, people_of(settings, asking))
+        ingestions = Ingestions(store, reader, answers, indexes, people_of(settings, asking), second=second, calm=calm)
         stack.push_async_callback(ingestions.close)
-        searching = Searching(store, embedder, indexes, foreign)
+        searching = Searching(store, embedder, indexes, second, calm)
         advised = advised_answers(settings, searching, asking, answers)
         servicer = SearchServicer(
             searching,

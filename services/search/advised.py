@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from mesh import deadlines
@@ -12,14 +13,12 @@ from mesh.read_through import always
 from services.search.clients import Answers
 from services.search.config import SearchSettings
 from services.search.domain.advising import RESERVE_SECONDS, Advising, Bounds, UnadvisedError
-from services.search.domain.asking import Asking
+from services.search.domain.asking import Asking, telling
 from services.search.domain.people import People
 from services.search.domain.searching import Searching
 from services.search.models import Found, Novel
 from services.search.providers.language_models import open_model
 
-WORK_SECONDS = 0.3
-"""A search that takes longer waits for the model, and takes nothing of this process meanwhile."""
 _SLACK_SECONDS = 1.0
 """What a search may take beside the model's time; longer than that it waits for another caller's answer in vain."""
 
@@ -38,6 +37,7 @@ class AdvisedAnswers:
     def __init__(self, advising: Advising, answers: Answers) -> None:
         self._advising = advising
         self._answers = answers
+        self._asked: dict[str, _Asked] = {}
 
     async def get(
         self, plain: str, novel: Novel, query: str, *, top_k: int, until_chapter: int | None, pack: Pack
@@ -60,28 +60,50 @@ class AdvisedAnswers:
         """
 
         async def compute() -> bytes:
-            found = await self._advising.search(novel, query, top_k, until_chapter)
+            with telling(asked.event.set):
+                found = await self._advising.search(novel, query, top_k, until_chapter)
             return pack(found, self._advising.name)
 
         key = self._advising.key(plain)
+        asked = self._asked.setdefault(key, _Asked())
+        asked.callers += 1
         try:
-            return await self._in_time(self._answers.get(key, compute, always))
+            return await self._in_time(self._answers.get(key, compute, always), asked.event)
         except (UnadvisedError, TimeoutError):
             return None
+        finally:
+            asked.callers -= 1
+            if not asked.callers:
+                del self._asked[key]
 
-    async def _in_time(self, answer: Coroutine[Any, Any, bytes]) -> bytes:
-        """What is worth waiting for, be it this caller's own work or another's."""
+    async def _in_time(self, answer: Coroutine[Any, Any, bytes], asked: asyncio.Event) -> bytes:
+        """What is worth waiting for, be it this caller's own work or another's.
+
+        Once the model is asked, the call takes nothing of this process.
+        """
         left = deadlines.remaining()
         longest = self._advising.bounds.seconds + _SLACK_SECONDS
-        task = asyncio.create_task(answer)
+        task, asking = asyncio.create_task(answer), asyncio.create_task(_set(asked))
         try:
             async with asyncio.timeout(longest if left is None else min(longest, left - RESERVE_SECONDS / 2)):
-                await asyncio.wait({task}, timeout=WORK_SECONDS)
+                await asyncio.wait({task, asking}, return_when=asyncio.FIRST_COMPLETED)
                 if not task.done():
                     waits()
                 return await task
         finally:
-            await ended(task)
+            await ended(task, asking)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """Whether the model is asked for a key, and how many wait for its answer in this process."""
+
+    event: asyncio.Event = field(default_factory=asyncio.Event)
+    callers: int = 0
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 @asynccontextmanager

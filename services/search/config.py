@@ -28,11 +28,16 @@ class SearchSettings(MeshSettings):
     index_bytes: int = Field(
         256 * 1024 * 1024, ge=1024 * 1024, description="memory for the indexes of the novels that are searched most"
     )
+    sentences: Literal["all", "foreign", "none"] = Field(
+        "all",
+        description="queries that look at a second reading of novels, sentence by sentence: all, or those in another"
+        " language than the novel's; its model takes 150 MB, once it is used",
+    )
     foreign_bytes: int = Field(
-        64 * 1024 * 1024, ge=0, description="memory for the indexes for queries in other languages; 0: there are none"
+        64 * 1024 * 1024, ge=0, description="memory for second readings of novels; 0: there are none"
     )
     foreign_patience: float = Field(
-        2.0, ge=0, description="seconds that a query in another language waits for its index to be made"
+        2.0, ge=0, description="seconds that a query in another language waits for a second reading to be made"
     )
     gemini_api_key: SecretStr | None = Field(
         None,

@@ -62,3 +62,9 @@ MODEL_CALLS = Counter(
     ("task", "result"),
     registry=REGISTRY,
 )
+SENTENCE_SEARCHES = Counter(
+    "gaji_search_sentence_searches",
+    "Searches in the novel's own language that its second reading has a part in: found by it, or missing it.",
+    ("result",),
+    registry=REGISTRY,
+)

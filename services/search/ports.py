@@ -60,6 +60,22 @@ class Contents:
     reading: Reading
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sentences:
+    """The sentences of a novel, passage by passage, as a second model reads them.
+
+    Attributes:
+        counts: how many each passage has, one at least: int32 of shape (passages,).
+        lengths: characters of each: int32 of shape (sentences,).
+        rows: a vector of each, of any length, in whole numbers from -7 to 7: int8 of shape (sentences, numbers), which
+            are even in number.
+    """
+
+    counts: npt.NDArray[np.int32]
+    lengths: npt.NDArray[np.int32]
+    rows: npt.NDArray[np.int8]
+
+
 class EmbeddingProvider(Protocol):
     """A model that turns texts into vectors. It blocks; the pool runs it in threads, several at a time.
 
@@ -175,6 +191,18 @@ class NovelStore(Protocol):
         self, novel_id: str, generation: int, characters: Sequence[Character], vectors: Vectors
     ) -> None:
         """Adds characters to a generation, most important first, a vector for each."""
+        ...
+
+    async def add_sentences(self, novel_id: str, generation: int, sentences: Sentences) -> None:
+        """Adds the sentences of a generation, or replaces them. They are there as a whole or not at all."""
+        ...
+
+    async def has_sentences(self, novel: Novel) -> bool:
+        """Whether the sentences of a novel's generation are there."""
+        ...
+
+    async def sentences(self, novel: Novel) -> Sentences | None:
+        """The sentences of a novel's generation; None: they are not there."""
         ...
 
     async def drop_generation(self, novel_id: str, generation: int) -> None:

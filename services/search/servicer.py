@@ -26,6 +26,7 @@ from services.search.domain.ingestion import Ingestions
 from services.search.domain.limited import LimitedCharacters, beyond_limit
 from services.search.domain.searching import Searching, answer_key, character_not_found, check_owner
 from services.search.edited import edited, edits_of, listed
+from services.search.found_answers import FoundAnswers
 from services.search.metrics import INGESTIONS, PASSAGES_INGESTED, SEARCH_SECONDS
 from services.search.models import Character, Edits, Found, Ingested, Manuscript, Novel, Passage, Progress
 
@@ -64,7 +65,7 @@ class SearchServicer(rpc.SearchServiceServicer):
         self._around = around
         self._limited = limited
         self._tables = tables
-        self._advised = advised
+        self._found = FoundAnswers(searching, answers, advised)
 
     async def IngestNovel(
         self, request: pb.IngestNovelRequest, context: _Context
@@ -99,18 +100,8 @@ class SearchServicer(rpc.SearchServiceServicer):
         log_texts(log, "a search", novel_id=request.novel_id, query=query)
         with SEARCH_SECONDS.time():
             novel = await self._searching.novel(request.novel_id, _user_id())
-
-            async def compute() -> bytes:
-                found = await self._searching.search(novel, query, top_k, until_chapter)
-                return _packed_passages(novel.id, found)
-
-            key = self._searching.key(novel, query, top_k, until_chapter)
-            answer = None
-            if self._advised is not None:
-                pack = partial(_packed_passages, novel.id)
-                answer = await self._advised.get(key, novel, query, top_k=top_k, until_chapter=until_chapter, pack=pack)
-            if answer is None:
-                answer = await self._answers.get(key, compute, always)
+            pack = partial(_packed_passages, novel.id)
+            answer = await self._found.get(novel, query, top_k=top_k, until_chapter=until_chapter, pack=pack)
             return pb.SearchPassagesResponse.FromString(answer)
 
     async def GetPassages(self, request: pb.GetPassagesRequest, context: _Context) -> pb.GetPassagesResponse:

@@ -87,6 +87,13 @@ async def test_a_lower_limit_takes_the_later_passages_from_a_scenario(
     context = (await talk.say("Hello")).context
     assert list(context.scenario.passage_ids) == [given[1], given[3]]
     assert list((await update(library, ada, talk, until_chapter=12)).passage_ids) == [given[1], given[3]]
+    without = await update(library, ada, talk, clear_until_chapter=True)
+    assert not without.HasField("until_chapter")
+    assert list(without.passage_ids) == [given[1], given[3]]
+    assert (await update(library, ada, talk, until_chapter=0)).until_chapter == 0
+    with pytest.raises(InvalidArgument) as both:
+        await update(library, ada, talk, until_chapter=1, clear_until_chapter=True)
+    assert list(both.value.fields) == ["clear_until_chapter"]
 
 
 async def test_under_a_limit_nobody_is_told_what_the_whole_novel_shows_of_a_character(

@@ -40,6 +40,7 @@ def _settings(folder: Path, public_key: Path, **changes: Any) -> SearchSettings:
         jwt_public_key_file=public_key,
         drain_seconds=0.5,
         default_timeout=60,
+        sentences="foreign",  # what is read in the background would change answers between two searches
     )
     return settings.model_copy(update=changes)
 

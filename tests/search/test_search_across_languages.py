@@ -41,6 +41,7 @@ async def patient(tmp_path_factory: pytest.TempPathFactory, jwt_keys: Any) -> As
         drain_seconds=0.5,
         default_timeout=2 * PATIENCE,
         foreign_patience=PATIENCE,
+        sentences="foreign",
     )
     async with opened(settings) as stub:
         yield stub

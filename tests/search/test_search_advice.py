@@ -9,12 +9,17 @@ import pytest
 from gaji.search.v1 import search_service_pb2 as pb
 
 from mesh import deadlines
+from mesh.limiter import Permit
+from mesh.limiter.limiter import held
+from mesh.read_through import ReadThrough
 from services.cache.__main__ import serving as serving_cache
 from services.cache.config import CacheSettings
 from services.search.advised import AdvisedAnswers, bounds_of, open_asking
 from services.search.config import SearchSettings
 from services.search.domain import advising
+from services.search.domain.asking import Asking
 from services.search.models import Found, Novel, Passage
+from services.search.ports import Inquiry
 from tests.fixtures.cache_process import read_through
 from tests.generation.http_fake import Exchange
 from tests.search.conftest import Stub, ingested, opened
@@ -223,6 +228,69 @@ async def test_another_caller_s_answer_is_waited_for_no_longer(search_settings: 
         assert (
             await one.get("passages:n:0:10", novel, "query", top_k=10, until_chapter=None, pack=lambda *_: b"") is None
         )
+
+
+class Scripted:
+    """A model that answers when it is let."""
+
+    name = "scripted/one"
+
+    def __init__(self) -> None:
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+
+    async def answer(self, inquiry: Inquiry) -> object:
+        self.asked.set()
+        await self.go.wait()
+        return {"order": [2]}
+
+
+class Permits:
+    """A limiter that counts the calls that do not only wait."""
+
+    working = 0
+
+    def ended(self, partition: str) -> None:
+        self.working -= 1
+
+
+async def test_a_call_gives_its_place_back_when_the_model_is_asked(search_settings: Settings) -> None:
+    ready, model, permits = asyncio.Event(), Scripted(), Permits()
+    answers: Any = ReadThrough(Bypassed())  # type: ignore[arg-type] # it is never asked
+
+    class Busy(Instant):
+        async def search(self, *arguments: Any, **more: Any) -> list[Found]:
+            await ready.wait()
+            return await super().search(*arguments, **more)
+
+    searching: Any = Busy()
+    settings = search_settings(**asking("http://127.0.0.1:1", search_model_seconds=8))
+    one = AdvisedAnswers(advising.Advising(searching, Asking(model, 60), bounds_of(settings)), answers)  # type: ignore[arg-type] # it need not be closed
+    novel = Novel("n", "o", public=True, generation=1, language="en", passages=2)
+
+    async def call() -> bytes | None:
+        permits.working += 1
+        held.set(Permit(permits, "readers", 0.0, 1))  # type: ignore[arg-type] # it counts alone
+        return await one.get("passages:n:0:10", novel, "q", top_k=10, until_chapter=None, pack=lambda *_: b"found")
+
+    calls = [asyncio.create_task(call()) for _ in range(3)]
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert permits.working == 3  # the plain search is this process's own work
+    ready.set()
+    await model.asked.wait()
+    late = asyncio.create_task(call())  # it waits for the same answer
+    while permits.working:
+        await asyncio.sleep(0)
+    model.go.set()
+    assert await asyncio.gather(*calls, late) == [b"found"] * 4
+    assert not one._asked
+
+
+class Bypassed:
+    """A cache that is down."""
+
+    async def lookup(self, *_: Any) -> None:
+        raise OSError
 
 
 async def test_advice_is_remembered_and_its_absence_is_not(

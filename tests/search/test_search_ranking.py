@@ -1,6 +1,7 @@
 """Ranking: each part against its plain formula, and nothing beyond a chapter limit has a part in it."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,9 +10,10 @@ from services.search.domain import late_interaction, ranking
 from services.search.domain.late_interaction import SHARPNESS, LateInteraction
 from services.search.domain.novel_index import NovelIndex
 from services.search.domain.products import Products
+from services.search.domain.second_reading import Asked, SecondReading, kept_of
 from services.search.models import Passage
 from services.search.ports import Contents, Question, Reading, Tokens
-from services.search.stores import rows
+from services.search.stores import rows, sentence_rows
 
 WIDTH = 8
 NUMBERS = st.integers(0, 2**32 - 1)
@@ -80,19 +82,42 @@ def test_products_are_exact(seed: int, rows: int, vectors: int, numbers: int, da
     assert np.array_equal(Products(many).of(few, start, end), exact)
 
 
-@given(NUMBERS, st.lists(st.integers(0, 4), min_size=1, max_size=14).map(sorted), st.integers(0, 5))
+def sentences(random: np.random.Generator, passages: int) -> tuple[list[list[str]], npt.NDArray[np.float32]]:
+    """Of each passage one to three, and their vectors."""
+    texts = [["x" * length for length in random.integers(1, 90, count)] for count in random.integers(1, 4, passages)]
+    vectors = random.normal(size=(sum(map(len, texts)), WIDTH)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return texts, vectors
+
+
+@given(
+    NUMBERS,
+    st.lists(st.integers(0, 4), min_size=1, max_size=14).map(sorted),
+    st.integers(0, 5),
+    st.sampled_from([None, False, True]),
+)
 @settings(max_examples=60, deadline=None)
-def test_what_lies_beyond_the_limit_has_no_part(seed: int, chapters: list[int], limit: int) -> None:
+def test_what_lies_beyond_the_limit_has_no_part(
+    seed: int, chapters: list[int], limit: int, foreign: bool | None
+) -> None:
     random = np.random.default_rng(seed)
     whole = contents(random, chapters)
+    texts, vectors = sentences(random, len(chapters))
+
+    def second(passages: int) -> Asked | None:
+        rows = sum(map(len, texts[:passages]))
+        kept = None if foreign is None else SecondReading(kept_of(texts[:passages], vectors[:rows]))
+        return None if kept is None else Asked(kept, vectors[0], bool(foreign))
+
     seen = sum(chapter <= limit for chapter in chapters)
     reading = Reading(whole.reading.vectors[:seen], (whole.reading.tokens or [])[:seen])
     question = Question(whole.reading.vectors[0], tokens(random, 3))
-    found = NovelIndex(whole, "en").search("lamp and storm", question, 50, limit)
+    found = NovelIndex(whole, "en").search("lamp and storm", question, 50, limit, second(len(chapters)))
     assert len(found) == seen
     assert all(one.passage.chapter <= limit for one in found)
     if seen:
-        alone = NovelIndex(Contents(whole.passages[:seen], reading), "en").search("lamp and storm", question, 50, None)
+        short = NovelIndex(Contents(whole.passages[:seen], reading), "en")
+        alone = short.search("lamp and storm", question, 50, None, second(seen))
         assert [(one.passage.id, one.score) for one in found] == [(one.passage.id, one.score) for one in alone]
 
 
@@ -147,6 +172,21 @@ def test_tokens_survive_the_store(seed: int, lengths: list[int]) -> None:
         assert after.states.shape == before.states.shape
         likeness = (before.states.astype(float) * after.states.astype(float)).sum(axis=1) / 127**2
         assert (likeness > 0.97).all()
+
+
+@given(NUMBERS, st.integers(1, 300))
+@settings(max_examples=20, deadline=None)
+def test_sentences_survive_the_store(seed: int, passages: int) -> None:
+    random = np.random.default_rng(seed)
+    given_sentences = kept_of(*sentences(random, passages))
+    metadatas = sentence_rows.sentence_rows("n", 1, given_sentences)
+    assert len(metadatas) == -(-passages // sentence_rows.PASSAGES_A_ROW)
+    kept = sentence_rows.sentences_of([metadatas[at] for at in random.permutation(len(metadatas))])
+    assert kept is not None
+    assert np.array_equal(kept.counts, given_sentences.counts)
+    assert np.array_equal(kept.lengths, given_sentences.lengths)
+    assert np.array_equal(kept.rows, given_sentences.rows)
+    assert sentence_rows.sentences_of(metadatas[1:]) is None  # the first is written last
 
 
 def test_passages_of_earlier_releases_have_no_tokens() -> None:

@@ -158,8 +158,18 @@ class Scenarios:
         description: str | None,
         until_chapter: int | None,
         until_read: bool | None,
+        clear_until_chapter: bool = False,
     ) -> Scenario:
         """Changes what is not None. The passages stay those that the scenario was built on, within a lower limit.
+
+        Args:
+            user_id: who asks.
+            scenario_id: the scenario.
+            title: its title.
+            description: what it supposes.
+            until_chapter: the spoiler limit.
+            until_read: whether its readers' progress is one as well.
+            clear_until_chapter: takes the limit away; then `until_chapter` is None.
 
         Raises:
             InvalidArgument: a field breaks the contract.
@@ -174,10 +184,17 @@ class Scenarios:
             description = plain_text.text(description).strip()
             check.text("description", description, 1, _DESCRIPTION)
         _check_chapter(check, until_chapter)
+        if clear_until_chapter and until_chapter is not None:
+            check.add("clear_until_chapter", "is set together with until_chapter; give one of them")
         check.raise_if_any()
         await self._own(user_id, scenario_id)
         scenario = await self._scenarios.update(
-            scenario_id, title=title, description=description, until_chapter=until_chapter, until_read=until_read
+            scenario_id,
+            title=title,
+            description=description,
+            until_chapter=until_chapter,
+            until_read=until_read,
+            clear_until_chapter=clear_until_chapter,
         )
         if scenario is None:
             raise not_found("scenario_id", scenario_id, "scenario")

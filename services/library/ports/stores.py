@@ -202,6 +202,7 @@ class ScenarioStore(Protocol):
         description: str | None,
         until_chapter: int | None,
         until_read: bool | None,
+        clear_until_chapter: bool,
     ) -> Scenario | None:
         """Changes what is not None; a lower limit takes the passages beyond it from the scenario."""
 

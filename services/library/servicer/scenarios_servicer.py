@@ -50,6 +50,7 @@ class ScenarioServicer(rpc.ScenarioServiceServicer):
             description=request.description if request.HasField("description") else None,
             until_chapter=request.until_chapter if request.HasField("until_chapter") else None,
             until_read=request.until_read if request.HasField("until_read") else None,
+            clear_until_chapter=request.clear_until_chapter,
         )
         return pb.UpdateScenarioResponse(scenario=wire.scenario(scenario))
 

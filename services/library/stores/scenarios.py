@@ -73,6 +73,7 @@ class PostgresScenarios:
         description: str | None,
         until_chapter: int | None,
         until_read: bool | None,
+        clear_until_chapter: bool,
     ) -> Scenario | None:
         """Changes what is not None; a lower limit takes the passages beyond it from the scenario.
 
@@ -83,7 +84,7 @@ class PostgresScenarios:
                 """
                 UPDATE scenarios
                 SET title = coalesce($2, title), description = coalesce($3, description),
-                    until_chapter = coalesce($4, until_chapter), until_read = coalesce($5, until_read),
+                    until_chapter = CASE WHEN NOT $6 THEN coalesce($4, until_chapter) END, until_read = coalesce($5, until_read),
                     passage_ids = CASE WHEN $4::int IS NULL OR $4 >= until_chapter THEN passage_ids ELSE ARRAY(
                         SELECT given.id
                         FROM unnest(passage_ids) WITH ORDINALITY AS given (id, place)
@@ -100,6 +101,7 @@ class PostgresScenarios:
                 description,
                 until_chapter,
                 until_read,
+                clear_until_chapter,
             )
         return rows.scenario(row) if row else None
 

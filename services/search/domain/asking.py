@@ -7,7 +7,9 @@ others follow when it answers.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal, TypeVar
 
 from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, ResourceExhausted, Unavailable
@@ -32,7 +34,19 @@ MOST_POOR = 3
 Task = Literal["rewrite", "rerank", "characters"]
 T = TypeVar("T")
 
+_told: ContextVar[Callable[[], None] | None] = ContextVar("gaji_model_asked", default=None)
+
 log = get_logger(__name__)
+
+
+@contextmanager
+def telling(asked: Callable[[], None]) -> Iterator[None]:
+    """Has it told when a model is really asked, by what runs within the block or is begun there."""
+    token = _told.set(asked)
+    try:
+        yield
+    finally:
+        _told.reset(token)
 
 
 class Asking:
@@ -86,6 +100,8 @@ class Asking:
             self._again_at = began + REST_SECONDS  # for the others, while this one tries
         result = "left"
         self._under_way += 1
+        if (told := _told.get()) is not None:
+            told()
         try:
             with gen_ai.operation(*self._called):
                 async with asyncio.timeout(seconds):

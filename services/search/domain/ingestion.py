@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from mesh import deadlines
 from mesh.errors import Aborted, InvalidArgument, MeshError
 from mesh.process import settle
 from mesh.telemetry.logs import get_logger
+from services.search.domain.calm import Calm
 from services.search.domain.chapters import split_chapters
 from services.search.domain.characters import find_characters
 from services.search.domain.defaults import default_passages
@@ -22,6 +24,7 @@ from services.search.domain.languages import detect
 from services.search.domain.pace import Pace, Rest
 from services.search.domain.passages import split_passages
 from services.search.domain.people import People
+from services.search.domain.second_readings import SecondReadings
 from services.search.models import Character, Ingested, Manuscript, Novel, Passage, Progress
 from services.search.ports import AnswerCache, Embedder, NovelStore, Reading, Vectors
 
@@ -57,6 +60,8 @@ class Ingestions:
         cache: told of every change.
         indexes: likewise.
         people: finds characters with a language model's help; None: the rules alone do.
+        second: reads novels again afterwards; None: nobody does.
+        calm: is told of ingestions.
     """
 
     def __init__(
@@ -66,12 +71,17 @@ class Ingestions:
         cache: AnswerCache,
         indexes: Indexes,
         people: People | None = None,
+        *,
+        second: SecondReadings | None = None,
+        calm: Calm | None = None,
     ) -> None:
         self._store = store
         self._embedder = embedder
         self._cache = cache
         self._indexes = indexes
         self._people = people
+        self._second = second
+        self._calm = calm or Calm()
         self._running: dict[str, _Run] = {}
         self._pace = Pace()
 
@@ -131,6 +141,13 @@ class Ingestions:
         await self._store.drop_rows(novel_id)
 
     async def _ingested(self, manuscript: Manuscript, run: _Run) -> Ingested:
+        with self._calm.ingesting():
+            novel, passages, characters = await self._taken_in(manuscript, run)
+        if self._second is not None:
+            self._second.begin(novel, partial(_given, passages))
+        return Ingested(novel, default_passages(passages, characters), characters)
+
+    async def _taken_in(self, manuscript: Manuscript, run: _Run) -> tuple[Novel, list[Passage], list[Character]]:
         generation = time.time_ns() // 1000
         before = await self._store.novel(manuscript.novel_id)
         first = before is None or not before.ready
@@ -158,7 +175,7 @@ class Ingestions:
             if not switched:
                 await self._undone(manuscript.novel_id, generation, first=first)
             raise
-        return Ingested(novel, default_passages(passages, characters), characters)
+        return novel, passages, characters
 
     async def _undone(self, novel_id: str, generation: int, *, first: bool) -> None:
         async def undo() -> None:
@@ -252,8 +269,14 @@ class Ingestions:
 
     async def _forget(self, novel_id: str, character_ids: Sequence[str]) -> None:
         self._indexes.forget(novel_id)
+        if self._second is not None:
+            self._second.forget(novel_id)
         with deadlines.scope(None):  # the change is made: the caller's deadline no longer matters
             await self._cache.forget(novel_id, list(dict.fromkeys(character_ids)))
+
+
+async def _given(passages: Sequence[Passage]) -> Sequence[Passage]:
+    return passages
 
 
 async def _ended(task: asyncio.Task[Ingested]) -> None:

@@ -1,6 +1,6 @@
 """One generation of a novel, in memory, ready to be searched exactly."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from services.search.domain import ranking
 from services.search.domain.late_interaction import LateInteraction
 from services.search.domain.lexical import Bm25, analyzer
 from services.search.domain.ranking import Scores
+from services.search.domain.second_reading import Asked
 from services.search.models import Found, Passage
 from services.search.ports import Contents, Question
 
@@ -54,7 +55,7 @@ class NovelIndex:
         question: Question,
         top_k: int,
         until_chapter: int | None,
-        foreign: Mapping[str, Scores] | None = None,
+        second: Asked | None = None,
     ) -> list[Found]:
         """The passages that fit best, best first; equally good ones in the order of the novel.
 
@@ -63,14 +64,14 @@ class NovelIndex:
             question: the same as the model of the novel's passages reads it.
             top_k: how many at most.
             until_chapter: the last chapter that may be seen; None: no limit.
-            foreign: the views of a query in another language, `foreign.ForeignIndex.views`; they stand in for those
-                that read the novel's language alone.
+            second: the same of the novel's second reading; None: without. In another language than the novel's it
+                stands in for what reads the novel's language alone.
         """
         first = self._visible(until_chapter)
         if not first:
             return []
-        views = self.views(query, question, first, foreign)
-        likeness = views["meaning" if foreign is None else "foreign passage"]
+        views = self.views(query, question, first, second)
+        likeness = views["foreign passage" if second is not None and second.foreign else "meaning"]
         fit = ranking.fused(views, self._chapters[:first])
         best = np.argsort(-fit, kind="stable")[:top_k]
         return [
@@ -82,13 +83,13 @@ class NovelIndex:
             for at in best
         ]
 
-    def views(
-        self, query: str, question: Question, first: int, foreign: Mapping[str, Scores] | None = None
-    ) -> dict[str, Scores]:
+    def views(self, query: str, question: Question, first: int, second: Asked | None = None) -> dict[str, Scores]:
         """How well each of the first passages fits by each of the ways there are, as if there were no others."""
         views = {"words": self._words.scores(self._analyzer(query), first)}
-        if foreign is not None:
-            return views | {name: scores[:first] for name, scores in foreign.items()}
+        if second is not None:
+            views |= second.views(first)
+            if second.foreign:
+                return views
         views["meaning"] = self._vectors[:first] @ question.vector
         if self._detail is not None and question.tokens is not None:
             views["detail"] = self._detail.scores(question.tokens, first)

@@ -1,11 +1,13 @@
-"""Puts a novel's passages into the order in which they fit a query: three views of each, weighed against each other.
+"""Puts a novel's passages into the order in which they fit a query: some views of each, weighed against each other.
 
 - *meaning*: the cosine of the vectors of query and passage;
 - *words*: BM25 of the terms that they share;
-- *detail*: for each word of the query the words of the passage that are most like it, each in its context.
+- *detail*: for each word of the query the words of the passage that are most like it, each in its context;
+- *sentence*: the cosine of the query and the passage's likest sentence, by another model (`second_reading`), where a
+  novel has been read by that.
 
-For a query in another language the first and the last give way to *foreign sentence* and *foreign passage*, the cosines
-of a model of many languages (`foreign`).
+For a query in another language all but the words give way to *foreign sentence* and *foreign passage*, the cosines of
+that other model, which knows many languages.
 
 Each is brought to mean 0 and deviation 1 over the passages that may be seen, since only then can they be added: ranks
 alone (reciprocal rank fusion) forget by how much the first is ahead. What is looked for is a scene rather than a
@@ -27,6 +29,8 @@ WEIGHTS: Mapping[str, float] = {
     "foreign passage": 1.0,
 }
 """What a deviation of each view counts."""
+WITH_SENTENCES: Mapping[str, float] = {"meaning": 0.75, "words": 0.35, "detail": 1.5, "sentence": 0.25}
+"""Likewise where there is a view of sentences."""
 NEIGHBOURS = (0.3, 0.15)
 """What each of the two nearest passages in the chapter counts beside the passage itself, and each of the two next."""
 MIDDLE = 2.0
@@ -40,8 +44,9 @@ def fused(views: Mapping[str, Scores], chapters: npt.NDArray[np.int32]) -> Score
         views: the scores of the views at hand by name, each of shape (passages,), higher is better.
         chapters: the passages' chapters, in the order of the novel.
     """
-    total = sum(WEIGHTS[name] for name in views)
-    weighed = sum((WEIGHTS[name] / total * standard(scores) for name, scores in views.items()))
+    weights = WITH_SENTENCES if "sentence" in views else WEIGHTS
+    total = sum(weights[name] for name in views)
+    weighed = sum((weights[name] / total * standard(scores) for name, scores in views.items()))
     return smoothed(np.asarray(weighed, dtype=np.float32), chapters)
 
 

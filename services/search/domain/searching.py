@@ -5,8 +5,10 @@ import hashlib
 from collections.abc import Sequence
 
 from mesh.errors import Aborted, FailedPrecondition, NotFound, PermissionDenied
-from services.search.domain.foreign import Foreign
+from services.search.domain.calm import Calm
 from services.search.domain.indexes import Indexes
+from services.search.domain.second_reading import Asked
+from services.search.domain.second_readings import SecondReadings, UnreadError
 from services.search.models import Character, Edits, Found, Novel, Passage
 from services.search.ports import Embedder, NovelStore
 
@@ -22,14 +24,23 @@ class Searching:
         store: where they are.
         embedder: reads queries, each by the provider of its novel.
         indexes: what novels are searched in.
-        foreign: what queries in another language than a novel's find.
+        second: the novels' second readings; None: there are none.
+        calm: is told of searches.
     """
 
-    def __init__(self, store: NovelStore, embedder: Embedder, indexes: Indexes, foreign: Foreign) -> None:
+    def __init__(
+        self,
+        store: NovelStore,
+        embedder: Embedder,
+        indexes: Indexes,
+        second: SecondReadings | None = None,
+        calm: Calm | None = None,
+    ) -> None:
         self._store = store
         self._embedder = embedder
         self._indexes = indexes
-        self._foreign = foreign
+        self._second = second
+        self._calm = calm or Calm()
 
     async def novel(self, novel_id: str, user_id: str | None) -> Novel:
         """A novel that can be searched.
@@ -67,43 +78,75 @@ class Searching:
                 raise novel_not_found(novel_id)
             check_owner(novel.owner_id, user_id)
 
-    async def search(self, novel: Novel, query: str, top_k: int, until_chapter: int | None) -> list[Found]:
+    async def by_sentences(self, novel: Novel, query: str) -> bool:
+        """Whether a query is to look at the novel's second reading, and can."""
+        second = self._second
+        return second is not None and second.concern(novel, query) != "none" and await second.there(novel)
+
+    async def search(
+        self, novel: Novel, query: str, top_k: int, until_chapter: int | None, *, by_sentences: bool | None = None
+    ) -> list[Found]:
         """The passages of a novel that fit a query best, best first, none beyond the chapter limit.
 
+        Args:
+            novel: the novel.
+            query: what is looked for.
+            top_k: how many at most.
+            until_chapter: the last chapter that may be seen; None: no limit.
+            by_sentences: what the method of that name has said; None: whatever can be looked at now.
+
         Raises:
+            UnreadError: it had said so, and the second reading is not to be had any more.
             NotFound: the novel was removed meanwhile.
             Aborted: it is replaced again and again.
             Unavailable: the embedding provider or the store does not answer.
         """
-        for _ in range(_ATTEMPTS):
-            try:
-                return await self._searched(novel, query, top_k, until_chapter)
-            except Aborted as error:
-                replaced = error
-            # Its generation was replaced between reading its record and this.
-            current = await self._store.novel(novel.id)
-            if current is None or not current.ready:
-                raise novel_not_found(novel.id)
-            novel = current
-        raise replaced
+        with self._calm.searching():
+            for _ in range(_ATTEMPTS):
+                try:
+                    return await self._searched(novel, query, top_k, until_chapter, by_sentences)
+                except Aborted as error:
+                    replaced = error
+                # Its generation was replaced between reading its record and this.
+                current = await self._store.novel(novel.id)
+                if current is None or not current.ready:
+                    raise novel_not_found(novel.id)
+                novel, by_sentences = current, None
+            raise replaced
 
-    async def _searched(self, novel: Novel, query: str, top_k: int, until_chapter: int | None) -> list[Found]:
+    async def _searched(
+        self, novel: Novel, query: str, top_k: int, until_chapter: int | None, by_sentences: bool | None
+    ) -> list[Found]:
+        sure = by_sentences is not None
+        if by_sentences is None:
+            by_sentences = await self.by_sentences(novel, query)
         try:
-            async with asyncio.TaskGroup() as both:
-                loading = both.create_task(self._indexes.get(novel))
-                asking = both.create_task(self._embedder.ask(novel.embedder, query))
+            async with asyncio.TaskGroup() as all_at_once:
+                loading = all_at_once.create_task(self._indexes.get(novel))
+                asking = all_at_once.create_task(self._embedder.ask(novel.embedder, query))
+                reading = all_at_once.create_task(self._asked(novel, query, by_sentences=by_sentences, sure=sure))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
-        index, question = loading.result(), asking.result()
-        foreign = None
-        if self._foreign.concerns(novel, query):
-            foreign = await self._foreign.views(novel, index.passages, query)
-        return await self._indexes.run(lambda: index.search(query, question, top_k, until_chapter, foreign))
+        index, question, second = loading.result(), asking.result(), reading.result()
+        if second is None and self._second is not None:
+            second = await self._second.missed(novel, index.passages, query)
+        return await self._indexes.run(lambda: index.search(query, question, top_k, until_chapter, second))
 
-    def key(self, novel: Novel, query: str, top_k: int, until_chapter: int | None) -> str:
-        """The cache key of a search. What is found without an index that is being made is not found again with it."""
-        missing = self._foreign.concerns(novel, query) and not self._foreign.has(novel)
-        return search_key(novel, query, top_k, until_chapter, foreign_missing=missing)
+    async def _asked(self, novel: Novel, query: str, *, by_sentences: bool, sure: bool) -> Asked | None:
+        if self._second is None or not by_sentences:
+            return None
+        try:
+            return await self._second.asked(novel, query)
+        except UnreadError:
+            if sure:
+                raise
+            return None
+
+    def key(
+        self, novel: Novel, query: str, top_k: int, until_chapter: int | None, *, by_sentences: bool = False
+    ) -> str:
+        """The cache key of a search. What is found without a second reading is not found again with it."""
+        return search_key(novel, query, top_k, until_chapter, by_sentences=by_sentences)
 
     async def passages(self, novel: Novel, ids: Sequence[str], until_chapter: int | None) -> list[Passage]:
         """Passages by id in the order asked for; unknown ones and those beyond the chapter limit are left out."""
@@ -169,12 +212,10 @@ def character_not_found(character_id: str) -> NotFound:
     )
 
 
-def search_key(
-    novel: Novel, query: str, top_k: int, until_chapter: int | None, *, foreign_missing: bool = False
-) -> str:
+def search_key(novel: Novel, query: str, top_k: int, until_chapter: int | None, *, by_sentences: bool = False) -> str:
     """The cache key of a search: its hash covers all that changes the answer, the spoiler limit above all."""
     limit = "" if until_chapter is None else str(until_chapter)
-    parts = (novel.embedder, str(novel.generation), limit, query, *(["foreign missing"] if foreign_missing else []))
+    parts = (novel.embedder, str(novel.generation), limit, query, *(["sentences"] if by_sentences else []))
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return f"passages:{novel.id}:{digest[:32]}:{top_k}"
 

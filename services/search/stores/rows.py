@@ -2,7 +2,6 @@
 
 import json
 import math
-from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -12,12 +11,13 @@ import numpy.typing as npt
 
 from services.search.models import Character, CharacterEdit, Edits, Novel, Passage, Place, Relation, Sample
 from services.search.ports import Contents, Reading, Tokens
+from services.search.stores import halves
+from services.search.stores.halves import LEVEL
 
 Metadata = Mapping[str, Any]
 
 LENGTH = 127
 """Of a token's state; the number of its numbers is even."""
-_LEVELS = 7
 _SPREAD = 2.1
 """Levels to a deviation of numbers that are spread evenly: what is cut off at 7 is next to nothing."""
 
@@ -109,20 +109,16 @@ def _packed(tokens: Tokens) -> str:
     """
     numbers = tokens.states.shape[1]
     levels = np.rint(tokens.states.astype(np.float32) * (_SPREAD * math.sqrt(numbers) / LENGTH))
-    halves = (np.clip(levels, -_LEVELS, _LEVELS) + _LEVELS).astype(np.uint8)
-    data = tokens.ids.astype("<u2").tobytes() + (halves[:, 0::2] << 4 | halves[:, 1::2]).tobytes()
-    return f"{numbers}:{b64encode(data).decode()}"
+    data = tokens.ids.astype("<u2").tobytes() + halves.packed(np.clip(levels, -LEVEL, LEVEL).astype(np.int8))
+    return f"{numbers}:{halves.text_of(data)}"
 
 
 def _unpacked(text: str) -> Tokens:
     count_of, _, packed = text.partition(":")
-    numbers, data = int(count_of), np.frombuffer(b64decode(packed), dtype=np.uint8)
+    numbers, data = int(count_of), halves.bytes_of(packed)
     count = len(data) // (2 + numbers // 2)
     ids = data[: 2 * count].view("<u2").astype(np.uint16)
-    halves = data[2 * count :].reshape(count, numbers // 2)
-    levels = np.empty((count, numbers), dtype=np.float32)
-    levels[:, 0::2], levels[:, 1::2] = halves >> 4, halves & 15
-    levels -= _LEVELS
+    levels = halves.unpacked(data[2 * count :], numbers).astype(np.float32)
     levels *= LENGTH / np.maximum(np.linalg.norm(levels, axis=1, keepdims=True), 1)
     return Tokens(ids, np.rint(levels).astype(np.int8))
 

@@ -7016,6 +7016,8 @@ export interface operations {
         requestBody?: {
             content: {
                 "application/json": {
+                    /** @description Takes until_chapter away, which is not given then. The passages stay as they are. */
+                    clear_until_chapter?: boolean;
                     /** @description 1 to 4,000 characters. */
                     description?: string;
                     /** @description 1 to 200 characters. */

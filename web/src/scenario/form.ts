@@ -82,21 +82,17 @@ export function createBody(novelId: string, form: ScenarioForm, read: number | u
   });
 }
 
-/**
- * What differs from a scenario that there is. Its chapter cannot be taken back, so a limit that is lifted becomes the
- * novel's last chapter.
- */
-export function updateBody(scenario: Scenario, form: ScenarioForm, chapters: number): Update {
+/** What differs from a scenario that there is. */
+export function updateBody(scenario: Scenario, form: ScenarioForm): Update {
   const title = form.title.trim() || titleOf(form.description);
   const description = form.description.trim();
-  const before = formOf(scenario);
-  let until: number | undefined;
-  if (form.limit === "chapter") until = form.chapter;
-  else if (form.limit !== before.limit && scenario.until_chapter !== undefined) until = chapters;
+  const until = form.limit === "chapter" ? form.chapter : undefined;
+  const lifted = form.limit !== formOf(scenario).limit && until === undefined && scenario.until_chapter !== undefined;
   return defined({
     title: title === scenario.title ? undefined : title,
     description: description === scenario.description ? undefined : description,
     until_chapter: until === scenario.until_chapter ? undefined : until,
+    clear_until_chapter: lifted || undefined,
     until_read: (form.limit === "read") === scenario.until_read ? undefined : form.limit === "read",
   });
 }

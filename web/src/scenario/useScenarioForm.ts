@@ -58,7 +58,7 @@ export function useScenarioForm(ids: {
     refused.value = undefined;
     try {
       const stored = scenario.value
-        ? await changed(scenario.value, form, novel.value.chapters)
+        ? await changed(scenario.value, form)
         : await answer(api.POST("/api/scenarios", { body: createBody(novel.value.novel_id, form, read) }));
       draft?.clear();
       draft = undefined;
@@ -78,8 +78,8 @@ function theScenario(scenario_id: string, signal: AbortSignal): Promise<Scenario
   return answer(api.GET("/api/scenarios/{scenario_id}", { params: { path: { scenario_id } }, signal }));
 }
 
-async function changed(scenario: Scenario, form: ScenarioForm, chapters: number): Promise<Scenario> {
-  const body = updateBody(scenario, form, chapters);
+async function changed(scenario: Scenario, form: ScenarioForm): Promise<Scenario> {
+  const body = updateBody(scenario, form);
   if (!Object.keys(body).length) return scenario;
   const path = { scenario_id: scenario.scenario_id };
   return answer(api.PATCH("/api/scenarios/{scenario_id}", { params: { path }, body }));

@@ -52,25 +52,25 @@ test("a new scenario leaves out what is beyond its limit", () => {
   expect(withinLimit(form.pins, 2).beyond.map(({ id }) => id)).toEqual(["b"]);
 });
 
-test("a change holds what differs; a limit that is lifted becomes the last chapter", () => {
+test("a change holds what differs; a limit that is lifted is taken away", () => {
   const form = formOf(scenario);
   expect(form).toMatchObject({ limit: "chapter", chapter: 4, public: true });
-  expect(updateBody(scenario, form, 9)).toEqual({});
-  expect(updateBody(scenario, { ...form, title: "", chapter: 2 }, 9)).toEqual({
+  expect(updateBody(scenario, form)).toEqual({});
+  expect(updateBody(scenario, { ...form, title: "", chapter: 2 })).toEqual({
     title: "She had gone.",
     until_chapter: 2,
   });
-  expect(updateBody(scenario, { ...form, limit: "none" }, 9)).toEqual({ until_chapter: 9 });
-  expect(updateBody(scenario, { ...form, limit: "read" }, 9)).toEqual({ until_chapter: 9, until_read: true });
+  expect(updateBody(scenario, { ...form, limit: "none" })).toEqual({ clear_until_chapter: true });
+  expect(updateBody(scenario, { ...form, limit: "read" })).toEqual({ clear_until_chapter: true, until_read: true });
 });
 
 test("a scenario with both limits keeps both until one is chosen", () => {
   const both = { ...scenario, until_read: true };
   const form = formOf(both);
   expect(form.limit).toBe("read");
-  expect(updateBody(both, form, 9)).toEqual({});
-  expect(updateBody(both, { ...form, limit: "chapter" }, 9)).toEqual({ until_read: false });
-  expect(updateBody(both, { ...form, limit: "none" }, 9)).toEqual({ until_chapter: 9, until_read: false });
+  expect(updateBody(both, form)).toEqual({});
+  expect(updateBody(both, { ...form, limit: "chapter" })).toEqual({ until_read: false });
+  expect(updateBody(both, { ...form, limit: "none" })).toEqual({ clear_until_chapter: true, until_read: false });
 });
 
 test("pins move by one place and not over an end", () => {

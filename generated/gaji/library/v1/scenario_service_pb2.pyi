@@ -93,18 +93,20 @@ class ListScenariosResponse(_message.Message):
     def __init__(self, scenarios: _Optional[_Iterable[_Union[Scenario, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateScenarioRequest(_message.Message):
-    __slots__ = ("scenario_id", "title", "description", "until_chapter", "until_read")
+    __slots__ = ("scenario_id", "title", "description", "until_chapter", "until_read", "clear_until_chapter")
     SCENARIO_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
     UNTIL_READ_FIELD_NUMBER: _ClassVar[int]
+    CLEAR_UNTIL_CHAPTER_FIELD_NUMBER: _ClassVar[int]
     scenario_id: str
     title: str
     description: str
     until_chapter: int
     until_read: bool
-    def __init__(self, scenario_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., until_chapter: _Optional[int] = ..., until_read: _Optional[bool] = ...) -> None: ...
+    clear_until_chapter: bool
+    def __init__(self, scenario_id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., until_chapter: _Optional[int] = ..., until_read: _Optional[bool] = ..., clear_until_chapter: _Optional[bool] = ...) -> None: ...
 
 class UpdateScenarioResponse(_message.Message):
     __slots__ = ("scenario",)
