@@ -296,9 +296,7 @@ class _Watch:
 
     __slots__ = ("_earlier", "_method", "_report", "_span", "_started", "begun", "counted", "since")
 
-    def __init__(
-        self, method: Method, report: CallReport | None, earlier: Earlier | None, span: Span | None
-    ) -> None:
+    def __init__(self, method: Method, report: CallReport | None, earlier: Earlier | None, span: Span | None) -> None:
         self._method = method
         self._span = span
         self._report = report

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -103,14 +103,8 @@ async def up(options: UpOptions, console: Console) -> None:
             teller.say("a restore that was broken off is done to its end", "yellow")
         began = time.monotonic()
         placed, taken = place(ports := Ports(), options.port, replicas)
-        provider, model, others = chosen_model(os.environ)
-        models = ", then ".join([provider, *others])
-        teller.say(f"Gaji {_version()}  data: {data_dir}  model: {model} ({models})", "bold")
-        if taken:
-            teller.say(f"others listen on {', '.join(map(str, sorted(taken)))}: free ports are used instead", "yellow")
+        _greet(teller, data_dir, taken)
         gateway = next(f"http://{replica.listen}" for replica in placed if replica.room.name == GATEWAY)
-        if any(name in os.environ for name in TLS):
-            teller.say("GAJI_TLS_* do not count here: with --tls a stack makes its own certificates", "yellow")
         certs = data_dir / "certs" if options.tls else None
         if certs is not None:
             await asyncio.to_thread(renew, certs, force=False)
@@ -142,6 +136,17 @@ async def up(options: UpOptions, console: Console) -> None:
             teller.say("stopping ...")
             await supervisor.stop()
             teller.say(f"stopped in {time.monotonic() - began:.1f} s")
+
+
+def _greet(teller: Teller, data_dir: Path, taken: Collection[int]) -> None:
+    """Says what is begun, and what is other than somebody may think."""
+    provider, model, others = chosen_model(os.environ)
+    models = ", then ".join([provider, *others])
+    teller.say(f"Gaji {_version()}  data: {data_dir}  model: {model} ({models})", "bold")
+    if taken:
+        teller.say(f"others listen on {', '.join(map(str, sorted(taken)))}: free ports are used instead", "yellow")
+    if any(name in os.environ for name in TLS):
+        teller.say("GAJI_TLS_* do not count here: with --tls a stack makes its own certificates", "yellow")
 
 
 async def _welcome(teller: Teller, gateway: str, seconds: float, options: UpOptions) -> None:
