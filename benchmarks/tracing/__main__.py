@@ -182,7 +182,6 @@ def report(took: Mapping[str, Mapping[str, list[float]]]) -> None:
     """Prints the medians."""
     rounds = len(next(iter(took.values()))[OFF])
     print(f"CPU of gateway and service together; {rounds} rounds, the median of their ratios (its 95 % interval)")
-    )
     for load, modes in took.items():
         for mode in RATIOS:
             ratios = sorted(a / b for a, b in zip(modes[mode], modes[OFF], strict=True))
