@@ -18,7 +18,7 @@ _NOTHING: AbstractContextManager[Span | None] = nullcontext()
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _TOKEN = re.compile(r"'(?:[^']|'')*'|[A-Za-z_][\w.$]*|[(),;]")
 _OPERATIONS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
-_BEFORE_TABLE = frozenset({"FROM", "INTO", "UPDATE", "JOIN", "USING"})
+_BEFORE_TABLE = frozenset({"FROM", "INTO", "UPDATE", "JOIN"})
 _NO_TABLE = frozenset({"SELECT", "LATERAL", "ONLY", "SET", "SKIP", "OF"})
 _LOCKS = (["FOR"], ["DO"], ["KEY"], ["DISTINCT"])
 """After these a word is no operation and leads to no table: FOR UPDATE, ON CONFLICT DO UPDATE, IS DISTINCT FROM."""
