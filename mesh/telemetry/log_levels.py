@@ -1,8 +1,8 @@
 """How much a process writes into its log: what the settings say, and what an operator sets for a while.
 
-What is set ends by itself: it is looked at with each line that would be written, so nothing has to be awake for it.
-Only loggers of our own are set, and only they write below INFO: what libraries write there is theirs, headers and
-bodies of requests among it.
+What is set ends by itself, at a timer: a logger that is to say less is not even asked, so there is no line at which one
+could look at the clock. Only loggers of our own are set, and only they write below INFO: what libraries write there is
+theirs, headers and bodies of requests among it.
 """
 
 import logging
@@ -32,17 +32,30 @@ class Override:
     until: float
 
 
+Start = Callable[[float, Callable[[], None]], Callable[[], None]]
+"""Has something called after so many seconds; what it returns calls that off."""
+
+
+def _start_timer(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+    timer = threading.Timer(seconds, call)  # workers have no event loop
+    timer.daemon = True
+    timer.start()
+    return timer.cancel
+
+
 class LogLevels:
     """The levels of a process.
 
     Args:
         clock: seconds that only grow.
+        start: starts a timer; there is one at a time.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, start: Start = _start_timer) -> None:
         self._clock = clock
+        self._start = start
         self._overrides: dict[str, Override] = {}
-        self._next = float("inf")  # when the first of them ends
+        self._cancel: Callable[[], None] | None = None
         self._lock = threading.Lock()
         self.level = logging.INFO
 
@@ -78,30 +91,27 @@ class LogLevels:
 
     def overrides(self) -> list[tuple[Override, float]]:
         """What is set, by logger, and for how many seconds it still holds."""
-        self.look()
         now = self._clock()
         with self._lock:
             return [(one, one.until - now) for _, one in sorted(self._overrides.items())]
 
-    def look(self) -> bool:
-        """Ends what is over; whether there was any."""
-        if self._clock() < self._next:
-            return False
+    def _look(self) -> None:
+        """Ends what is over."""
         with self._lock:
             now = self._clock()
             self._apply({name: one for name, one in self._overrides.items() if one.until > now})
-        return True
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a line is to be written, for a handler: it may be the first after the end of what let it through."""
-        return not self.look() or record.levelno >= logging.getLogger(record.name).getEffectiveLevel()
 
     def _apply(self, overrides: dict[str, Override]) -> None:
         for name in self._overrides.keys() - overrides.keys():
             if name:
                 logging.getLogger(name).setLevel(logging.NOTSET)
         self._overrides = overrides
-        self._next = min((one.until for one in overrides.values()), default=float("inf"))
+        if self._cancel is not None:
+            self._cancel()
+        self._cancel = None
+        if overrides:
+            first = min(one.until for one in overrides.values())
+            self._cancel = self._start(max(0.0, first - self._clock()), self._look)
         logging.getLogger().setLevel(max(self.level, logging.INFO))
         usual = self.level if self.level < logging.INFO else logging.NOTSET
         every = overrides.get("")

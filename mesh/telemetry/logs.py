@@ -90,7 +90,7 @@ def configure(process: str, level: str, *, texts: bool = False) -> None:
     handler.setFormatter(JsonFormatter(process))
     logging.getLogger().handlers[:] = [handler]
     LEVELS.configure(logging.getLevelNamesMapping()[level])
-    for each in (_caller_gone, LEVELS.filter, _counted):
+    for each in (_caller_gone, _counted):
         handler.addFilter(each)
     logging.captureWarnings(capture=True)
     _texts.on = texts

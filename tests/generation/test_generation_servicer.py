@@ -433,12 +433,27 @@ async def test_what_it_counts(open_scripted: Open, as_reader: Any) -> None:
         ("gaji_generation_tokens_total", {"kind": "completion"}),
         ("gaji_generations_total", {"outcome": "complete"}),
     ]
-    before = [value(name, **labels) for name, labels in names]
+    before = [value(name, **labels) for name, labels in names] + [asked(name, **labels) for name, labels in OF_MODELS]
     async with open_scripted() as rooms:
         await all_of(rooms.stub.StreamReply(reply_request(), metadata=as_reader))
-    after = [value(name, **labels) for name, labels in names]
-    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 20, 1]
+    after = [value(name, **labels) for name, labels in names] + [asked(name, **labels) for name, labels in OF_MODELS]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 20, 1, 1, 1, 19, 20]
     assert value("gaji_generations_active") == 0
+
+
+OF_MODELS: list[tuple[str, dict[str, str]]] = [
+    ("operation_duration_seconds_count", {"error_type": ""}),
+    ("operation_time_to_first_chunk_seconds_count", {}),
+    ("operation_time_per_output_chunk_seconds_count", {}),
+    ("token_usage_sum", {"gen_ai_token_type": "output"}),
+]
+
+
+def asked(name: str, **labels: str) -> float:
+    """One of OpenTelemetry's metrics of language models."""
+    of = {"operation_name": "chat", "provider_name": "scripted", "request_model": "numbered-words"}
+    named = {f"gen_ai_{key}": word for key, word in of.items()}
+    return REGISTRY.get_sample_value(f"gen_ai_client_{name}", {**named, **labels}) or 0.0
 
 
 async def test_a_reply_is_stored_though_its_readers_token_ends_meanwhile(open_scripted: Open, bearer: Bearer) -> None:

@@ -17,6 +17,7 @@ from mesh import streams
 from mesh.client import open_channel
 from mesh.errors import MeshError, Unavailable, from_rpc_error
 from mesh.streamlog.redis_log import names
+from mesh.telemetry.metrics import REGISTRY
 from services.generation.config import GenerationSettings
 from services.generation.domain.continuation import whole_sentences
 from services.generation.providers.openai import open_provider as open_openai
@@ -124,6 +125,10 @@ async def test_readers_of_a_stopping_replica_are_sent_elsewhere(peers: Peers, as
     assert error.reason == "REPLICA_STOPS"
 
 
+def counted(name: str) -> float:
+    return REGISTRY.get_sample_value(name) or 0.0
+
+
 async def test_a_model_that_cannot_go_on_begins_its_sentence_again(
     peers: Peers, settings: GenerationSettings, http_fake: HttpFake, as_reader: Any
 ) -> None:
@@ -135,6 +140,7 @@ async def test_a_model_that_cannot_go_on_begins_its_sentence_again(
         finally:
             gone.set()
 
+    before = counted("gaji_generation_seams_total"), counted("gaji_generations_taken_over_total")
     http_fake.answer = says("Good day. ", "How do", then=wait)
     remote = settings.model_copy(update={"openai_base_url": http_fake.url, "openai_model": "tiny"})
     async with open_generation(peers, await open_openai(remote)) as first:
@@ -153,6 +159,8 @@ async def test_a_model_that_cannot_go_on_begins_its_sentence_again(
     messages_ = http_fake.exchanges[-1].body["messages"]
     assert messages_[-2] == {"role": "assistant", "content": "Good day."}
     assert messages_[-1]["role"] == "user"
+    assert counted("gaji_generation_seams_total") == before[0] + 1
+    assert counted("gaji_generations_taken_over_total") == before[1] + 1
 
 
 async def test_a_dead_writer_is_replaced_while_somebody_reads(peers: Peers, as_reader: Any, redis_url: str) -> None:
@@ -242,10 +250,12 @@ async def test_an_expired_log_is_answered_from_the_stored_message(
         whole = await all_of(rooms.stub.WatchReply(watch, metadata=as_reader))
         assert [event.WhichOneof("event") for event in whole] == ["progress", "seam", "token", status]
         assert text_of(whole) == words(12)
+        gaps = counted("gaji_generation_gaps_total")
         watch.after = events[7].cursor
         rest = await all_of(rooms.stub.WatchReply(watch, metadata=as_reader))
         assert [event.WhichOneof("event") for event in rest] == ["gap", "seam", "token", status]
         assert (rest[0].gap.first_sequence, rest[0].gap.last_sequence) == (9, len(events))
+        assert counted("gaji_generation_gaps_total") == gaps + 1
         assert assembled(events[:8] + rest) == words(12)
         assert not any(event.cursor for event in rest[:-1]), "a reader that is cut off here comes back to the same"
         watch.after = rest[-1].cursor

@@ -12,7 +12,7 @@ from alembic import command
 from gaji.library.v1 import user_service_pb2 as users_pb
 
 from mesh import deadlines
-from mesh.errors import Aborted, DeadlineExceeded, Unavailable
+from mesh.errors import Aborted, DeadlineExceeded, NotFound, Unavailable
 from mesh.telemetry.metrics import REGISTRY
 from services.library.config import LibrarySettings
 from services.library.stores import open_stores
@@ -193,6 +193,25 @@ async def test_the_pool_is_measured(settings: Settings) -> None:
             assert (connections("idle"), connections("used")) == (1, 1)
         assert REGISTRY.get_sample_value("db_client_connection_max", POOL) == 3
     assert connections("idle") == 0
+
+
+async def test_work_is_measured_by_what_it_is_for(settings: Settings) -> None:
+    def count(purpose: str, error_type: str) -> float:
+        labels = {"db_system_name": "postgresql", "db_operation_name": purpose, "error_type": error_type}
+        return REGISTRY.get_sample_value("db_client_operation_duration_seconds_count", labels) or 0.0
+
+    waited = REGISTRY.get_sample_value("db_client_connection_wait_time_seconds_count", POOL) or 0.0
+    async with open_database(settings(pool_max=1)) as database:
+        async with database.connection("measured.well") as connection:
+            await connection.execute("SELECT 1")
+        with pytest.raises(asyncpg.UndefinedTableError):
+            async with database.connection("measured.badly") as connection:
+                await connection.execute("SELECT * FROM no_such_table")
+        with pytest.raises(NotFound):
+            async with database.connection("measured.well"):
+                raise NotFound("is no trouble of the database's")
+    assert (count("measured.well", ""), count("measured.badly", "UndefinedTableError")) == (2, 1)
+    assert REGISTRY.get_sample_value("db_client_connection_wait_time_seconds_count", POOL) == waited + 3
 
 
 async def test_a_transaction_is_all_or_nothing(settings: Settings) -> None:

@@ -128,7 +128,7 @@ async def exemplars(serve: Serve, flags: str, headers: dict[str, str]) -> list[d
         return []
     return [
         sample.exemplar.labels
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(answer.text)  # type: ignore[no-untyped-call]  # it has no types
         for sample in family.samples
         if family.name == "grpc_server_call_duration_seconds"
         and sample.exemplar
@@ -166,7 +166,7 @@ def test_a_bucket_keeps_its_exemplar_for_a_moment(monkeypatch: pytest.MonkeyPatc
         histogram.observe(1.5, {"trace_id": identity})
         exemplar = histogram._buckets[1].get_exemplar()
         assert exemplar is not None
-        return exemplar.labels["trace_id"]
+        return str(exemplar.labels["trace_id"])
 
     assert seen("first") == "first"
     now[0] += EVERY_SECONDS / 2
