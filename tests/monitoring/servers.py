@@ -86,6 +86,11 @@ class Webhook:
                 if alert["status"] == status and wanted <= alert["labels"].items()
             ]
 
+    def forget(self) -> None:
+        """Nothing was told."""
+        with self._lock:
+            self._told.clear()
+
     def close(self) -> None:
         """Hears nothing more."""
         self._server.shutdown()
