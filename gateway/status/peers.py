@@ -104,19 +104,17 @@ async def open_peers(
         peers: list[Peer] = []
         found: dict[str, list[Peer]] = {}
 
-        def changed(room: str, now: Sequence[Peer]) -> None:
-            found[room] = list(now)
+        def changed(room: str, nobody: Sequence[Peer], now: Sequence[Peer]) -> None:
+            found[room] = list(now or nobody)
             peers[:] = [peer for of_room in found.values() for peer in of_room]
 
         for room, offered in rooms.items():
             target = getattr(settings, f"{room}_target")
             open_ = partial(_open_peer, settings, room, target, offered)
-            changed(room, [await stack.enter_async_context(open_(address)) for address in replicas(target)])
+            listed = [await stack.enter_async_context(open_(address)) for address in replicas(target)]
+            changed(room, listed, listed)
             if (name := named(target)) is not None:
-                nobody = found[room]
-                told_of: FollowedName[Peer] = FollowedName(
-                    name, open_, lambda now, room=room, nobody=nobody: changed(room, now or nobody), resolve_
-                )
+                told_of = FollowedName(name, open_, partial(changed, room, listed), resolve_)
                 await stack.enter_async_context(following_name(told_of, resolve_seconds))
         yield peers
 
