@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
-from gateway.relay_names import FollowedName, following_name
+from gateway.names import FollowedName, following_name
 from mesh.client import MeshChannel, open_channel, outgoing_metadata, replicas
 from mesh.config import MeshSettings
 from mesh.gate import Gate

@@ -31,7 +31,7 @@ async def open_status(
         services: those of the contract; their rooms are asked.
         own: how the gateway is.
     """
-    async with open_peers(settings, services) as peers:
+    async with open_peers(settings, services, resolve_seconds=settings.resolve_seconds) as peers:
         reports = Reports(settings, own, peers)
         watchers = Watchers(settings, reports)
         try:

@@ -21,15 +21,21 @@ Document = dict[str, Any]
 @cache
 def rendered(overlay: str) -> tuple[Document, ...]:
     """All documents of an overlay, as `kubectl kustomize` makes them."""
+    return kustomized(DEPLOY / "kubernetes" / "overlays" / overlay)
+
+
+@cache
+def kustomized(folder: Path) -> tuple[Document, ...]:
+    """All documents that a folder makes."""
     done = subprocess.run(  # noqa: S603 - our own command
-        [Path(sys.executable).parent / "kubectl", "kustomize", DEPLOY / "kubernetes" / "overlays" / overlay],
+        [Path(sys.executable).parent / "kubectl", "kustomize", folder],
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return tuple(yaml.safe_load_all(done.stdout))
+    return tuple(yaml.load_all(done.stdout, Loader=yaml.CSafeLoader))
 
 
 def of_kind(overlay: str, *kinds: str) -> Iterator[Document]:

@@ -1,12 +1,15 @@
 """The manifests are what Kubernetes and the rooms know, and they say of peers what the contract says."""
 
+import json
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 from google.protobuf.descriptor import ServiceDescriptor
+from jsonschema import ValidationError
 
 from gateway.config import GatewaySettings
 from gateway.contract import load_contract
@@ -23,11 +26,13 @@ from services.search.config import SearchSettings
 from stack.certs import NAMES
 from stack.embedded.rights import _KEYS
 from stack.secret_files import write_secrets
-from tests.deploy.manifests import OVERLAYS, Pod, image_settings, of_kind, pods, rendered
+from tests.deploy.manifests import DEPLOY, OVERLAYS, Pod, image_settings, kustomized, of_kind, pods, rendered
+from tests.deploy.schemas import NEWEST, check
 
 ROOMS = ("library", "search", "generation", "cache", "jobs")
+COMPONENTS = sorted(path.name for path in (DEPLOY / "kubernetes" / "components").iterdir())
 # matchLabelKeys, native sleep in preStop: the oldest release with all that is used.
-OLDEST, NEWEST = "1.34", kubernetes_validate.latest_version()
+OLDEST = "1.34.0"
 CUSTOM = {("cert-manager.io/v1", "Certificate"), ("cert-manager.io/v1", "Issuer")}
 SETTINGS: dict[str, type[MeshSettings]] = {
     "gateway": GatewaySettings,
@@ -89,15 +94,27 @@ def test_every_document_fits_its_schema_and_has_no_field_that_is_unknown(overlay
     checked = 0
     for document in rendered(overlay):
         if (document["apiVersion"], document["kind"]) not in CUSTOM:
-            kubernetes_validate.validate(document, version, strict=True)
+            check(document, version)
             checked += 1
     assert checked > 30
 
 
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_every_component_fits_the_base_by_itself(component: str, tmp_path: Path) -> None:
+    kubernetes = Path(os.path.relpath(DEPLOY / "kubernetes", tmp_path))  # Kustomize takes no absolute paths
+    about = {"resources": [f"{kubernetes}/base"], "components": [f"{kubernetes}/components/{component}"]}
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(about))
+    documents = kustomized(tmp_path)
+    for document in documents:
+        if (document["apiVersion"], document["kind"]) not in CUSTOM:
+            check(document, NEWEST)
+    assert len(documents) > len(kustomized(DEPLOY / "kubernetes" / "base"))
+
+
 def test_a_field_that_is_unknown_is_found() -> None:
     document = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a"}, "automountToken": False}
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(document, NEWEST, strict=True)
+    with pytest.raises(ValidationError, match="automountToken"):
+        check(document, NEWEST)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

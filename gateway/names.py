@@ -1,4 +1,4 @@
-"""Relays to all replicas behind a name, as replicas come and go."""
+"""Something for each of the replicas behind a name, as replicas come and go."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence

@@ -7,10 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+from gaji.search.v1 import search_service_pb2 as search_pb
 
 from gateway.contract import Contract
-from gateway.relay_names import FollowedName
+from gateway.names import FollowedName
 from gateway.relays import Relays, open_relays
+from gateway.status.peers import open_peers
 from mesh.config import MeshSettings
 from mesh.names import named, resolve
 from mesh.relay import PushedCall
@@ -130,6 +132,23 @@ async def test_what_is_left_is_closed_when_nothing_runs_on_it_and_at_the_end() -
     assert closed == ["a"]
     await follow.close()
     assert closed == ["a", "b"]
+
+
+async def test_the_status_shows_every_replica_behind_a_name_and_that_there_is_none(
+    probe: Probe, mesh_settings: MeshSettings
+) -> None:
+    async with open_probe(probe, mesh_settings) as first, open_probe(probe, mesh_settings) as second:
+        names = Names(first.address, second.address)
+        settings = mesh_settings.model_copy(update={"search_target": "dns:///search.nobody.invalid:50052"})
+        search = search_pb.DESCRIPTOR.services_by_name["SearchService"]
+        async with open_peers(settings, [search], resolve_seconds=QUICK, resolve_=names.resolve) as peers:
+            told = [await peer.ask(10) for peer in peers]
+            assert {one["address"] for one in told} == {first.address, second.address}
+            assert {one["health"] for one in told} == {"SERVING"}
+            names.addresses = []
+            await until(lambda: len(peers) == 1)
+            missing = await peers[0].ask(10)
+            assert (missing["service"], missing["health"]) == ("search", "UNREACHABLE")
 
 
 @pytest.mark.parametrize(
