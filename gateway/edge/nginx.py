@@ -11,6 +11,7 @@ from gateway.limits import DEFAULT
 
 _IDLE_SECONDS = 20
 _KEPT = 64
+_REPLIES = "/.edge/"
 _HEADER = """\
 # Made by `python -m gateway.edge nginx`; not to be edited. What is in it and why: docs/edge.md.
 """
@@ -23,7 +24,7 @@ _LINE = {
     "time": "$time_iso8601",
     "method": "$request_method",
     "host": "$host",
-    "path": "$uri",
+    "path": "$asked",
     "protocol": "$server_protocol",
     "status": "$status",
     "seconds": "$request_time",
@@ -91,6 +92,7 @@ def _http(plan: Plan, front: Front) -> Iterator[str]:
     if front.front_networks:
         yield "real_ip_header X-Forwarded-For;"
         yield "real_ip_recursive on;"
+    yield from _block("map $request_uri $asked", ['"~^(?<raw>[^?]*)" $raw;', 'default "";'])
     # A household of IPv6 has a /64, which counts as one, as at the gateway.
     yield from _block(
         "map $binary_remote_addr $whose", [r'"~(?s)^(?<net>.{8}).{8}$" $net;', "default $binary_remote_addr;"]
@@ -166,7 +168,7 @@ def _stranger(front: Front) -> Iterator[str]:
     if front.http3:
         yield f"listen {_listen(front, front.port)} quic default_server reuseport;"
     yield "ssl_reject_handshake on;"
-    yield from _says(421, reply(421), front)
+    yield from (line for line in _says(421, reply(421), front) if line != "internal;")
 
 
 def _server(plan: Plan, front: Front) -> Iterator[str]:
@@ -246,20 +248,22 @@ def _places(plan: Plan) -> Iterator[_Place]:
 
 def _errors(limit: int) -> Iterator[str]:
     """Which words of its own nginx replaces; what a gateway says goes through as it is."""
-    yield f"error_page 413 @too_large_{limit};"
-    yield "error_page 494 =431 @reply_431;"
-    yield from (f"error_page {status} @reply_{status};" for status in REPLIES if status != 431)
+    # No named locations: a request whose path does not parse has none, and would be answered with 500.
+    yield f"error_page 413 {_REPLIES}too-large-{limit};"
+    yield f"error_page 494 =431 {_REPLIES}431;"
+    yield from (f"error_page {status} {_REPLIES}{status};" for status in REPLIES if status != 431)
 
 
 def _replies(plan: Plan, front: Front) -> Iterator[str]:
     for limit in sorted({plan.body_bytes, *(rule.body_bytes for rule in plan.rules)} - {0}):
-        yield from _block(f"location @too_large_{limit}", _says(413, too_large(limit), front))
+        yield from _block(f"location = {_REPLIES}too-large-{limit}", _says(413, too_large(limit), front))
     for status in REPLIES:
-        yield from _block(f"location @reply_{status}", _says(status, reply(status), front))
+        yield from _block(f"location = {_REPLIES}{status}", _says(status, reply(status), front))
 
 
 def _says(status: int, body: str, front: Front) -> Iterator[str]:
     headers = {**HEADERS, **_added(front)} | ({"retry-after": str(RETRY_SECONDS)} if status in RETRIED else {})
+    yield "internal;"
     yield f"default_type {JSON};"
     for name, value in headers.items():
         yield f"add_header {name} {_quoted(value)} always;"

@@ -123,14 +123,6 @@ async def test_a_stream_that_is_left_is_ended_and_its_connection_goes_on(site: E
             await writer.wait_closed()
 
 
-async def test_a_body_that_is_too_large_is_refused_while_it_is_sent(site: Edge, tls: Tls) -> None:
-    async with browser(site, tls) as client:
-        sent = {"content": b" " * 5_000_000, "headers": {"content-type": "application/json"}}
-        answer = await client.post("/probe/echo", **sent)
-        assert (answer.status_code, error_of(answer)["reason"]) == (413, "BODY_TOO_LARGE")
-        assert (await client.get("/probe/anybody")).status_code == 200
-
-
 async def test_cookies_in_several_fields_are_one_and_origins_are_known(site: Edge, tls: Tls, bearer: Bearer) -> None:
     """HTTP/2 may split Cookie (RFC 9113, section 8.2.3); the gateway compares Origin with Host, the port included."""
     mine = [("cookie", f"{COOKIE}={bearer('u-2')}"), ("cookie", "theme=dark")]

@@ -293,6 +293,7 @@ def test_nobody_else_is(networks: tuple[str, ...], request_: Any, says: str) -> 
     assert caught.value.reason in {"NOT_AN_OPERATOR", "CROSS_SITE"}
 
 
+@pytest.mark.not_through_edge("the edge is a proxy that is known")
 async def test_a_proxy_is_seen_through(gateway: Gateway) -> None:
     said = {"x-forwarded-for": "203.0.113.9"}
     async with gateway() as (client, _):

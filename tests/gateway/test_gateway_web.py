@@ -179,7 +179,10 @@ async def test_the_app_hides_nothing_and_takes_nothing(browser: httpx.AsyncClien
         "/assets//../.source",
         "/favicon.svg%00.js",
         "/assets%2findex-B4fXa_9-.js",
-        "/assets\\index-B4fXa_9-.js",
+        pytest.param(
+            "/assets\\index-B4fXa_9-.js",
+            marks=pytest.mark.not_through_edge("it makes a slash of it, as browsers do", edge="envoy"),
+        ),
         "/favicon.svg/",
         "/FAVICON.SVG",
         "/novels/%00",
