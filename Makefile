@@ -5,7 +5,7 @@ PROTOS := $(shell find protos -name '*.proto' | LC_ALL=C sort)
 SERVICES := $(filter %_service.proto,$(PROTOS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run web web-tools test edge-tests check protos types screenshots lock bench eval load faults fuzz clean
+.PHONY: help setup setup-dev run web web-tools test edge-tests check protos types screenshots lock bench eval load faults hosts fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -97,6 +97,9 @@ load: setup-dev ## put a stack under more load than it can bear
 
 faults: setup-dev ## break everything in turn, check every reply, count what is answered (40 minutes; FAULTS=--help)
 	@$(BIN)/python -m benchmarks.faults $(FAULTS)
+
+hosts: setup-dev ## run it on five hosts, cut them off, lose them, upgrade them (8 minutes, as root; HOSTS=--help)
+	@$(BIN)/python -m benchmarks.hosts $(HOSTS)
 
 fuzz: setup-dev ## try 100,000 hostile inputs on the gateway and its decoders
 	@GAJI_FUZZ_CASES=$(or $(CASES),17000) $(BIN)/python -m pytest -n 2 --timeout 3000 tests/hostile

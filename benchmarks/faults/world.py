@@ -26,6 +26,7 @@ it was not here that it burned." Marta Venn looked at the boat, and at the sea b
 _AGAIN = {429, 502, 503, 504}
 _PAUSE_SECONDS = 0.3
 _STOP_SECONDS = 1.0  # time for a few words
+_LONG_SECONDS = 180.0  # longer than any host is away
 
 
 class Client:
@@ -182,7 +183,7 @@ class World:
     async def conversation(self) -> str:
         """A conversation of two messages' room: a copy of the first one's opening, so that no model is asked."""
         path = f"/api/conversations/{self.conversation_id}/messages/{self.opening_id}:fork"
-        forked = await self.client.ask("POST", path, {"request_id": uuid.uuid4().hex})
+        forked = await self.client.ask("POST", path, {"request_id": uuid.uuid4().hex}, seconds=_LONG_SECONDS)
         return str(forked["conversation_id"])
 
     def question(self, conversation_id: str, number: int) -> tuple[str, str]:

@@ -57,12 +57,11 @@ async def test_replicas_share_a_server(
     settings = search_settings(chroma_url=url)
     novel_id = str(uuid.uuid4())
     async with open_chroma(settings) as store:
-        for session in store._sessions:
-            pool: Any = session._transport._pool  # type: ignore[attr-defined]  # as the store does, for want of a way
-            for connection in pool.connections:
-                sock = connection._connection._network_stream.get_extra_info("socket")
-                assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-            assert pool._socket_options
+        pools: list[Any] = [session._transport._pool for session in store._sessions]  # type: ignore[attr-defined]  # as the store does, for want of a way
+        streams = [connection._connection._network_stream for pool in pools for connection in pool.connections]
+        kept = [one.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) for one in streams]
+        assert kept
+        assert all(kept)
     async with opened(settings) as one, opened(settings) as other:
         await ingested(one, novel_id)
         found = await texts(one, novel_id)

@@ -13,6 +13,7 @@ from benchmarks.faults.events import Blocks, Event
 _RECONNECT_SECONDS = 2.0  # an EventSource's, as the gateway's `retry:` has it
 _ENDS = {"complete", "failed", "stopped"}
 _TURNS = 3
+_TRIES = 100  # more than fit into its time
 
 
 class Message:
@@ -43,7 +44,7 @@ class Message:
 
     async def run(self) -> None:
         """Reads it, coming back as an EventSource does when the connection is lost or it is refused for now."""
-        await attempts(self._one, self._record, DEADLINES[MESSAGE], times=20)
+        await attempts(self._one, self._record, DEADLINES[MESSAGE], times=_TRIES)
         if self._record.answered and self._conversation:
             self._guest.known = self._conversation
             if self._turns < _TURNS:
