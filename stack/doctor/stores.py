@@ -19,9 +19,6 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.retry import Retry
 
 from mesh.identity import SKEW_SECONDS
-from services.library.stores.address import tls
-from services.library.stores.migrate import known_revisions
-from stack.backup.library import schema_of
 from stack.backup.places import places_of, running_url
 from stack.backup.vectors import DATABASE
 from stack.doctor.finding import Finding
@@ -67,6 +64,10 @@ def database(data_dir: Path, environment: Mapping[str, str]) -> list[Finding]:
 
 async def _asked(url: str) -> tuple[str, float, float, str | None]:
     """A server's version, its clock and ours, and the revision of its schema."""
+    # Loaded when there is a server to ask: SQLAlchemy and Alembic, which come along, take as long as all the rest.
+    from services.library.stores.address import tls  # noqa: PLC0415 - see above
+    from stack.backup.library import schema_of  # noqa: PLC0415 - likewise
+
     async with asyncio.timeout(_SECONDS):
         connection = await asyncpg.connect(url, ssl=tls(url), timeout=_SECONDS)
         try:
@@ -84,6 +85,8 @@ def schema(revision: str | None) -> Finding:
     Args:
         revision: that of the database; None: it has no tables yet.
     """
+    from services.library.stores.migrate import known_revisions  # noqa: PLC0415 - it loads Alembic, as above
+
     known, head = known_revisions()
     if revision is None:
         return Finding("schema", "no tables yet", "nothing to do: library makes them at its start", fatal=False)
