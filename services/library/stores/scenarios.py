@@ -84,7 +84,8 @@ class PostgresScenarios:
                 """
                 UPDATE scenarios
                 SET title = coalesce($2, title), description = coalesce($3, description),
-                    until_chapter = CASE WHEN NOT $6 THEN coalesce($4, until_chapter) END, until_read = coalesce($5, until_read),
+                    until_chapter = CASE WHEN NOT $6 THEN coalesce($4, until_chapter) END,
+                    until_read = coalesce($5, until_read),
                     passage_ids = CASE WHEN $4::int IS NULL OR $4 >= until_chapter THEN passage_ids ELSE ARRAY(
                         SELECT given.id
                         FROM unnest(passage_ids) WITH ORDINALITY AS given (id, place)
