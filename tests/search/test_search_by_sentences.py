@@ -38,7 +38,7 @@ def one_model() -> Iterator[None]:
         return models[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PROVIDERS, "use", loaded)  # type: ignore[arg-type] # it is a dict
+        patch.setitem(PROVIDERS, "use", loaded)
         yield
 
 
