@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,6 +15,8 @@ from services.cache.config import CacheSettings
 from services.search.config import SearchSettings
 from services.search.domain.second_readings import SecondReadings
 from services.search.models import Novel
+from services.search.providers import PROVIDERS
+from services.search.providers.use import USE
 from services.search.stores.chroma import ChromaStore, open_chroma
 from tests.fixtures.cache_process import read_through
 from tests.search.conftest import Stub, ingested, opened
@@ -23,6 +25,21 @@ from tests.search.stories import STORY
 Settings = Callable[..., SearchSettings]
 SECONDS = 60.0
 RING = "She found a ring in the seaweed"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_model() -> Iterator[None]:
+    """The model is loaded once for all rooms of these tests."""
+    models: list[USE] = []
+
+    def loaded(settings: SearchSettings) -> USE:
+        if not models:
+            models.append(USE(settings))
+        return models[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PROVIDERS, "use", loaded)
+        yield
 
 
 async def found(stub: Stub, novel_id: str, query: str = RING, **fields: Any) -> list[pb.Passage]:
@@ -52,7 +69,9 @@ async def the_story(settings: SearchSettings) -> AsyncIterator[tuple[Stub, str]]
         yield stub, novel_id
 
 
-async def test_a_novel_is_read_again_after_its_ingestion(search_settings: Settings) -> None:
+async def test_a_novel_is_read_again_after_its_ingestion(
+    search_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = search_settings(sentences="all")
     async with the_story(settings) as (stub, novel_id):
         await until_by_sentences(stub, novel_id)
@@ -62,15 +81,24 @@ async def test_a_novel_is_read_again_after_its_ingestion(search_settings: Settin
         # what lies beyond a limit has no part in it
         assert {one.chapter for one in await found(stub, novel_id, until_chapter=2)} == {1, 2}
         assert not await found(stub, novel_id, until_chapter=0)
-    async with opened(search_settings(sentences="foreign")) as stub:  # whoever does without finds otherwise
-        without = await found(stub, novel_id, top_k=50)
-        assert {one.id for one in without} == {one.id for one in with_them}
-        assert [one.score for one in without] != [one.score for one in with_them]
     async with opened(settings) as stub:  # it is stored: nobody reads it anew
         builds = REGISTRY.get_sample_value("gaji_search_foreign_build_seconds_count")
         await until_by_sentences(stub, novel_id)
         assert await found(stub, novel_id, top_k=50) == with_them
         assert REGISTRY.get_sample_value("gaji_search_foreign_build_seconds_count") == builds
+    lost = 0
+
+    async def is_lost(self: ChromaStore, novel: Novel) -> None:
+        nonlocal lost
+        lost += 1
+
+    monkeypatch.setattr(ChromaStore, "sentences", is_lost)
+    async with opened(settings) as stub, asyncio.timeout(SECONDS):
+        without = await found(stub, novel_id, top_k=50)
+        while not lost:  # it was there when the search began, and costs no answer
+            assert await found(stub, novel_id, top_k=50) == without
+    assert {one.id for one in without} == {one.id for one in with_them}
+    assert [one.score for one in without] != [one.score for one in with_them]
 
 
 async def test_it_goes_with_its_novel(search_settings: Settings) -> None:
@@ -125,23 +153,3 @@ async def test_answers_with_and_without_it_are_kept_apart(
             assert read_through("passages", "stored") - stored == (len(answers) <= 2)
         assert answers[:2] == answers[2:]
         assert [one.score for one in answers[0]] != [one.score for one in answers[1]]
-
-
-async def test_a_reading_that_is_lost_costs_no_answer(
-    search_settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = search_settings(sentences="all")
-    async with the_story(settings) as (stub, novel_id):
-        await until_by_sentences(stub, novel_id)
-    async with opened(search_settings(sentences="foreign")) as stub:
-        without = await found(stub, novel_id)
-    asked = 0
-
-    async def lost(self: ChromaStore, novel: Novel) -> None:
-        nonlocal asked
-        asked += 1
-
-    monkeypatch.setattr(ChromaStore, "sentences", lost)
-    async with opened(settings) as stub, asyncio.timeout(SECONDS):
-        while not asked:
-            assert await found(stub, novel_id) == without

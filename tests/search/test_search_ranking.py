@@ -107,7 +107,7 @@ def test_what_lies_beyond_the_limit_has_no_part(
     def second(passages: int) -> Asked | None:
         rows = sum(map(len, texts[:passages]))
         kept = None if foreign is None else SecondReading(kept_of(texts[:passages], vectors[:rows]))
-        return None if kept is None else Asked(kept, vectors[0], bool(foreign))
+        return None if kept is None else Asked(kept, vectors[0], foreign=bool(foreign))
 
     seen = sum(chapter <= limit for chapter in chapters)
     reading = Reading(whole.reading.vectors[:seen], (whole.reading.tokens or [])[:seen])

@@ -67,7 +67,7 @@ class NovelIndex:
             second: the same of the novel's second reading; None: without. In another language than the novel's it
                 stands in for what reads the novel's language alone.
         """
-        first = self._visible(until_chapter)
+        first = self.visible(until_chapter)
         if not first:
             return []
         views = self.views(query, question, first, second)
@@ -95,7 +95,7 @@ class NovelIndex:
             views["detail"] = self._detail.scores(question.tokens, first)
         return views
 
-    def _visible(self, until_chapter: int | None) -> int:
+    def visible(self, until_chapter: int | None) -> int:
         """How many passages from the beginning may be seen: none from the first on that lies beyond the limit."""
         if until_chapter is None:
             return len(self)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mesh.errors import Aborted, FailedPrecondition, NotFound, PermissionDenied
 from services.search.domain.calm import Calm
 from services.search.domain.indexes import Indexes
+from services.search.domain.novel_index import NovelIndex
 from services.search.domain.second_reading import Asked
 from services.search.domain.second_readings import SecondReadings, UnreadError
 from services.search.models import Character, Edits, Found, Novel, Passage
@@ -120,27 +121,35 @@ class Searching:
         sure = by_sentences is not None
         if by_sentences is None:
             by_sentences = await self.by_sentences(novel, query)
+        reading: asyncio.Task[Asked | None] | None = None
         try:
             async with asyncio.TaskGroup() as all_at_once:
                 loading = all_at_once.create_task(self._indexes.get(novel))
                 asking = all_at_once.create_task(self._embedder.ask(novel.embedder, query))
-                reading = all_at_once.create_task(self._asked(novel, query, by_sentences=by_sentences, sure=sure))
+                if by_sentences:
+                    reading = all_at_once.create_task(self._asked(novel, query, until_chapter, loading, sure=sure))
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
-        index, question, second = loading.result(), asking.result(), reading.result()
+        index, question, second = loading.result(), asking.result(), reading.result() if reading is not None else None
         if second is None and self._second is not None:
             second = await self._second.missed(novel, index.passages, query)
         return await self._indexes.run(lambda: index.search(query, question, top_k, until_chapter, second))
 
-    async def _asked(self, novel: Novel, query: str, *, by_sentences: bool, sure: bool) -> Asked | None:
-        if self._second is None or not by_sentences:
+    async def _asked(
+        self, novel: Novel, query: str, until_chapter: int | None, loading: asyncio.Task[NovelIndex], *, sure: bool
+    ) -> Asked | None:
+        """A query of the second reading, its part of the work done while the first model reads the query."""
+        if self._second is None:
             return None
         try:
-            return await self._second.asked(novel, query)
+            asked = await self._second.asked(novel, query)
         except UnreadError:
             if sure:
                 raise
             return None
+        if first := (await asyncio.shield(loading)).visible(until_chapter):
+            await self._indexes.run(lambda: asked.views(first))
+        return asked
 
     def key(
         self, novel: Novel, query: str, top_k: int, until_chapter: int | None, *, by_sentences: bool = False

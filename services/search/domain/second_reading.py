@@ -5,7 +5,6 @@ drowns among nine others. The second model gives a sentence, and its translation
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -94,25 +93,34 @@ class SecondReading:
         return self._wholes.of(query, first)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Asked:
     """A query of a second reading.
 
-    Attributes:
+    Args:
         reading: of the novel.
         vector: the query's, by the same model.
         foreign: whether it is in another language than the novel's.
+
+    Attributes:
+        foreign: likewise.
     """
 
-    reading: SecondReading
-    vector: Vectors
-    foreign: bool
+    def __init__(self, reading: SecondReading, vector: Vectors, *, foreign: bool) -> None:
+        self._reading = reading
+        self._vector = vector
+        self.foreign = foreign
+        self._views: tuple[int, Mapping[str, Scores]] | None = None
 
     def views(self, first: int) -> Mapping[str, Scores]:
-        """What the ranking looks at of each of the first passages, one at least."""
-        likest = self.reading.likest(self.vector, first)
+        """What the ranking looks at of each of the first passages, one at least; computed once."""
+        if self._views is None or self._views[0] != first:
+            self._views = first, self._computed(first)
+        return self._views[1]
+
+    def _computed(self, first: int) -> Mapping[str, Scores]:
+        likest = self._reading.likest(self._vector, first)
         if self.foreign:
-            return {"foreign sentence": likest, "foreign passage": self.reading.wholes(self.vector, first)}
+            return {"foreign sentence": likest, "foreign passage": self._reading.wholes(self._vector, first)}
         return {"sentence": likest}
 
 

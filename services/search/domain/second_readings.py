@@ -131,7 +131,7 @@ class SecondReadings:
             self._missing(novel, RETRY_SECONDS)
             raise UnreadError from error
         (FOREIGN_SEARCHES if foreign else SENTENCE_SEARCHES).labels("found").inc()
-        return Asked(reading, question.vector, foreign)
+        return Asked(reading, question.vector, foreign=foreign)
 
     async def missed(self, novel: Novel, passages: Sequence[Passage], query: str) -> Asked | None:
         """A query whose novel has no reading that is there; never an error.
