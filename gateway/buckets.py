@@ -21,6 +21,7 @@ from throttled.exceptions import BaseThrottledError
 from gateway.metrics import RATE_LIMIT_LOCAL
 from mesh.redis_client import open_redis
 from mesh.telemetry.logs import get_logger
+from mesh.telemetry.spans.stores import REDIS, asked
 
 log = get_logger(__name__)
 
@@ -249,7 +250,8 @@ class Bucket:
     async def _ask(self, key: str, cost: int, account: _Account) -> Taken:
         assert self._redis is not None  # noqa: S101 - whoever comes here has Redis
         cost = min(cost, self.policy.burst)
-        result = await self._redis.limit(key, cost)
+        with asked(REDIS, "rate_limit.take"):
+            result = await self._redis.limit(key, cost)
         now, state = self._now(), result.state
         account.remaining, account.full_at = state.remaining, now + state.reset_after
         if result.limited:

@@ -1,7 +1,7 @@
 """Settings of the gateway."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
@@ -45,6 +45,11 @@ class GatewaySettings(LimitSettings):
     )
     heartbeat_seconds: float = Field(15.0, gt=0, description="silence on a stream before a comment is sent")
     sse_retry_ms: int = Field(2000, ge=0, description="how long a browser waits before it reconnects")
+    trace_sampled_from: Literal["nobody", "proxies", "anybody"] = Field(
+        "nobody",
+        description="whose word that a trace is sampled counts: proxies, that of who comes over a trusted proxy, which "
+        "must not hand on what its own callers say",
+    )
     relay: bool = Field(True, description="run streams over one shared gRPC stream to each replica that offers it")
     sse_window_seconds: float = Field(
         0.01,

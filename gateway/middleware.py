@@ -12,6 +12,7 @@ from gateway import http_metrics
 from gateway.address import ClientAddresses
 from gateway.errors import CLIENT_LEFT, Header
 from gateway.http import App, Event, Receive, Request, Scope, Send
+from gateway.tracing import Tracing, end_request
 from mesh.telemetry import trace
 from mesh.telemetry.logs import get_logger
 
@@ -67,9 +68,10 @@ class Observed:
 
     KEY = "gaji.request"
 
-    def __init__(self, app: App, addresses: ClientAddresses) -> None:
+    def __init__(self, app: App, addresses: ClientAddresses, tracing: Tracing) -> None:
         self._app = app
         self._addresses = addresses
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -88,7 +90,7 @@ class Observed:
 
         request = scope[self.KEY] = Request(scope, receive, observed)
         request.client = self._addresses.of(scope)
-        context = trace.enter(request.header(b"x-request-id") or None, request.header(b"traceparent") or None)
+        context = self._tracing.begin(request, scope["scheme"])
         method = http_metrics.known(request.method)
         http_metrics.began(method)
         try:
@@ -96,6 +98,7 @@ class Observed:
         finally:
             http_metrics.left(method)
             _record(request, method, status or CLIENT_LEFT, time.perf_counter() - request.began)
+            end_request(context, request, status or CLIENT_LEFT)
 
 
 def _with_security(headers: Iterable[Header], request_id: str) -> list[Header]:

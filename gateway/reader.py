@@ -13,6 +13,7 @@ from mesh import sse
 from mesh.errors import MeshError
 from mesh.identity import Identity
 from mesh.relay import Sink
+from mesh.telemetry import trace
 
 _HEADERS: list[Header] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -49,6 +50,7 @@ class Reader:
 
     def __init__(self, request: Request, settings: GatewaySettings) -> None:
         self._request = request
+        self._span = trace.span()
         self._settings = settings
         self._wire = request.wire
         self._write = request.wire.write
@@ -152,6 +154,8 @@ class Reader:
         if self._ended:
             return
         self._why = self._why or http_metrics.HANDED_OVER
+        if self._span is not None:
+            self._span.event("handed over")
         self._stop()
         if self._begun and not self._open:
             self._cut()  # it takes nothing now, and goes on after what it has
@@ -195,6 +199,7 @@ class Reader:
         await self._request.start(200, _HEADERS)
         self._begun = True
         self._request.outcome = http_metrics.LEFT  # until it ends in another way
+        trace.event("first event")
         SSE_CONNECTIONS.inc()
         if self._left:
             raise ClientLeft
@@ -273,5 +278,8 @@ class Reader:
 
     def _report(self) -> None:
         SSE_EVENTS.inc(self._events)
+        if self._span is not None:
+            told = self._span.attributes
+            told["gaji.stream.events"] = int(told.get("gaji.stream.events", 0)) + self._events
         self._request.sent += self._sent
         self._events = self._sent = 0

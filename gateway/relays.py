@@ -12,6 +12,7 @@ from mesh.config import MeshSettings
 from mesh.gate import Gate
 from mesh.relay import PushedCall, RelayClient, Sink
 from mesh.stillness import Stillness
+from mesh.telemetry.spans import calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,10 @@ class Relays:
         relays = (replica.relay for replica in usable)
         relay = min(relays, key=lambda relay: (relay is avoided or relay.resting, relay.active))
         metadata = {key: value for key, value in outgoing_metadata() if isinstance(value, str)}
-        return relay.push(path, request, sink, metadata=metadata, timeout=timeout)
+        span = calls.begin_attempt(path)
+        if span is not None:
+            metadata["traceparent"] = span.traceparent
+        return relay.push(path, request, sink, metadata=metadata, timeout=timeout, span=span)
 
 
 @asynccontextmanager

@@ -34,6 +34,7 @@ from gateway.protocol import bounded_protocol
 from gateway.revocations import ROOM, open_revocations
 from gateway.schemas import Json
 from gateway.status import open_status
+from gateway.tracing import Tracing
 from gateway.upstreams import GateOf, open_upstreams
 from gateway.web import load_web
 from mesh.breaker import Breakers, BreakerSettings
@@ -124,7 +125,8 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
         admin_address = await stack.enter_async_context(
             open_admin(settings.admin_listen, {"/breakers": breakers_page(breakers)})
         )
-        observed = Observed(cors(gateway, settings.cors_origins), addresses)
+        tracing = Tracing(settings.trace_sampled_from, addresses)
+        observed = Observed(cors(gateway, settings.cors_origins), addresses, tracing)
         server, serving, address = await _start(Admitted(observed, admission), settings, admission, addresses)
         CONNECTIONS.set_function(lambda: len(server.server_state.connections))
         if not verifier.keys:

@@ -14,6 +14,7 @@ from mesh.deadlines import expired
 from mesh.errors import Internal, MeshError, translated
 from mesh.relay import Sink
 from mesh.retries import may_be_repeated, note_retry
+from mesh.telemetry import trace
 from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -134,6 +135,8 @@ class Source:
         if self._lost is not None and not self._upstream.ready():
             self.end(self._lost)  # nobody is there yet: what would fail is not tried
             return
+        if self._lost is not None:
+            trace.event("resumed", {"gaji.room": self._upstream.room, "gaji.reason": self._lost.reason})
         note_retry(self._route.path)
         self._call_peer()
 

@@ -8,8 +8,8 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from mesh import deadlines, retries
+from mesh.attempts import UNGATED, Metadata
 from mesh.call_report import told_of
-from mesh.calls import UNGATED, Metadata
 from mesh.client import channel_options, outgoing_metadata
 from mesh.config import MeshSettings
 from mesh.errors import has_details, told_in
@@ -18,6 +18,7 @@ from mesh.renewing import blocking_dial
 from mesh.retries import Retries, RetryBudget, retried_methods
 from mesh.targets import canonical_target, grpc_target
 from mesh.telemetry import rpc_metrics
+from mesh.telemetry.spans import calls
 
 
 def blocking_channel(
@@ -113,6 +114,9 @@ class _Calls(
         gated = self._gate is not None and not attempt.method.startswith(UNGATED)
         permit = self._gate.acquire(attempt.method) if gated and self._gate is not None else None
         called.started += 1
+        span = None if attempt.method.startswith(UNGATED) else calls.begin_attempt(attempt.method)
+        if span is not None:
+            attempt = attempt._replace(metadata=calls.carrying(attempt.metadata, span))
         started = time.perf_counter()
         code: grpc.StatusCode | None = None
         said: grpc.StatusCode | None = None
@@ -127,6 +131,8 @@ class _Calls(
             seconds = time.perf_counter() - started
             if permit is not None:
                 permit.end(said, seconds)
+            if span is not None:
+                calls.end_attempt(span, code or grpc.StatusCode.CANCELLED)
         called.attempted(code or grpc.StatusCode.CANCELLED, seconds)
         return call
 

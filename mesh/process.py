@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from mesh.config import MeshSettings
 from mesh.telemetry import logs
 from mesh.telemetry.metrics import BUILD
+from mesh.telemetry.spans import tracing
 from mesh.version import VERSION
 
 
@@ -27,7 +28,7 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
         main: composes the process and waits for `until_signal`.
         name: the process's name in logs.
     """
-    with ending_in_words(name):
+    with ending_in_words(name), tracing(name):
         uvloop.run(main())
 
 

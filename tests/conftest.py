@@ -10,7 +10,7 @@ from hypothesis import settings
 settings.register_profile("no deadline", deadline=None)  # no test asserts a duration
 settings.load_profile("no deadline")
 
-pytest_plugins = ["tests.fixtures.chromium", "tests.fixtures.servers", "tests.fixtures.stack"]
+pytest_plugins = ["tests.fixtures.chromium", "tests.fixtures.otlp", "tests.fixtures.servers", "tests.fixtures.stack"]
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from mesh.interceptors.pipeline import Call
 from mesh.retries import PREVIOUS_ATTEMPTS
 from mesh.telemetry import rpc_metrics, trace
 from mesh.telemetry.logs import get_logger
+from mesh.telemetry.spans import calls
 
 log = get_logger("mesh.access")
 # A relay lives as long as its gateway; the calls on it have lines of their own.
@@ -23,7 +24,7 @@ _QUIET = "/gaji.mesh."
 @contextmanager
 def telemetry(call: Call) -> Iterator[None]:
     """Counts and times a call, and logs its end with its caller and its ids."""
-    trace.enter(call.text("x-request-id"), call.text("traceparent"))
+    context = calls.enter_call(call.method, call.text("x-request-id"), call.text("traceparent"))
     served = rpc_metrics.served(call.method)
     served.begin()
     code, reason = grpc.StatusCode.OK, None
@@ -45,6 +46,10 @@ def telemetry(call: Call) -> Iterator[None]:
         if call.first_message is not None:
             served.streamed(call.first_message - call.started, call.messages)
         _log(call, code, reason, seconds)
+        if context.span is not None:
+            first = None if call.first_message is None else call.first_message - call.started
+            messages = call.messages if call.streaming else None
+            calls.end_call(context, code, reason=reason, messages=messages, first_message=first)
 
 
 def _log(call: Call, code: grpc.StatusCode, reason: str | None, seconds: float) -> None:

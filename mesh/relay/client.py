@@ -17,6 +17,8 @@ from mesh.errors import Internal, MeshError, Unavailable, from_code, from_rpc_er
 from mesh.gate import Gate
 from mesh.stillness import Stillness
 from mesh.telemetry.logs import get_logger
+from mesh.telemetry.spans import Span
+from mesh.telemetry.spans.calls import FIRST_MESSAGE, end_attempt
 
 log = get_logger(__name__)
 
@@ -46,7 +48,7 @@ class PushedCall:
         sink: where its output goes.
     """
 
-    __slots__ = ("_call_id", "_credit", "heard_at", "method", "owed", "relay", "report", "sink")
+    __slots__ = ("_call_id", "_credit", "heard_at", "method", "owed", "relay", "report", "sink", "span")
 
     def __init__(self, relay: "RelayClient", call_id: int, sink: Sink) -> None:
         self.relay = relay
@@ -57,6 +59,7 @@ class PushedCall:
         self.owed = 0  # bytes that wait for the reader
         self.report: CallReport | None = None
         self.method = ""
+        self.span: Span | None = None
 
     def taken(self, count: int) -> None:
         """The reader has taken so many bytes that waited for it: as many more may come."""
@@ -206,6 +209,7 @@ class RelayClient:
         metadata: Mapping[str, str],
         timeout: float,
         format: pb.FrameFormat = pb.FRAME_FORMAT_SSE,  # noqa: A002 - the contract's name
+        span: Span | None = None,
     ) -> PushedCall:
         """Begins a call whose output is handed to a sink.
 
@@ -216,6 +220,7 @@ class RelayClient:
             metadata: text metadata.
             timeout: its deadline in seconds from now.
             format: how its output is formatted.
+            span: of this attempt, which ends with the call; None: nothing is recorded.
 
         Raises:
             MeshError: the gate is shut.
@@ -232,7 +237,7 @@ class RelayClient:
             )
         call_id = next(self._numbers)
         call = self._calls[call_id] = PushedCall(self, call_id, sink)
-        call.report, call.method = report, method
+        call.report, call.method, call.span = report, method, span
         if report is not None and self._stillness is not None:
             self._stillness.add(call)
         opening = pb.OpenCall(
@@ -255,6 +260,8 @@ class RelayClient:
         call = self._calls.pop(call_id, None)
         if call is not None:
             self._reported(call, None)
+            if call.span is not None:
+                end_attempt(call.span, grpc.StatusCode.CANCELLED, left=True)
             self.send(pb.RelayRequest(call_id=call_id, cancel=pb.CancelCall()))
 
     async def close(self) -> None:
@@ -296,6 +303,8 @@ class RelayClient:
         code = None if self._closing or error.reason in PLANNED else error.code
         for call in calls.values():
             self._reported(call, code)
+            if call.span is not None:
+                end_attempt(call.span, error.code)
             code = None  # one connection was lost, however many calls were on it
             _end(call, error)
 
@@ -313,6 +322,8 @@ class RelayClient:
         data = frame.data
         if data:
             call.heard_at = now
+            if call.span is not None and call.span.events is None:
+                call.span.event(FIRST_MESSAGE)
             if call.report is not None and not call.report.begun:
                 call.report.begin()
             try:
@@ -330,6 +341,8 @@ class RelayClient:
             error = _error(frame.status)
             code = grpc.StatusCode.OK if error is None else error.code
             self._reported(call, told_of(code, error, call.method))
+            if call.span is not None:
+                end_attempt(call.span, code)
             _end(call, error)
 
 

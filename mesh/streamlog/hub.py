@@ -176,6 +176,17 @@ class Hub(Generic[T]):
         found = await self._log.read(stream_id, None)
         return None if found is None else found[0]
 
+    async def note(self, stream_id: UUID, name: str) -> bytes | None:
+        """A fact that is kept beside a log; None: there is none.
+
+        Raises:
+            Unavailable: Redis does not answer, and the log is not written here.
+        """
+        local = self._locals.get(stream_id)
+        if local is not None and local.producer is not None:
+            return local.producer.notes.get(name)
+        return await self._log.note(stream_id, name)
+
     async def stop(self, stream_id: UUID) -> None:
         """Asks whoever writes a log to stop.
 

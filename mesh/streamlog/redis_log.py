@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
@@ -15,6 +16,7 @@ from mesh.errors import PEER, Unavailable
 from mesh.streamlog import scripts
 from mesh.streamlog.stream import Codec, Entry
 from mesh.telemetry.logs import get_logger
+from mesh.telemetry.spans.stores import REDIS, asked
 
 log = get_logger(__name__)
 T = TypeVar("T")
@@ -23,6 +25,12 @@ Mode = Literal["fresh", "restart", "keep"]
 _GIVEN_BACK = -1e6  # a lease that ends at 0, not a second ago
 _GRACE_SECONDS = 1.5  # more than a producer waits before it tries again
 _DIGESTS = {script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in scripts.ALL}
+# Not READ: who follows a log reads it at each piece of news.
+_OPERATIONS = {
+    scripts.OPEN: "log.open",
+    scripts.STOP: "log.stop",
+    scripts.RELEASE: "log.release",
+}
 
 
 class FencedError(Exception):
@@ -179,6 +187,15 @@ class RedisLog(Generic[T]):
             return None  # evicted under memory pressure: a log that is not whole is none
         return LogState(epoch, sequence, end.decode(), self._lease_left(left / 1000), stop == b"1"), entries
 
+    async def note(self, stream_id: UUID, name: str) -> bytes | None:
+        """A note beside a log; None: there is none.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        found: bytes | None = await self._answered(self._redis.hget(names(stream_id)[2], name))
+        return found
+
     async def stop(self, stream_id: UUID) -> bool:
         """Asks the producer to stop; False: there is no such log, or it has ended.
 
@@ -220,10 +237,12 @@ class RedisLog(Generic[T]):
 
     async def _run(self, script: str, stream_id: UUID, *arguments: Any) -> Any:
         keys = names(stream_id)
-        try:
-            return await self._answered(self._redis.evalsha(_DIGESTS[script], len(keys), *keys, *arguments))
-        except NoScriptError:
-            return await self._answered(self._redis.eval(script, len(keys), *keys, *arguments))
+        operation = _OPERATIONS.get(script)
+        with asked(REDIS, operation) if operation else nullcontext():
+            try:
+                return await self._answered(self._redis.evalsha(_DIGESTS[script], len(keys), *keys, *arguments))
+            except NoScriptError:
+                return await self._answered(self._redis.eval(script, len(keys), *keys, *arguments))
 
     async def _load(self) -> None:
         for script in scripts.ALL:

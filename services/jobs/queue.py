@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from mesh.telemetry.spans.messaging import sending
+from services.jobs.domain import QUEUES
 from services.jobs.ports import QueueUnavailableError
 
 _THREADS = 4
@@ -36,12 +38,13 @@ class CeleryQueue:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._seconds):
-                return await loop.run_in_executor(self._threads, self._put, job, key)
+                with sending("celery", QUEUES[job], job) as headers:
+                    return await loop.run_in_executor(self._threads, self._put, job, key, headers)
         except (OperationalError, OSError, TimeoutError) as error:
             raise QueueUnavailableError("the queues do not answer; try again") from error
 
-    def _put(self, job: str, key: str) -> str:
-        return str(self._app.send_task(job, (key,)).id)
+    def _put(self, job: str, key: str, headers: dict[str, str]) -> str:
+        return str(self._app.send_task(job, (key,), headers=headers).id)
 
 
 @asynccontextmanager

@@ -1,15 +1,27 @@
 """What the jobs do: each calls an RPC that may be repeated, waits for it, and returns how it ended in a word."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from celery import Celery, Task
 from celery.exceptions import TimeLimitExceeded
 
-from mesh.telemetry import trace
 from mesh.telemetry.logs import get_logger
+from mesh.telemetry.spans import Span
+from mesh.telemetry.spans.messaging import TRACEPARENT, processing, sending
 from services.jobs.app import KEY_PREFIX
 from services.jobs.config import JobsSettings
-from services.jobs.domain import FINISH_REPLY, GONE, INGEST_NOVEL, PARTLY, RUNNING, SWEEP, SWEPT, retry_delay
+from services.jobs.domain import (
+    FINISH_REPLY,
+    GONE,
+    INGEST_NOVEL,
+    PARTLY,
+    QUEUES,
+    RUNNING,
+    SWEEP,
+    SWEPT,
+    retry_delay,
+)
 from services.jobs.ports import RoomError, Rooms
 
 log = get_logger(__name__)
@@ -21,6 +33,11 @@ class Job(Task):  # type: ignore[misc]  # Celery has no type information
     Request = "services.jobs.tally:Counted"
     settings: JobsSettings
     rooms: Rooms
+
+    def traced(self) -> AbstractContextManager[Span | None]:
+        """The block is the work of this job, in the trace of who has sent it."""
+        sent = self.request.get(TRACEPARENT)
+        return processing("celery", QUEUES[self.name], self.name, str(self.request.id), sent)
 
     def again(self, error: RoomError) -> Exception:
         """What to raise after an error: the next try where there is one, else the error."""
@@ -56,9 +73,9 @@ class FinishReply(Job):
 
     def run(self, message_id: str) -> str:
         """Returns how it ended, or that the reply is gone."""
-        trace.enter(self.request.id)
         try:
-            return self.rooms.finish_reply(message_id)
+            with self.traced():
+                return self.rooms.finish_reply(message_id)
         except RoomError as error:
             if error.code == "NOT_FOUND":  # deleted: nothing is left to do
                 return GONE
@@ -76,9 +93,9 @@ class IngestNovel(Job):
 
     def run(self, novel_id: str) -> str:
         """Returns how it ended, that it goes on without being waited for, or that the novel is gone."""
-        trace.enter(self.request.id)
         try:
-            return self.rooms.ingest_novel(novel_id)
+            with self.traced():
+                return self.rooms.ingest_novel(novel_id)
         except RoomError as error:
             if error.code == "NOT_FOUND":
                 return GONE
@@ -98,7 +115,10 @@ class Sweep(Job):
 
     def run(self) -> str:
         """Returns whether both rooms were swept."""
-        trace.enter(self.request.id)
+        with self.traced():
+            return self._swept()
+
+    def _swept(self) -> str:
         swept: dict[str, int] = {}
         for task, lost in ((FINISH_REPLY, self.rooms.orphans), (INGEST_NOVEL, self.rooms.waiting_novels)):
             try:
@@ -108,7 +128,8 @@ class Sweep(Job):
                 continue
             new = [key for key in keys if self._is_new(key)]
             for key in new:
-                self.app.tasks[task].apply_async((key,), expires=self.settings.jobs_swept_seconds)
+                with sending("celery", QUEUES[task], task) as headers:
+                    self.app.tasks[task].apply_async((key,), expires=self.settings.jobs_swept_seconds, headers=headers)
             swept[task] = len(new)
         if any(swept.values()):
             log.info("swept", extra={"swept": swept})

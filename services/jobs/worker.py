@@ -27,6 +27,7 @@ from services.jobs.clients import GrpcRooms
 from services.jobs.config import JobsSettings
 from services.jobs.domain import HIGH, LOW
 from services.jobs.tasks import add_tasks
+from services.jobs.tracing import trace_children
 
 log = get_logger(__name__)
 
@@ -47,6 +48,7 @@ def work(queue: str, settings: JobsSettings) -> int:
     logging.getLogger("celery").setLevel(logging.WARNING)
     logging.getLogger("celery.app.trace").setLevel(logging.CRITICAL)
     _tie_children()
+    trace_children()
     admin = open_admin(settings.admin_listen)
     address = ""
     with asyncio.Runner() as runner:  # which only opens and closes the admin port: Celery has a loop of its own

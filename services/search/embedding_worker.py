@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextvars import copy_context
 from types import FrameType
 from typing import Any
 
@@ -22,6 +23,8 @@ from celery.worker import state
 from mesh.process import ending_in_words
 from mesh.telemetry.admin import open_admin
 from mesh.telemetry.logs import get_logger
+from mesh.telemetry.spans import tracing
+from mesh.telemetry.spans.messaging import TRACEPARENT, processing
 from services.search.config import SearchSettings
 from services.search.fleet.app import TASK, create_app
 from services.search.fleet.desk import Desk, open_desk
@@ -52,7 +55,10 @@ class EmbedBatch(Task):  # type: ignore[misc]  # Celery has no type information
         """Returns what became of the batch in a word."""
         self.busy = True
         try:
-            return self._runner.run(self._desk.work(batch, model, version))
+            sent = self.request.get(TRACEPARENT)
+            with processing("celery", TASK, TASK, str(self.request.id), sent):
+                # In this context: the runner's own is of its beginning.
+                return self._runner.run(self._desk.work(batch, model, version), context=copy_context())
         finally:
             self.busy = False
 
@@ -131,7 +137,7 @@ def _serve(app: Celery, queues: list[str], task: EmbedBatch, ready: Callable[[An
 
 def main() -> None:
     """Works as the environment says."""
-    with ending_in_words("embedding"):
+    with ending_in_words("embedding"), tracing("embedding"):
         sys.exit(work(SearchSettings()))
 
 

@@ -16,6 +16,7 @@ from gateway.server import RunningGateway
 from mesh.config import MeshSettings
 from mesh.server import MeshServer
 from mesh.telemetry.metrics import REGISTRY
+from tests.fixtures.otlp import Recording
 from tests.fixtures.servers import Bearer
 from tests.gateway.conftest import Gateway, ProbeSettings, error_of, gateway_factory
 from tests.gateway.probe_process import probe_process
@@ -363,3 +364,29 @@ async def test_a_key_is_made_for_each_request_that_has_none(client: httpx.AsyncC
     assert len(set(keys)) == 3
     assert all(len(key) == 32 and int(key, 16) for key in keys)
     assert (await client.post("/probe/make", json={"key": "mine"})).json()["key"] == "mine"
+
+
+async def test_the_trace_of_a_stream_shows_all_of_its_calls(
+    gateway: Gateway, replicas: Replicas, recorded: Recording
+) -> None:
+    trace_id = uuid.uuid4().hex
+    header = f"traceparent: 00-{trace_id}-{'a' * 16}-00"
+    async with replicas(2) as both, gateway(probe_target=target(both)) as (client, running):
+        await until_ready(client)
+        async with open_stream(running.address, STEADY, header) as stream:
+            reading = stream.events()
+            events = [await anext(reading) for _ in range(10)]
+            stopped = next(replica for replica in both if replica.probe.streams)
+            await stopped.stop()
+            events += [event async for event in reading]
+        await until(lambda: any(span.parent_id == "a" * 16 for span in recorded.ended(trace_id)))
+        spans = recorded.ended(trace_id)
+    (request,) = (span for span in spans if span.parent_id == "a" * 16)
+    assert request.event_names == ["first event", "resumed"]
+    assert request.attributes["gaji.stream.events"] == len([event for event in events if event.name])
+    calls = [span for span in spans if span.kind == "CLIENT"]
+    assert [span.failed for span in calls] == [True, False]
+    assert {span.parent_id for span in calls} == {request.span_id}
+    assert all(span.event_names == ["first message"] for span in calls)
+    answers = [span for span in spans if span.parent_id in {call.span_id for call in calls}]
+    assert [span.kind for span in answers] == ["SERVER", "SERVER"]

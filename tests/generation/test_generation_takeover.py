@@ -22,6 +22,7 @@ from services.generation.config import GenerationSettings
 from services.generation.domain.continuation import whole_sentences
 from services.generation.providers.openai import open_provider as open_openai
 from services.generation.providers.scripted import ScriptedModel
+from tests.fixtures.otlp import Received, Recording
 from tests.fixtures.servers import Bearer, JwtKeys
 from tests.generation.conftest import make_settings
 from tests.generation.http_fake import Exchange, HttpFake
@@ -399,3 +400,29 @@ async def test_the_end_of_a_copied_reply_is_an_end(peers: Peers, as_reader: Any)
         assert assembled(events) == "Hello."
         watch.after = events[-1].cursor
         assert await all_of(rooms.stub.WatchReply(watch, metadata=as_reader)) == []
+
+
+async def test_a_takeover_goes_on_in_the_replys_trace(peers: Peers, as_reader: Any, recorded: Recording) -> None:
+    first_trace, later_trace = "1" * 32, "2" * 32
+
+    def sampled(trace_id: str) -> list[tuple[str, str]]:
+        return [*as_reader, ("traceparent", f"00-{trace_id}-{'b' * 16}-01")]
+
+    def written() -> list[Received]:
+        return [span for span in recorded.ended() if span.name == "write reply"]
+
+    async with open_generation(peers, ScriptedModel(60, 100)) as second:
+        async with dead_after(peers, 25, sampled(first_trace)) as seen:
+            rest = await all_of(second.stub.StreamReply(after(seen), metadata=sampled(later_trace)))
+        await eventually(lambda: len(written()) == 2)
+        await eventually(lambda: any(span.links for span in recorded.ended(later_trace)))
+    assert assembled(seen + rest) == words(60)
+    before, behind = written()
+    assert {before.trace_id, behind.trace_id} == {first_trace}
+    assert behind.parent_id == before.span_id
+    assert before.event_names == ["first token"]
+    assert before.attributes["gaji.cancelled"] is True
+    assert behind.event_names[0] == "takeover"
+    assert (behind.attributes["gaji.reply.epoch"], behind.attributes["gaji.reply.outcome"]) == (2, "complete")
+    (reading,) = (span for span in recorded.ended(later_trace) if span.links)
+    assert reading.links == [(first_trace, before.span_id)]

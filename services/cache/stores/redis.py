@@ -22,6 +22,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
+from mesh.telemetry.spans.stores import REDIS, asked
 from services.cache.ports import Contended, Found, GroupPrefix, Kept, Lease, Place, StoreUnavailableError
 from services.cache.stores import entries, news
 
@@ -160,11 +161,12 @@ class RedisStore:
         """Finds the value; on a miss that nobody else works on, grants the lease, if asked for also on a stale hit."""
         ours = f"l{lease_id}".encode()
         entry, ttl_ms, granted = await self._call(
+            "cache.lookup",
             lambda run: (
                 run.lookup,
                 run.names(place),
                 (ours, lease_ms, place.key, place.group_ttl_ms, "1" if renews else ""),
-            )
+            ),
         )
         lease = Lease(lease_id, lease_ms) if granted else None
         if found := await entries.read(entry, max(0, ttl_ms), lease):
@@ -175,6 +177,7 @@ class RedisStore:
         """Stores the value, or with None that there is no such thing, if the lease is held."""
         entry = await entries.written(value, ttl_ms - fresh_ms)
         stored = await self._call(
+            "cache.store",
             lambda run: (
                 run.store,
                 run.names(place),
@@ -182,7 +185,7 @@ class RedisStore:
                     *(f"l{lease_id}", entry, ttl_ms, place.key, place.group_ttl_ms),
                     *(self._channel, news.settled(place.key)),
                 ),
-            )
+            ),
         )
         return Kept(bool(stored), len(entry) - entries.HEADER)
 
@@ -190,11 +193,12 @@ class RedisStore:
         """Ends the lease if it is held; whether it was."""
         return bool(
             await self._call(
+                "cache.release",
                 lambda run: (
                     run.release,
                     run.names(place),
                     (f"l{lease_id}", self._channel, news.settled(place.key)),
-                )
+                ),
             )
         )
 
@@ -202,11 +206,12 @@ class RedisStore:
         """Removes values, voids leases and tells every replica. How many values went: by key, then by prefix."""
         notice = news.invalidated(keys, [prefix.text for prefix in prefixes])
         counts: list[int] = await self._call(
+            "cache.invalidate",
             lambda run: (
                 run.invalidate,
                 (*(run.entry + key for key in keys), *(run.list + prefix.group for prefix in prefixes)),
                 (self._channel, notice, run.entry, *(prefix.text for prefix in prefixes)),
-            )
+            ),
         )
         return counts
 
@@ -219,18 +224,19 @@ class RedisStore:
             return False
         return True
 
-    async def _call(self, command: Callable[[_Run], tuple[str, Sequence[str], Sequence[Any]]]) -> Any:
+    async def _call(self, operation: str, command: Callable[[_Run], tuple[str, Sequence[str], Sequence[Any]]]) -> Any:
         """Runs a script: its digest, KEYS and ARGV depend on the server's run."""
         try:
-            async with asyncio.timeout(self._timeout):
-                while True:
-                    run = self._run or await self._start()
-                    digest, keys, arguments = command(run)
-                    try:
-                        return await self._redis.evalsha(digest, len(keys), *keys, *arguments)
-                    except NoScriptError:
-                        if self._run is run:
-                            self._run = None
+            with asked(REDIS, operation):
+                async with asyncio.timeout(self._timeout):
+                    while True:
+                        run = self._run or await self._start()
+                        digest, keys, arguments = command(run)
+                        try:
+                            return await self._redis.evalsha(digest, len(keys), *keys, *arguments)
+                        except NoScriptError:
+                            if self._run is run:
+                                self._run = None
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreUnavailableError(f"the store does not answer: {str(error) or 'no answer in time'}") from error
 

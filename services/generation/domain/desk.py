@@ -14,6 +14,7 @@ from mesh.process import ended
 from mesh.streamlog import FAILED, FencedError, Hub, Mode, Producer
 from mesh.telemetry.logs import get_logger
 from services.generation import metrics
+from services.generation.domain import tracing
 from services.generation.domain.events import LOG_ENDS, Event, Failed, Seam, Text, end_of, text_of
 from services.generation.domain.writing import Writer
 from services.generation.ports import Library, Reply
@@ -60,7 +61,7 @@ class Desk:
         before = self._writing.pop(reply.message_id, None)
         if before is not None:
             await ended(before)
-        task = self._background(self._writer.write(reply, producer), reply.access_token)
+        task = self._background(tracing.traced(self._writer.write, reply, producer), reply.access_token)
         self._writing[reply.message_id] = task
         task.add_done_callback(lambda done: self._written(reply.message_id, done))
 

@@ -8,7 +8,9 @@ from uuid import UUID
 from mesh.errors import Aborted, InvalidArgument, NotFound, Unavailable
 from mesh.process import ended
 from mesh.streamlog import Cursor, Entry, FencedError, Hub, Stream
+from mesh.telemetry import trace
 from mesh.telemetry.logs import get_logger
+from services.generation.domain import tracing
 from services.generation.domain.desk import Desk
 from services.generation.domain.events import Complete, Event, Failed, Stopped, text_of
 from services.generation.domain.hearing import Heard, mended, stored
@@ -82,6 +84,8 @@ class Replies:
             Cursor.parse(str(after), stream_id)
         try:
             async with self._hub.watching(stream_id) as stream:
+                if (span := trace.span()) is not None:
+                    await tracing.link(span, self._hub, stream_id)
                 outdated = stream.epoch < reply.epoch and bool(stream.end)
                 if not (reply.ended and (outdated or not stream.exists)):
                     async with aclosing(self._read(stream, reply.epoch, after)) as heard:
@@ -92,6 +96,7 @@ class Replies:
             if not reply.ended or self._stopping is not None:
                 raise
         for each in stored(reply, after):
+            tracing.heard(each)
             yield each
 
     async def stop(self, conversation_id: str, message_id: str) -> Reply:
@@ -195,6 +200,7 @@ class Replies:
                     yield Heard(item.event, item.sequence, str(stream.cursor(item)), item)
                     continue
                 for heard in mended(stream, item):
+                    tracing.heard(heard)
                     yield heard
 
     async def _end(self, stream: Stream[Event], epoch: int) -> tuple[Outcome, str]:

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 from mesh.errors import FailedPrecondition, Internal, MeshError, NotFound
 from mesh.process import ended
 from mesh.streamlog import FAILED, Producer
-from mesh.telemetry import gen_ai
+from mesh.telemetry import gen_ai, trace
 from mesh.telemetry.logs import get_logger, log_texts
+from mesh.telemetry.spans import models
 from services.generation import metrics
-from services.generation.domain import failures
+from services.generation.domain import failures, tracing
 from services.generation.domain.continuation import How, Notes, joined, to_be_continued, whole_sentences
 from services.generation.domain.events import LOG_ENDS, Event, Failed, Progress, Seam, Text, end_of, text_of
 from services.generation.domain.lineup import Lineup
@@ -211,6 +212,7 @@ class Writer:
             attempt.note(replace(attempt.notes, passages=passages))
             attempt.producer.note(Sources.NAME, Sources.of(passages, found.description).dumps())
             attempt.note_how()
+            tracing.note(attempt.producer)
         context = replace(context, limited_description=attempt.description)
         count = len(passages)
         told = f"Found {count} passage{'s' * (count != 1)}" if count else "No passages found"
@@ -239,6 +241,7 @@ class Writer:
         attempt.note_how()
         attempt.note(replace(attempt.notes, first_token_ms=attempt.record.first_token_ms))
         metrics.FIRST_TOKEN_SECONDS.labels(attempt.provider.name).observe(attempt.ms() / 1000)
+        trace.event(models.FIRST_TOKEN)
         attempt.tell(100, "writing", f"{name} is writing")
 
     def _turn_to(self, attempt: _Attempt, provider: ModelProvider) -> None:
@@ -256,6 +259,7 @@ class Writer:
             attempt.kept = attempt.text = whole_sentences(attempt.text)
             attempt.producer.append(Seam(len(attempt.kept)))
             metrics.SEAMS.inc()
+            trace.event("seam", {"gaji.keep": len(attempt.kept)})
 
     async def _model(
         self, attempt: _Attempt, provider: ModelProvider, context: ReplyContext, passages: list[Passage]
@@ -270,14 +274,20 @@ class Writer:
             attempt.record = replace(attempt.record, passage_ids=built.passage_ids)
             prompt = to_be_continued(built.prompt, attempt.kept, continues=provider.continues)
             chunks = provider.stream(prompt, max_tokens=most, temperature=self._limits.temperature)
+            asked = models.chat(provider.name, provider.model, max_tokens=most, temperature=self._limits.temperature)
             try:
-                with gen_ai.operation(provider.name, provider.model) as asked:
-                    async with aclosing(chunks):
+                async with aclosing(chunks):
+                    with gen_ai.operation(provider.name, provider.model) as measured, asked as span:
                         async for chunk in chunks:
+                            counts = chunk.counts
                             if chunk.text:
-                                asked.chunk()
-                            if chunk.counts is not None:
-                                asked.counted(chunk.counts.prompt, chunk.counts.completion)
+                                measured.chunk()
+                            if counts is not None:
+                                measured.counted(counts.prompt, counts.completion)
+                            if span is not None:
+                                models.answered(
+                                    span, chunk.text, (counts.prompt, counts.completion) if counts else None
+                                )
                             yield chunk
             except PromptTooLong as error:
                 log.warning("the prompt was too long", extra={"estimated": tokens, "tokens": error.tokens})
@@ -339,6 +349,7 @@ class Writer:
         metrics.ENDED.labels(attempt.record.provider, error.reason if error else outcome.value).inc()
         if Degraded.PROVIDER in attempt.record.degraded:
             metrics.DEGRADED.labels(Degraded.PROVIDER).inc()
+        tracing.ended(outcome, error)
         log.info("a reply has ended", extra=facts)
         log_texts(log, "the text of a reply", message_id=reply.message_id, reply_text=attempt.text)
 

@@ -18,8 +18,10 @@ from mesh.telemetry import db_metrics
 from mesh.telemetry.histogram import Histogram
 from mesh.telemetry.logs import get_logger
 from mesh.telemetry.metrics import REGISTRY
+from mesh.telemetry.spans import record
 from services.library.config import LibrarySettings
 from services.library.stores.address import tls
+from services.library.stores.observed import observed
 
 log = get_logger(__name__)
 
@@ -60,6 +62,7 @@ async def open_database(settings: LibrarySettings) -> AsyncIterator["Database"]:
         command_timeout=_STATEMENT_SECONDS,
         server_settings={"application_name": "gaji-library", "timezone": "UTC"},
         reset=_as_it_is,
+        init=observed if record.active is not None else None,
     )
     database = Database(
         pool, settings.pool_acquire_timeout, settings.pool_held_warning, most_waiting=settings.pool_waiting

@@ -9,6 +9,7 @@ from celery import Celery
 from kombu import pools
 from kombu.exceptions import OperationalError
 
+from mesh.telemetry.spans.messaging import sending
 from services.search.config import SearchSettings
 from services.search.fleet.app import TASK, create_app
 from services.search.fleet.mailbox import MailboxError
@@ -39,12 +40,14 @@ class Dispatch:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_SEND_SECONDS):
-                await loop.run_in_executor(self._threads, self._send, batch, model, version)
+                with sending("celery", TASK, TASK) as headers:
+                    await loop.run_in_executor(self._threads, self._send, batch, model, version, headers)
         except (OperationalError, OSError, TimeoutError) as error:
             raise MailboxError(f"the queue does not answer: {error}") from error
 
-    def _send(self, batch: str, model: str, version: str) -> None:
-        self._app.send_task(TASK, (batch, model, version), queue=queue_of(model, version), ignore_result=True)
+    def _send(self, batch: str, model: str, version: str, headers: dict[str, str]) -> None:
+        queue = queue_of(model, version)
+        self._app.send_task(TASK, (batch, model, version), queue=queue, ignore_result=True, headers=headers)
 
 
 @asynccontextmanager

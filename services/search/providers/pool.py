@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from mesh.telemetry.spans.models import embeddings
 from services.search.config import SearchSettings
 from services.search.domain.languages import primary
 from services.search.metrics import EMBEDDING_SECONDS
@@ -120,7 +121,8 @@ class EmbeddingPool:
             with EMBEDDING_SECONDS.labels(embedder, kind).time():
                 return call()
 
-        return await asyncio.get_running_loop().run_in_executor(executor, timed)
+        with embeddings(embedder, kind):
+            return await asyncio.get_running_loop().run_in_executor(executor, timed)
 
     async def _loaded(self, embedder: str) -> EmbeddingProvider:
         """The provider, loaded once; a failure is not remembered. A caller that leaves does not stop the loading."""

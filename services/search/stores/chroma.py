@@ -26,6 +26,7 @@ from chromadb.errors import ChromaError
 from mesh.errors import Unavailable
 from mesh.telemetry.db_metrics import timed
 from mesh.telemetry.logs import get_logger
+from mesh.telemetry.spans.stores import CHROMA, asked
 from services.search.config import SearchSettings
 from services.search.models import Character, Edits, Novel, Passage, Place
 from services.search.ports import Contents, Reading, Vectors
@@ -271,10 +272,12 @@ class ChromaStore:
         await self._write("drop", drop)
 
     async def _read(self, operation: str, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, _guarded, operation, call)
+        with asked(CHROMA, operation):
+            return await asyncio.get_running_loop().run_in_executor(self._readers, _guarded, operation, call)
 
     async def _write(self, operation: str, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, _guarded, operation, call)
+        with asked(CHROMA, operation):
+            return await asyncio.get_running_loop().run_in_executor(self._writer, _guarded, operation, call)
 
 
 def _up_to(novel: Novel, until_chapter: int | None) -> Where:

@@ -4,6 +4,7 @@ import { anyOf } from "./browser";
 import { ApiError } from "./errors";
 import type { paths } from "./schema";
 import { renew, welcomed } from "./session";
+import { newTrace } from "./trace";
 
 const SECONDS = 30;
 const TRIES = 3;
@@ -28,8 +29,10 @@ export async function sessionFetch(request: Request): Promise<Response> {
   const signal = anyOf(request.signal, AbortSignal.timeout(SECONDS * 1000));
   await welcomed;
   let renewed = false;
+  const trace = newTrace();
   for (let tries = 1; ; tries += 1) {
     let response: Response;
+    request.headers.set("traceparent", trace());
     try {
       response = await fetch(request.clone(), { signal });
     } catch (error) {

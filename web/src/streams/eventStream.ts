@@ -1,6 +1,7 @@
 // A stream of events that survives its connections.
 import { anyOf } from "@/api/browser";
 import { ApiError } from "@/api/errors";
+import { newTrace } from "@/api/trace";
 import type { Failure } from "@/api/types";
 import { connect, trouble, type Block, type Outcome, type StreamRequest } from "./connection";
 import { browser, type Environment, type Sign } from "./environment";
@@ -58,6 +59,7 @@ export class EventStream {
   #vigil: Vigil | undefined;
   #away = false;
   #last: ApiError | undefined;
+  #traced = newTrace();
   #hurry: (() => void) | undefined;
   #back: (() => void) | undefined;
   #deaf: (() => void) | undefined;
@@ -89,6 +91,7 @@ export class EventStream {
     this.#failures = 0;
     this.#renewed = this.#away = false;
     this.#last = undefined;
+    this.#traced = newTrace();
     this.#deaf = this.environment.listen((sign) => this.#sign(sign));
     const { first = PATIENCE.first, later = PATIENCE.later } = this.options.patience ?? {};
     this.#vigil = new Vigil(
@@ -130,7 +133,11 @@ export class EventStream {
     if (vigil) vigil.opened = false;
     vigil?.alive();
     const outcome = await connect(
-      (path, init) => this.environment.fetch(path, init),
+      (path, init) => {
+        const headers = new Headers(init.headers);
+        headers.set("traceparent", this.#traced());
+        return this.environment.fetch(path, { ...init, headers });
+      },
       this.options.source(this.#cursor),
       this.#cursor,
       anyOf(run, connection.signal),

@@ -41,6 +41,9 @@ test("a POST begins it, and behind its events it is asked for by what the source
     { method: "POST", path: "/begin", body: { content: "Hello" }, lastEventId: null },
     { method: "GET", path: "/watch", body: undefined, lastEventId: "a.1" },
   ]);
+  const traces = simulation.asked.map(({ traceparent }) => traceparent?.split("-")[1]);
+  expect(traces).toEqual([traces[0], traces[0]]);
+  expect(traces[0]).toMatch(/^[0-9a-f]{32}$/);
   expect(states).toEqual(["connecting", "open", "reconnecting", "open", "ended"]);
   expect(simulation.left).toBe(0);
 });

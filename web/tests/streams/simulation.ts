@@ -6,6 +6,7 @@ export interface Asked {
   readonly method: string;
   readonly body: unknown;
   readonly lastEventId: string | null;
+  readonly traceparent: string | null;
   readonly signal: AbortSignal;
   readonly at: number;
 }
@@ -33,6 +34,7 @@ export class Simulation implements Environment {
       method: init.method ?? "GET",
       body: typeof init.body === "string" ? JSON.parse(init.body) : undefined,
       lastEventId: new Headers(init.headers).get("last-event-id"),
+      traceparent: new Headers(init.headers).get("traceparent"),
       signal: init.signal as AbortSignal,
       at: this.time,
     };

@@ -1,0 +1,1 @@
+"""What recording spans costs."""
