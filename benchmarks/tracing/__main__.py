@@ -1,8 +1,9 @@
 """CPU of a gateway and of the service behind it: tracing off, at 1 % and at 100 %, in turn.
 
 Usage: python -m benchmarks.tracing [--minutes N] [--requests N] [--streams N] [--spans]. Linux only (it reads /proc);
-loopback only. Each mode has a gateway and a service of its own, and all export to one receiver; the modes take turns
-in each round, in another order each time, and a row is the median of the rounds' ratios. The service does nothing else
+loopback only. One gateway and one service, which switch between the modes as they run: two processes differ by more
+than tracing costs. In each round each mode has its turn, in another order each time and for a moment only, and what it
+has recorded is exported before the next one's; a row is the median of the rounds' ratios. The service does nothing else
 for a request, so that shares are as large as they can be. With --spans it measures what a span costs instead, through
 these modules, through OpenTelemetry's messages and through its SDK.
 """
@@ -25,38 +26,48 @@ import uvloop
 
 from benchmarks.relay.load import CONVERSATION, Load, Reader, request_for
 from benchmarks.tokens import key_pair, sign
+from benchmarks.tracing.modes import FLUSH, OFF, RATIOS
 from benchmarks.tracing.parts import measure_spans
 
-MODES = {"off": None, "1 %": "0.01", "100 %": "1"}
 _CONCURRENT = 16
 _FEWEST_ROUNDS = 3
-_SETTLE_SECONDS = 0.4
-"""So long after a load its last spans have been exported."""
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """A gateway and the service behind it."""
+class Child:
+    """A process that obeys `benchmarks.tracing.modes`."""
 
-    port: int
-    pids: tuple[int, int]
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def line(self) -> str:
+        """The next line that it prints."""
+        assert self.process.stdout
+        async with asyncio.timeout(60):
+            return (await self.process.stdout.readline()).decode().strip()
+
+    async def do(self, word: str) -> None:
+        """Has it do something, and waits until it has."""
+        assert self.process.stdin
+        self.process.stdin.write(f"{word}\n".encode())
+        assert await self.line() == word
 
 
 @asynccontextmanager
-async def process(*command: str, env: Mapping[str, str] | None = None) -> AsyncIterator[tuple[str, int]]:
-    """A child that is ended on leaving: the first line that it prints, and its pid."""
+async def started(*command: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Child]:
+    """A child that is ended on leaving."""
+    pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
-        *command, env={**os.environ, **(env or {})}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        sys.executable, "-m", *command, env={**os.environ, **(env or {})}, stdin=pipe, stdout=pipe, stderr=_NOWHERE
     )
     try:
-        assert child.stdout
-        async with asyncio.timeout(60):
-            line = await child.stdout.readline()
-        yield line.decode().strip(), child.pid
+        yield Child(child)
     finally:
         if child.returncode is None:
             child.terminate()
         await child.wait()
+
+
+_NOWHERE = asyncio.subprocess.DEVNULL
 
 
 def cpu_seconds(pid: int) -> float:
@@ -67,27 +78,36 @@ def cpu_seconds(pid: int) -> float:
     return total / 1e9
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What is measured: a gateway at a port and the service behind it."""
+
+    port: int
+    children: tuple[Child, Child]
+
+    async def do(self, word: str) -> None:
+        """Has both do something."""
+        for child in self.children:
+            await child.do(word)
+
+    def spent(self) -> float:
+        """CPU seconds of both so far."""
+        return sum(cpu_seconds(child.process.pid) for child in self.children)
+
+
 @asynccontextmanager
-async def sides(work: Path) -> AsyncIterator[tuple[dict[str, Side], str]]:
-    """A side for each mode, and a token."""
+async def opened(work: Path) -> AsyncIterator[tuple[Side, str]]:
+    """What is measured, and a token."""
     private, public = key_pair(work)
+    env = {"GAJI_RATE_LIMIT": "0", "GAJI_MAX_STREAMS_PER_USER": "0", "GAJI_MAX_CONNECTIONS_PER_ADDRESS": "0"}
     async with AsyncExitStack() as stack:
-        receiver, _ = await stack.enter_async_context(process(sys.executable, "-m", "benchmarks.tracing.receiver"))
-        opened = {}
-        for name, ratio in MODES.items():
-            env = {"GAJI_RATE_LIMIT": "0", "GAJI_MAX_STREAMS_PER_USER": "0", "GAJI_MAX_CONNECTIONS_PER_ADDRESS": "0"}
-            if ratio is not None:
-                env |= {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver}"}
-                env |= {"OTEL_TRACES_SAMPLER_ARG": ratio, "OTEL_BSP_SCHEDULE_DELAY": "100"}
-            upstream, service = await stack.enter_async_context(
-                process(sys.executable, "-m", "benchmarks.tracing.upstream", str(public), env=env)
-            )
-            env |= {"GAJI_GENERATION_TARGET": upstream, "GAJI_JWT_PUBLIC_KEY_FILE": str(public)}
-            address, gateway = await stack.enter_async_context(
-                process(sys.executable, "-m", "benchmarks.tracing.gateway", env=env)
-            )
-            opened[name] = Side(int(address.rpartition(":")[2]), (gateway, service))
-        yield opened, sign(private)
+        receiver = await stack.enter_async_context(started("benchmarks.tracing.receiver"))
+        env |= {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{await receiver.line()}"}
+        service = await stack.enter_async_context(started("benchmarks.tracing.upstream", str(public), env=env))
+        env |= {"GAJI_GENERATION_TARGET": await service.line(), "GAJI_JWT_PUBLIC_KEY_FILE": str(public)}
+        gateway = await stack.enter_async_context(started("benchmarks.tracing.gateway", env=env))
+        address = await gateway.line()
+        yield Side(int(address.rpartition(":")[2]), (gateway, service)), sign(private)
 
 
 async def ask(port: int, request: bytes, count: int) -> None:
@@ -116,8 +136,8 @@ async def unary(side: Side, token: str, requests: int) -> int:
 
 
 async def streams(side: Side, token: str, count: int, tokens: int) -> int:
-    """Streams of so many tokens, 100 a second; returns how many events came."""
-    request = request_for(Load("paced", count, tokens, 10), token)
+    """Streams of so many tokens, 500 a second; returns how many events came."""
+    request = request_for(Load("paced", count, tokens, 2), token)
     loop = asyncio.get_running_loop()
     made = [await loop.create_connection(lambda: Reader(request), "127.0.0.1", side.port) for _ in range(count)]
     await asyncio.gather(*(reader.ended for _, reader in made))
@@ -131,26 +151,24 @@ async def measure(minutes: float, requests: int, count: int) -> dict[str, dict[s
     """Load -> mode -> microseconds of CPU for each request or event, by round."""
     took: dict[str, dict[str, list[float]]] = {}
     with TemporaryDirectory() as folder:
-        async with sides(Path(folder)) as (opened, token):
-            loads: dict[str, Callable[[Side], Awaitable[int]]] = {
-                "request (one call)": lambda side: unary(side, token, requests),
-                "event of a stream (100 events each)": lambda side: streams(side, token, count, 99),
+        async with opened(Path(folder)) as (side, token):
+            loads: dict[str, Callable[[], Awaitable[int]]] = {
+                "request (one call)": lambda: unary(side, token, requests),
+                "event of a stream (100 events each)": lambda: streams(side, token, count, 99),
             }
             end = time.monotonic() + minutes * 60
             for turn in itertools.count():  # the first is the warm-up and does not count
                 if turn > _FEWEST_ROUNDS and time.monotonic() >= end:
                     break
                 for load, run in loads.items():
-                    for mode in random.sample(list(opened), len(opened)):
-                        side = opened[mode]
-                        before = sum(map(cpu_seconds, side.pids))
-                        done = await run(side)
-                        await asyncio.sleep(_SETTLE_SECONDS)
-                        spent = (sum(map(cpu_seconds, side.pids)) - before) / done * 1e6
+                    for mode in random.sample(list(RATIOS), len(RATIOS)):
+                        await side.do(mode)
+                        before = side.spent()
+                        done = await run()
+                        await side.do(FLUSH)
+                        spent = (side.spent() - before) / done * 1e6
                         if turn:
                             took.setdefault(load, {}).setdefault(mode, []).append(spent)
-                print(".", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
     return took
 
 
@@ -162,13 +180,14 @@ def interval(count: int) -> tuple[int, int]:
 
 def report(took: Mapping[str, Mapping[str, list[float]]]) -> None:
     """Prints the medians."""
-    print("CPU of gateway and service together; of off: the median of the rounds' ratios (its 95 % interval)")
+    rounds = len(next(iter(took.values()))[OFF])
+    print(f"CPU of gateway and service together; {rounds} rounds, the median of their ratios (its 95 % interval)")
     for load, modes in took.items():
-        for mode in MODES:
-            ratios = sorted(a / b for a, b in zip(modes[mode], modes["off"], strict=True))
+        for mode in RATIOS:
+            ratios = sorted(a / b for a, b in zip(modes[mode], modes[OFF], strict=True))
             low, high = interval(len(ratios))
             middle = statistics.median(ratios) - 1
-            share = f"{middle:+7.1%}  ({ratios[low] - 1:+.1%} to {ratios[high] - 1:+.1%})" if mode != "off" else ""
+            share = f"{middle:+7.1%}  ({ratios[low] - 1:+.1%} to {ratios[high] - 1:+.1%})" if mode != OFF else ""
             print(f"{load:38} {mode:>6}  {statistics.median(modes[mode]):7.1f} us  {share}")
 
 
@@ -176,8 +195,8 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--requests", type=int, default=256)
-    parser.add_argument("--streams", type=int, default=10)
+    parser.add_argument("--requests", type=int, default=64)
+    parser.add_argument("--streams", type=int, default=4)
     parser.add_argument("--spans", action="store_true", help="what a span costs, by itself")
     arguments = parser.parse_args()
     started = time.monotonic()

@@ -1,6 +1,7 @@
 """Generation's stand-in: streams numbered words, and stops what it is asked to at once.
 
-Usage: python -m benchmarks.tracing.upstream PUBLIC_KEY_FILE; prints its address.
+Usage: python -m benchmarks.tracing.upstream PUBLIC_KEY_FILE; prints its address, and obeys
+`benchmarks.tracing.modes`.
 """
 
 import sys
@@ -12,10 +13,10 @@ from gaji.generation.v1 import generation_service_pb2 as pb
 from gaji.generation.v1 import generation_service_pb2_grpc as rpc
 
 from benchmarks.relay.upstream import Upstream
+from benchmarks.tracing.modes import switched
 from mesh.config import MeshSettings
 from mesh.process import until_signal
 from mesh.server import Service, open_server
-from mesh.telemetry.spans import tracing
 
 
 class Answering(Upstream):
@@ -33,11 +34,10 @@ async def main() -> None:
     service = Service(
         pb.DESCRIPTOR.services_by_name["GenerationService"], upstream, rpc.add_GenerationServiceServicer_to_server
     )
-    async with open_server(settings, [service], name="upstream") as server:
+    async with switched("upstream"), open_server(settings, [service], name="upstream") as server:
         print(server.address, flush=True)
         await until_signal()
 
 
 if __name__ == "__main__":
-    with tracing("upstream"):
-        uvloop.run(main())
+    uvloop.run(main())

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from prometheus_client import Counter, Gauge
 
@@ -81,8 +81,8 @@ class Exporter:
         self._news.set()
         self._thread.join(seconds)
         self._count_dropped()
-        if left := len(self.recorder.queue):
-            _FAILED.inc(left)
+        while left := self._taken():  # there was no time for these
+            _FAILED.inc(len(left))
 
     def _run(self) -> None:
         try:
@@ -96,13 +96,18 @@ class Exporter:
 
     def _drain(self) -> None:
         """Sends all that has ended by now, in batches."""
-        queue = self.recorder.queue
-        for _ in range(1 + len(queue) // self._batch):
-            spans = [queue.popleft() for _ in range(min(self._batch, len(queue)))]
-            if not spans:
-                break
-            self._deliver(spans)
+        for _ in range(1 + len(self.recorder.queue) // self._batch):
+            if spans := self._taken():
+                self._deliver(spans)
         self._count_dropped()
+
+    def _taken(self) -> list[Span]:
+        """A batch out of the queue, which another thread may empty as well."""
+        spans: list[Span] = []
+        with suppress(IndexError):
+            while len(spans) < self._batch:
+                spans.append(self.recorder.queue.popleft())
+        return spans
 
     def _deliver(self, spans: list[Span]) -> None:
         """Sends a batch, again where that may help."""
@@ -128,7 +133,10 @@ class Exporter:
                     _FAILED.inc(len(spans))
                     self._tell(str(error), len(spans))
                     return
-                self._closing.wait(again)
+                if self._closing.is_set():
+                    time.sleep(again)
+                else:
+                    self._closing.wait(again)
                 self._count_dropped()
                 pause = min(2 * pause, longest)
             else:
