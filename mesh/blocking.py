@@ -8,8 +8,8 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from mesh import deadlines, retries
+from mesh.attempts import UNGATED, Metadata
 from mesh.call_report import told_of
-from mesh.calls import UNGATED, Metadata
 from mesh.client import channel_options, outgoing_metadata
 from mesh.config import MeshSettings
 from mesh.errors import has_details, told_in
@@ -131,9 +131,9 @@ class _Calls(
             seconds = time.perf_counter() - started
             if permit is not None:
                 permit.end(said, seconds)
-            called.attempted(code or grpc.StatusCode.CANCELLED, seconds)
             if span is not None:
                 calls.end_attempt(span, code or grpc.StatusCode.CANCELLED)
+        called.attempted(code or grpc.StatusCode.CANCELLED, seconds)
         return call
 
     def _details(self, details: Any) -> _Details:

@@ -11,8 +11,9 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from mesh import deadlines, identity, priority
+from mesh.attempts import UNGATED, Metadata, Method, ended
 from mesh.call_report import Losses
-from mesh.calls import UNGATED, Attempts, Metadata, Method, StreamCall, UnaryCall, ended
+from mesh.calls import Attempts, StreamCall, UnaryCall
 from mesh.config import MeshSettings
 from mesh.gate import Gate
 from mesh.identity import BEARER

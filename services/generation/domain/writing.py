@@ -276,19 +276,18 @@ class Writer:
             chunks = provider.stream(prompt, max_tokens=most, temperature=self._limits.temperature)
             asked = models.chat(provider.name, provider.model, max_tokens=most, temperature=self._limits.temperature)
             try:
-                with gen_ai.operation(provider.name, provider.model) as measured:
-                    async with aclosing(chunks):
-                        with asked as span:
-                            async for chunk in chunks:
-                                counts = chunk.counts
-                                told = None if counts is None else (counts.prompt, counts.completion)
-                                if chunk.text:
-                                    measured.chunk()
-                                if told is not None:
-                                    measured.counted(*told)
-                                if span is not None:
-                                    models.answered(span, chunk.text, told)
-                                yield chunk
+                async with aclosing(chunks):
+                    with gen_ai.operation(provider.name, provider.model) as measured, asked as span:
+                        async for chunk in chunks:
+                            counts = chunk.counts
+                            told = None if counts is None else (counts.prompt, counts.completion)
+                            if chunk.text:
+                                measured.chunk()
+                            if told is not None:
+                                measured.counted(*told)
+                            if span is not None:
+                                models.answered(span, chunk.text, told)
+                            yield chunk
             except PromptTooLong as error:
                 log.warning("the prompt was too long", extra={"estimated": tokens, "tokens": error.tokens})
                 if last:
