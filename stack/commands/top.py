@@ -1,6 +1,7 @@
 """``gaji top``: what happens in all processes, as it happens, for those without Grafana."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from stack.top.reading import Process, Reader, processes_at, processes_of
 from stack.top.samples import Span
 from stack.top.screen import screen
 
+_FONTS = re.compile(r"@font-face \{[^}]*\}\s*")
+"""What a picture would load from elsewhere."""
 _WIDTH = 120
 """Columns that the tables need where nobody looks at a terminal."""
 
@@ -75,7 +78,8 @@ async def _top(options: TopOptions, state: Callable[[], Json | None], console: C
         spans = await reader.read()
         console.print(_shown(reader.processes, spans))
         if options.picture is not None:
-            console.save_svg(str(options.picture), title="gaji top")
+            svg = _FONTS.sub("", console.export_svg(title="gaji top"))
+            await asyncio.to_thread(options.picture.write_text, svg, encoding="utf-8")
         return None not in spans
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:

@@ -18,6 +18,8 @@ from tests.fixtures.stack import RunningStack, start_stack
 from tests.monitoring.files import plain, program
 from tests.monitoring.servers import Monitoring, monitoring
 
+pytestmark = pytest.mark.timeout(240)
+
 FACTOR = 30.0
 """A minute is two seconds."""
 SECONDS = 60.0

@@ -192,7 +192,9 @@ def test_a_stack_is_shown(running_stack: RunningStack) -> None:
     for figure in ("database pool", "streams, of the limit", "longest queue", "breakers open"):
         [line] = [line for line in result.output.splitlines() if figure in line]
         assert "%" in line or figure == "longest queue", line
-    assert "<svg" in picture.read_text()
+    drawn = picture.read_text()
+    assert "<svg" in drawn
+    assert "@font-face" not in drawn  # it loads nothing
 
 
 def test_who_does_not_answer_is_told(running_stack: RunningStack) -> None:
