@@ -85,7 +85,6 @@ def _http(plan: Plan, front: Front) -> Iterator[str]:
     yield f"lingering_timeout {_time(LINGER_SECONDS)};"
     yield f"send_timeout {_time(plan.idle_seconds)};"
     yield "keepalive_timeout 75s;"
-    yield "reset_timedout_connection on;"
     yield "client_header_buffer_size 4k;"
     # One line may be as long as an address that the gateway reads; all of them less than what it refuses.
     yield f"large_client_header_buffers 4 {plan.head_bytes // 1024 - 32}k;"
