@@ -142,6 +142,7 @@ def _proxying(front: Front) -> Iterator[str]:
     yield "proxy_next_upstream error timeout;"
     yield "proxy_next_upstream_tries 3;"
     yield "proxy_socket_keepalive on;"
+    yield "proxy_pass_header X-Accel-Buffering;"  # for whoever stands in front of it
     headers = {
         "Host": "$called",
         "Connection": '""',
