@@ -7,6 +7,7 @@ from itertools import groupby
 from gateway.edge.front import Front
 from gateway.edge.plan import MARGIN_SECONDS, Plan, Rule
 from gateway.edge.replies import HEADERS, JSON, REPLIES, RETRIED, RETRY_SECONDS, reply, too_large
+from gateway.http import LINGER_SECONDS
 from gateway.limits import DEFAULT
 
 _IDLE_SECONDS = 20
@@ -79,10 +80,11 @@ def _http(plan: Plan, front: Front) -> Iterator[str]:
     yield f"access_log {front.access_log} edge;"
     yield from (f"{name}_temp_path {name}_temp;" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     yield f"client_header_timeout {_time(plan.head_seconds)};"
-    yield f"client_body_timeout {_time(plan.body_seconds)};"
+    # The gateway has words for a body that does not come; nginx would reset the connection.
+    yield f"client_body_timeout {_time(plan.body_seconds + MARGIN_SECONDS)};"
+    yield f"lingering_timeout {_time(LINGER_SECONDS)};"
     yield f"send_timeout {_time(plan.idle_seconds)};"
     yield "keepalive_timeout 75s;"
-    yield "reset_timedout_connection on;"
     yield "client_header_buffer_size 4k;"
     # One line may be as long as an address that the gateway reads; all of them less than what it refuses.
     yield f"large_client_header_buffers 4 {plan.head_bytes // 1024 - 32}k;"
@@ -140,6 +142,7 @@ def _proxying(front: Front) -> Iterator[str]:
     yield "proxy_next_upstream error timeout;"
     yield "proxy_next_upstream_tries 3;"
     yield "proxy_socket_keepalive on;"
+    yield "proxy_pass_header X-Accel-Buffering;"  # for whoever stands in front of it
     headers = {
         "Host": "$called",
         "Connection": '""',
