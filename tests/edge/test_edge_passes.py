@@ -2,7 +2,6 @@
 
 from tests.gateway import (
     test_gateway_address,
-    test_gateway_admission,
     test_gateway_auth,
     test_gateway_bodies,
     test_gateway_drain,
@@ -17,10 +16,8 @@ from tests.gateway import (
 
 CHOSEN = (
     test_gateway_address.test_without_proxies_headers_do_not_move_a_client,
-    test_gateway_admission.test_a_request_too_many_is_503_with_a_time_to_come_back,
     test_gateway_auth.test_a_cookie_does_where_no_header_can_be_set,
     test_gateway_auth.test_fields_become_cookies_that_no_script_can_read,
-    test_gateway_bodies.test_a_body_must_be_json,
     test_gateway_bodies.test_a_chunked_body_is_counted_while_it_comes,
     test_gateway_bodies.test_a_file_is_sent_as_it_is,
     test_gateway_bodies.test_a_query_that_is_too_long_is_414,

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from gateway.server import open_gateway
-from tests.fixtures.edge import SOURCE, Edge, edge_in, free_port, open_edge
-from tests.fixtures.servers import temporary_folder
+from tests.fixtures.edge import SOURCE, Edge, free_port, open_edge
 from tests.gateway.conftest import ProbeSettings, open_client
 from tests.gateway.probe_servicer import Probe, cursor
 from tests.gateway.sse_client import open_stream
@@ -43,17 +43,11 @@ async def whole(address: str, path: str) -> tuple[list[str], int]:
 async def reloaded(kind: str, settings: ProbeSettings) -> AsyncIterator[Edge]:
     """An edge that can be, with streams that get a second."""
     trusting = settings.model_copy(update={"trusted_proxies": (SOURCE,)})
-    async with AsyncExitStack() as stack:
-        running = await stack.enter_async_context(open_gateway(trusting))
-        if kind == "nginx":
-            yield await stack.enter_async_context(open_edge(kind, [running.address], trusting, drain_seconds=DRAIN))
-            return
-        folder = stack.enter_context(temporary_folder())
-        changes = {"port": free_port()}
-        edge = stack.enter_context(edge_in(folder, kind, [running.address], trusting, hot=True, **changes))
-        async with asyncio.timeout(20):
-            while not await asyncio.to_thread(edge.ready):
-                await asyncio.sleep(0.02)
+    changes: dict[str, Any] = {"drain_seconds": DRAIN} if kind == "nginx" else {"hot": True, "port": free_port()}
+    async with (
+        open_gateway(trusting) as running,
+        open_edge(kind, [running.address], trusting, **changes) as edge,
+    ):
         yield edge
 
 
