@@ -10,6 +10,7 @@ from contextlib import closing
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
@@ -17,8 +18,10 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from mesh.identity import SKEW_SECONDS
+from mesh.redis_address import Watched, watched
 from stack.backup.places import places_of, running_url
 from stack.backup.vectors import DATABASE
 from stack.doctor.finding import Finding
@@ -132,6 +135,37 @@ def redis(environment: Mapping[str, str]) -> list[Finding]:
     url = environment.get("GAJI_REDIS_URL", "")
     if not url:
         return [Finding("redis", "embedded, started with the stack")]
+    try:
+        servers = watched(url)
+    except ValueError as error:
+        return [Finding("redis", f"GAJI_REDIS_URL: {error}", f"write {_REDIS_URL}")]
+    return _server(url) if servers is None else _master(servers)
+
+
+def _master(servers: Watched) -> list[Finding]:
+    """Whether a sentinel names a server that lets us in."""
+    login = {"username": servers.username, "password": servers.password}
+    own = {name: word for name, word in login.items() if word}
+    sentinels = Sentinel(servers.sentinels, sentinel_kwargs={**_patience(), **own})
+    try:
+        host, port = sentinels.discover_master(servers.service)  # type: ignore[no-untyped-call]  # redis-py's own
+    except (RedisError, OSError) as error:
+        remedy = "check the sentinels' addresses and the name of what they watch in GAJI_REDIS_URL"
+        return [Finding("redis", f"no sentinel names a master: {error}", remedy)]
+    finally:
+        for sentinel in sentinels.sentinels:
+            sentinel.close()
+    parts = urlsplit(servers.url)
+    at = parts.netloc.rpartition("@")[0]
+    host = f"[{host}]" if ":" in host else host
+    return _server(urlunsplit(parts._replace(netloc=f"{at}@{host}:{port}" if at else f"{host}:{port}")))
+
+
+def _patience() -> dict[str, Any]:
+    return {"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS, "retry": Retry(NoBackoff(), 0)}
+
+
+def _server(url: str) -> list[Finding]:
     parts = parsed_url(url, "redis", "rediss")
     if parts is None:
         return [Finding("redis", "GAJI_REDIS_URL is not a Redis URL", f"write {_REDIS_URL}")]
@@ -141,8 +175,7 @@ def redis(environment: Mapping[str, str]) -> list[Finding]:
     if spoken and spoken != parts.scheme:  # a client would wait for its time
         return [Finding("redis", f"{where} does not speak {parts.scheme}://", f"write {spoken}:// in GAJI_REDIS_URL")]
     try:
-        patience = {"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS}
-        with Redis.from_url(url, **patience, retry=Retry(NoBackoff(), 0)) as client:
+        with Redis.from_url(url, **_patience()) as client:
             before = time.time()
             seconds, micros = _time(client)
             told: Any = client.info()
@@ -158,7 +191,7 @@ def redis(environment: Mapping[str, str]) -> list[Finding]:
 def _spoken(host: str, port: int) -> str:
     """The scheme of the URL that a server is to be called by; empty: nobody says anything."""
     try:
-        with socket.create_connection((host, port), _SECONDS) as connection:
+        with socket.create_connection((host, port), timeout=_SECONDS) as connection:
             connection.settimeout(_SECONDS)
             connection.sendall(b"PING\r\n")
             first = connection.recv(1)

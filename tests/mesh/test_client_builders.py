@@ -19,8 +19,12 @@ BUILDERS = {
     # These call what is not of the mesh, with a timeout at each call.
     ("services/generation/providers/gemini_grpc.py", "grpc.aio.insecure_channel"),
     ("services/generation/providers/gemini_grpc.py", "grpc.aio.secure_channel"),
+    ("mesh/telemetry/spans/send.py", "grpc.insecure_channel"),
+    ("mesh/telemetry/spans/send.py", "grpc.secure_channel"),
     ("stack/probes.py", "grpc.aio.insecure_channel"),
     ("stack/probes.py", "grpc.aio.secure_channel"),
+    # Its time-outs come from `_patience`.
+    ("stack/doctor/stores.py", "redis.Redis.from_url"),
     # It takes none; its sessions are given one as soon as it is there.
     ("services/search/stores/chroma.py", "chromadb.HttpClient"),
     # Under `asyncio.timeout`, which it shares with the connection's use.

@@ -30,6 +30,7 @@ from stack.doctor.finding import Finding
 from stack.embedded.valkey import ValkeyServer
 from stack.ports import Ports
 from stack.state import sole_stack, state_file
+from tests.fixtures.sentinels import PASSWORD, open_watched
 from tests.operations.conftest import Gaji
 
 
@@ -259,6 +260,19 @@ def test_a_redis_that_lets_nobody_in(valkey_server: ValkeyServer) -> None:
     nobody = {"GAJI_REDIS_URL": f"redis://127.0.0.1:{Ports().free()}"}
     assert "does not answer; check GAJI_REDIS_URL" in words(*stores.redis(nobody))
     assert not any(each.remedy for each in stores.redis({"GAJI_REDIS_URL": valkey_server.url}))
+
+
+async def test_a_redis_that_sentinels_watch(server_folder: Path) -> None:
+    nobody = {"GAJI_REDIS_URL": f"redis+sentinel://127.0.0.1:{Ports().free()}/gaji/0"}
+    assert "no sentinel names a master" in words(*stores.redis(nobody))
+    assert "write redis+sentinel://" in words(*stores.redis({"GAJI_REDIS_URL": "redis+cluster://127.0.0.1/0"}))
+    (folder := server_folder / "watched").mkdir()
+    async with open_watched(folder) as servers:
+        found = await asyncio.to_thread(stores.redis, {"GAJI_REDIS_URL": servers.url})
+        assert f"127.0.0.1:{servers.ports[0]} answers" in words(*found)
+        assert not any(each.remedy for each in found)
+        wrong = {"GAJI_REDIS_URL": servers.url.replace(":" + PASSWORD, ":wrong")}
+        assert "check the password" in words(*await asyncio.to_thread(stores.redis, wrong))
 
 
 def test_a_redis_that_throws_away_what_it_is_given(valkey_server: ValkeyServer) -> None:
