@@ -62,7 +62,8 @@ async def evaluate(folder: Path, novels: Path, queries: Sequence[Query], saved: 
     """Ingests, searches, measures and prints."""
     async with search_room(folder) as room:
         ids = await _ingested(room, novels, queries)
-        await _read_again(room, ids)
+        if room.settings.sentences == "all":
+            await _read_again(room, ids)
         first = max(ids, key=lambda name: sum(query.novel == name for query in queries))
         one = [query for query in queries if query.novel == first]
         await _speed(room, ids, one, f"uncached, one novel ({first})")

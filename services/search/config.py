@@ -29,7 +29,7 @@ class SearchSettings(MeshSettings):
         256 * 1024 * 1024, ge=1024 * 1024, description="memory for the indexes of the novels that are searched most"
     )
     sentences: Literal["all", "foreign", "none"] = Field(
-        "all",
+        "foreign",
         description="queries that look at a second reading of novels, sentence by sentence: all, or those in another"
         " language than the novel's; its model takes 150 MB, once it is used",
     )
