@@ -146,9 +146,9 @@ def _master(servers: Watched) -> list[Finding]:
     """Whether a sentinel names a server that lets us in."""
     login = {"username": servers.username, "password": servers.password}
     own = {name: word for name, word in login.items() if word}
-    sentinels = Sentinel(servers.sentinels, sentinel_kwargs={**_patience(), **own})
+    sentinels = Sentinel(servers.sentinels, sentinel_kwargs={**_patience(), **own})  # type: ignore[no-untyped-call]  # redis-py has no types here
     try:
-        host, port = sentinels.discover_master(servers.service)  # type: ignore[no-untyped-call]  # redis-py's own
+        host, port = sentinels.discover_master(servers.service)  # type: ignore[no-untyped-call]  # likewise
     except (RedisError, OSError) as error:
         remedy = "check the sentinels' addresses and the name of what they watch in GAJI_REDIS_URL"
         return [Finding("redis", f"no sentinel names a master: {error}", remedy)]
