@@ -156,11 +156,11 @@ class Gateway:
         request.label = route.template.text
         if not route.streaming:
             self._admission.late(request)
-        self._check(route)
         try:
             query = await self._authenticator.admit(request, route, request.query())
         finally:  # who has no valid token is limited as well, by address
             await self._limits.admit(request, route)
+        self._check(route)
         await self._authenticator.redeem(request)
         body: object = None
         if route.body:

@@ -10,6 +10,8 @@ from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
+_LOOK_SECONDS = 2.0
+
 
 class Replica(Protocol):
     """What is opened for an address."""
@@ -52,10 +54,12 @@ class FollowedName(Generic[R]):
     async def look(self) -> None:
         """Looks once."""
         try:
-            addresses = await self._resolve(*self._name)
+            async with asyncio.timeout(_LOOK_SECONDS):
+                addresses = await self._resolve(*self._name)
         except OSError as error:
-            if str(error) != self._trouble:
-                self._trouble = str(error)
+            said = str(error) or f"no answer within {_LOOK_SECONDS:g} s"
+            if said != self._trouble:
+                self._trouble = said
                 log.warning("a name cannot be looked up", extra={"peer": self._name[0], "error": self._trouble})
             return
         self._trouble = ""
@@ -89,7 +93,10 @@ async def following_name(followed: FollowedName[R], seconds: float) -> AsyncIter
     async def keep_looking() -> None:
         while True:
             await asyncio.sleep(seconds)
-            await followed.look()
+            try:
+                await followed.look()
+            except Exception:  # whoever is not found now is found the next time
+                log.exception("replicas behind a name cannot be followed")
 
     await followed.look()
     looking = asyncio.create_task(keep_looking(), name="replicas of a name")

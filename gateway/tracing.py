@@ -41,7 +41,7 @@ class Tracing:
         request_id = request.header(b"x-request-id") or None
         traceparent = request.header(b"traceparent") or None
         if record.active is None or request.raw_path in _UNRECORDED:
-            return trace.enter(request_id, traceparent, heard=self._sampled_from != "nobody")
+            return trace.enter(request_id, traceparent, heard=self._heard(request.peer, traceparent))
         method = request.method if request.method in _METHODS else "_OTHER"
         return trace.enter(
             request_id,

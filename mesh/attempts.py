@@ -128,7 +128,8 @@ def ended(
         calls.end_attempt(span, code, left=left)
     said = None if left else code
     if said in _TELLING:
-        told, losses = told_in(_of_done(call.trailing_metadata())), method.losses
+        told = told_in(_of_done(call.trailing_metadata()))
+        losses = None if method.gate is None else method.losses  # what no gate hears of must not take its place
         said = told_of(code, told, method.path)
         if said is grpc.StatusCode.UNAVAILABLE and told is None and losses is not None and not losses.another(started):
             said = None

@@ -82,6 +82,10 @@ def operator_page(look: Action[Any], change: Action[Any], *, what: str, command:
             return look({name: values[-1] for name, values in query.items()})
         if method != "POST":
             raise InvalidArgument(f"{method} is not offered; GET lists the {what}, POST sets them")
+        if not _is_here(str(environ.get("REMOTE_ADDR", ""))):
+            raise PermissionDenied(
+                f"{what} are set from this machine; elsewhere by RPC, with an operator's certificate"
+            )
         if "HTTP_ORIGIN" in environ:
             raise PermissionDenied(f"pages do not set {what}; use `{command}`, or curl")
         return change(_body(environ, example))
@@ -102,6 +106,16 @@ def _body(environ: dict[str, Any], example: str) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidArgument(f"the body must be an object, e.g. {example}")
     return body
+
+
+def _is_here(address: str) -> bool:
+    """Whether a client's address is of this machine: whoever only scrapes metrics may not set anything."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found).is_loopback
 
 
 def _check_host(host: str) -> None:

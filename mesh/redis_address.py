@@ -62,7 +62,9 @@ def watched(url: str) -> Watched | None:
     Raises:
         ValueError: it can't be meant.
     """
-    scheme = url.partition("://")[0]
+    scheme, found, _ = url.partition("://")
+    if not found:  # it may hold a password, which would be shown
+        raise ValueError("it has no scheme; write redis://:PASSWORD@HOST:PORT/0")
     if scheme in _CLUSTER:
         raise ValueError(
             "a Redis Cluster can't be used: jobs, the cache's invalidations and its news need one server's keys "

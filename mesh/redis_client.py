@@ -64,9 +64,9 @@ class _Pool(BlockingConnectionPool):
 class _Sentinels:
     """Who knows which server is master.
 
-    All are asked at once, and what more than half of them have said by then decides: one on a host that is lost holds
+    All are asked at once, and the latest of what more than half of them say decides: one on a host that is lost holds
     nobody up, and one that was cut off from the others does not lead back to a master that was replaced, since each
-    replacement has a number.
+    replacement has a number. Where fewer answer in time, theirs must do: no master at all is worse.
 
     Args:
         servers: where they are and whom they watch.
@@ -77,15 +77,19 @@ class _Sentinels:
         self._service = servers.service
         self._seconds = seconds
         self._clients = [
-            Redis(
-                host=host,
-                port=port,
-                socket_timeout=seconds,
-                socket_connect_timeout=seconds,
-                max_connections=2,
-                username=servers.username or None,
-                password=servers.password or None,
-                **_plain(),
+            Redis.from_pool(
+                # Many ask at once where many connections are made; they wait for each other.
+                BlockingConnectionPool(
+                    host=host,
+                    port=port,
+                    socket_timeout=seconds,
+                    socket_connect_timeout=seconds,
+                    max_connections=2,
+                    timeout=seconds,
+                    username=servers.username or None,
+                    password=servers.password or None,
+                    **_plain(),
+                )
             )
             for host, port in servers.sentinels
         ]

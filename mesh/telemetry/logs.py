@@ -48,13 +48,32 @@ class JsonFormatter(logging.Formatter):
             entry["span_id"] = context.span_id
         entry.update((key, value) for key, value in record.__dict__.items() if key not in _STANDARD)
         if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+            entry["exception"] = _without_details(self.formatException(record.exc_info), record.exc_info[1])
+        if isinstance(error := entry.get("error"), str):
+            entry["error"] = error.partition("\nDETAIL:")[0]
         try:
             line = orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
         except TypeError:  # a lone surrogate, or what else only Python takes for text: the line must not be lost
             line = json.dumps(entry, default=str, skipkeys=True)
         line = without_secrets(line)
         return line if line.isascii() and "\x7f" not in line else line.translate(_ESCAPED)
+
+
+def _without_details(text: str, error: BaseException | None) -> str:
+    """A traceback without what PostgreSQL tells of rows: values in them are readers' own."""
+    seen: set[int] = set()
+    left = [error]
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        left += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
+        detail = getattr(one, "detail", None)
+        for line in detail.splitlines() if isinstance(detail, str) else ():
+            if line.strip():
+                text = text.replace(line, "[detail]")
+    return text
 
 
 def _caller_gone(record: logging.LogRecord) -> bool:

@@ -40,7 +40,15 @@ class AdvisedAnswers:
         self._asked: dict[str, _Asked] = {}
 
     async def get(
-        self, plain: str, novel: Novel, query: str, *, top_k: int, until_chapter: int | None, pack: Pack
+        self,
+        plain: str,
+        novel: Novel,
+        query: str,
+        *,
+        top_k: int,
+        until_chapter: int | None,
+        pack: Pack,
+        by_sentences: bool | None = None,
     ) -> bytes | None:
         """The answer of a search, packed.
 
@@ -51,17 +59,19 @@ class AdvisedAnswers:
             top_k: how many passages at most.
             until_chapter: the last chapter that may be seen; None: no limit.
             pack: packs it.
+            by_sentences: as for `Searching.search`; the key says so too.
 
         Returns:
             None: there is no advice.
 
         Raises:
             MeshError: as `Searching.search`.
+            UnreadError: likewise.
         """
 
         async def compute() -> bytes:
             with telling(asked.event.set):
-                found = await self._advising.search(novel, query, top_k, until_chapter)
+                found = await self._advising.search(novel, query, top_k, until_chapter, by_sentences=by_sentences)
             return pack(found, self._advising.name)
 
         key = self._advising.key(plain)

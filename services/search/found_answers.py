@@ -42,15 +42,29 @@ class FoundAnswers:
             MeshError: as `Searching.search`.
         """
         by_sentences = await self._searching.by_sentences(novel, query)
+        try:
+            return await self._answer(novel, query, top_k, until_chapter, pack, by_sentences=by_sentences)
+        except UnreadError:  # it was there a moment ago: what is found without it has a key of its own
+            return await self._answer(novel, query, top_k, until_chapter, pack, by_sentences=False)
+
+    async def _answer(
+        self,
+        novel: Novel,
+        query: str,
+        top_k: int,
+        until_chapter: int | None,
+        pack: Callable[..., bytes],
+        *,
+        by_sentences: bool,
+    ) -> bytes:
         if self._advised is not None:
             key = self._searching.key(novel, query, top_k, until_chapter, by_sentences=by_sentences)
-            answer = await self._advised.get(key, novel, query, top_k=top_k, until_chapter=until_chapter, pack=pack)
+            answer = await self._advised.get(
+                key, novel, query, top_k=top_k, until_chapter=until_chapter, pack=pack, by_sentences=by_sentences
+            )
             if answer is not None:
                 return answer
-        try:
-            return await self._plain(novel, query, top_k, until_chapter, pack, by_sentences=by_sentences)
-        except UnreadError:  # it was there a moment ago: what is found without it has a key of its own
-            return await self._plain(novel, query, top_k, until_chapter, pack, by_sentences=False)
+        return await self._plain(novel, query, top_k, until_chapter, pack, by_sentences=by_sentences)
 
     async def _plain(
         self, novel: Novel, query: str, top_k: int, until_chapter: int | None, pack: Pack, *, by_sentences: bool

@@ -10,7 +10,7 @@ import pytest
 from gaji.search.v1 import search_service_pb2 as search_pb
 
 from gateway.contract import Contract
-from gateway.names import FollowedName
+from gateway.names import FollowedName, following_name
 from gateway.relays import Relays, open_relays
 from gateway.status.peers import open_peers
 from mesh.config import MeshSettings
@@ -170,3 +170,31 @@ async def test_addresses_of_this_machine_are_found_and_unknown_names_refused() -
     assert "127.0.0.1:50052" in await resolve("localhost", 50052)
     with pytest.raises(OSError, match=r".+"):
         await resolve("nobody.invalid", 50052)
+
+
+async def test_a_name_server_that_says_nothing_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.names._LOOK_SECONDS", QUICK)
+    heard: list[str] = []
+
+    class Silent:
+        idle = True
+
+    @asynccontextmanager
+    async def open_one(address: str) -> AsyncIterator[Silent]:
+        heard.append(address)
+        if address == "broken:1":
+            raise RuntimeError("what nobody thought of")
+        yield Silent()
+
+    looks = iter([[], ["broken:1"], ["good:1"]])
+
+    async def resolve_(_host: str, _port: int) -> list[str]:
+        found = next(looks, ["good:1"])
+        if not found:
+            await asyncio.Event().wait()
+        return found
+
+    name = FollowedName(("rooms", 1), open_one, lambda _replicas: None, resolve_)
+    async with asyncio.timeout(10), following_name(name, QUICK):
+        await until(lambda: "good:1" in heard)
+    assert heard[0] == "broken:1"

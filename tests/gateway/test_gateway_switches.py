@@ -21,6 +21,13 @@ async def test_what_is_switched_off_is_refused_and_the_rest_goes_on(gateway: Gat
         assert (await client.get(PATH)).json() == {"off": ["ProbeService/Count", "ProbeService/Echo"]}
 
 
+async def test_a_flood_of_what_is_off_is_limited(gateway: Gateway) -> None:
+    async with gateway(off="Echo", rate_limit=1, rate_burst=3) as (client, _):
+        codes = [(await client.get("/probe/echo")).status_code for _ in range(8)]
+    assert codes[0] == 501
+    assert 429 in codes
+
+
 async def until_off(page: Callable[[], object], off: list[str]) -> None:
     """Waits until this is off; the test's own time limit is the limit."""
     while await page() != off:  # type: ignore[misc]  # a coroutine

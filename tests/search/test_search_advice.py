@@ -192,7 +192,9 @@ class Instant:
     def __init__(self) -> None:
         self.calls = 0
 
-    async def search(self, novel: Novel, query: str, top_k: int, until_chapter: int | None) -> list[Found]:
+    async def search(
+        self, novel: Novel, query: str, top_k: int, until_chapter: int | None, *, by_sentences: bool | None = None
+    ) -> list[Found]:
         self.calls += 1
         return [Found(Passage(f"id-{at}", "text", 1, "", at), 0.5, 0.5) for at in range(2)]
 

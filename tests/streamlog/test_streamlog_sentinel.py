@@ -86,3 +86,9 @@ async def test_one_sentinel_is_enough_to_find_the_master(servers: WatchedServers
         gone = gone.replace(f":{port}", ":1")
     async with open_redis(gone, timeout=1.0, connections=2, name="test") as client:
         assert (await client.info("replication"))["role"] == "master"
+
+
+async def test_many_connections_are_made_at_once(servers: WatchedServers) -> None:
+    async with open_redis(servers.url, timeout=5.0, connections=20, name="test") as client:
+        waiting = (client.blpop([f"nothing-{number}"], timeout=1) for number in range(20))  # each holds a connection
+        assert await asyncio.gather(*waiting) == [None] * 20

@@ -43,6 +43,7 @@ SECRETS = [
     "postgresql://gaji:s3cr3t-pw@127.0.0.1/gaji",
     "AIzaSyA" + "x" * 32,
     "sk-proj-" + "y" * 24,
+    "redis+sentinel://10.0.0.1/gaji/0?sentinel_password=s3cr3t-pw&x=1",
 ]
 
 
@@ -56,6 +57,27 @@ def test_what_looks_like_a_secret_is_not_written(output: io.StringIO, secret: st
     assert hidden not in text
     assert text.count("[secret]") >= 3
     assert [orjson.loads(line)["level"] for line in text.splitlines()] == ["WARNING", "ERROR"]
+
+
+class RowError(Exception):
+    """As asyncpg tells of one."""
+
+    detail = "Failing row contains (7, The lamp is out,\n\nsaid Ines)."
+
+    def __str__(self) -> str:
+        return f"new row violates a constraint\nDETAIL:  {self.detail}"
+
+
+def test_rows_of_the_database_are_not_written(output: io.StringIO) -> None:
+    log = logging.getLogger("mesh.test")
+    error = RuntimeError("a call has failed")
+    error.__cause__ = ExceptionGroup("several", [RowError()])
+    log.error("broke", exc_info=error, extra={"error": str(RowError())})
+    (line,) = output.getvalue().splitlines()
+    assert "lamp" not in line
+    assert "Ines" not in line
+    assert orjson.loads(line)["error"] == "new row violates a constraint"
+    assert "new row violates a constraint" in orjson.loads(line)["exception"]
 
 
 def test_texts_are_written_when_that_is_switched_on(output: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:

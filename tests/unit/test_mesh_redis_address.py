@@ -50,3 +50,9 @@ def test_a_process_says_so_at_its_start(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("GAJI_REDIS_URL", "redis+cluster://host:6379")
     with pytest.raises(ValidationError, match="give rooms servers of their own"):
         JobsSettings()
+
+
+def test_a_forgotten_scheme_shows_no_password() -> None:
+    with pytest.raises(ValueError, match="it has no scheme") as caught:
+        watched("default:SECRET@10.0.0.7:6379")
+    assert "SECRET" not in str(caught.value)

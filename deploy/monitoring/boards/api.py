@@ -3,7 +3,7 @@
 from deploy.monitoring.boards.grafana import Board, Panel, Query, Row
 from deploy.monitoring.boards.queries import HTTP, NO_STREAMS, percentile, percentiles, rate
 
-_FAULT = 'http_response_status_code=~"5.."'
+_FAULT = 'http_response_status_code=~"5..",http_response_status_code!="501"'
 _ERRORS = f"{rate(HTTP + '_count', _FAULT)} / {rate(HTTP + '_count')}"
 
 API = Board(

@@ -139,6 +139,10 @@ class Exporter:
                     self._closing.wait(again)
                 self._count_dropped()
                 pause = min(2 * pause, longest)
+            except Exception:  # a header that no request can have: it costs batches, not the thread
+                _FAILED.inc(len(spans))
+                log.exception("spans cannot be sent")
+                return
             else:
                 EXPORTED.inc(len(spans) - refused)
                 if refused:

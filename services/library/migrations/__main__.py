@@ -24,7 +24,8 @@ async def main() -> None:
     try:
         revision = await migrate(settings.database_owner_url or settings.database_url)
     except asyncpg.PostgresError as error:
-        raise OSError(f"PostgreSQL refuses: {error}; does GAJI_DATABASE_OWNER_URL name the schema's owner?") from error
+        said = error.args[0]  # without the details, which quote rows
+        raise OSError(f"PostgreSQL refuses: {said}; does GAJI_DATABASE_OWNER_URL name the schema's owner?") from error
     log.info("the schema is up to date", extra={"revision": revision})
 
 

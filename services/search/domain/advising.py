@@ -92,7 +92,9 @@ class Advising:
         left = deadlines.remaining()
         return self.bounds.seconds if left is None else min(self.bounds.seconds, left - RESERVE_SECONDS)
 
-    async def search(self, novel: Novel, query: str, top_k: int, until_chapter: int | None) -> list[Found]:
+    async def search(
+        self, novel: Novel, query: str, top_k: int, until_chapter: int | None, *, by_sentences: bool | None = None
+    ) -> list[Found]:
         """The passages of a novel that fit a query best, best first, none beyond the chapter limit.
 
         The model is shown passages within that limit alone.
@@ -100,6 +102,7 @@ class Advising:
         Raises:
             UnadvisedError: there is no advice.
             MeshError: as `Searching.search`.
+            UnreadError: likewise.
         """
         seconds = self.seconds()
         if seconds < LEAST_SECONDS or not self._asking.ready():
@@ -113,7 +116,8 @@ class Advising:
             self._statements(novel, query, until_chapter, seconds * _REWRITING_SHARE) if rewriting_it else _nothing()
         )
         try:
-            found = await self._searching.search(novel, query, max(depth, top_k), until_chapter)
+            depth = max(depth, top_k)
+            found = await self._searching.search(novel, query, depth, until_chapter, by_sentences=by_sentences)
             if others := await statements:
                 found = await asyncio.to_thread(rewriting.fused, found, others)
         finally:

@@ -126,8 +126,10 @@ class SecondReadings:
         try:
             reading = await self._reading(novel)
             question = await self._embedder.ask(EMBEDDER, query)
-        except MeshError as error:
-            log.warning("a second reading cannot be used", extra={"novel_id": novel.id, "error": error.message})
+        except UnreadError:
+            raise
+        except Exception as error:  # it is an extra: whatever is wrong with it, searches do without
+            log.warning("a second reading cannot be used", extra={"novel_id": novel.id, "error": repr(error)})
             self._missing(novel, RETRY_SECONDS)
             raise UnreadError from error
         (FOREIGN_SEARCHES if foreign else SENTENCE_SEARCHES).labels("found").inc()
@@ -239,8 +241,8 @@ class SecondReadings:
     async def _load(self) -> bool:
         try:
             await self._embedder.ask(EMBEDDER, "")
-        except MeshError as error:
-            log.warning("the model of second readings cannot be used", extra={"error": error.message})
+        except Exception:  # likewise
+            log.exception("the model of second readings cannot be used")
             return False
         return True
 

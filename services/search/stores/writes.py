@@ -5,11 +5,17 @@ The folder is one process's own, so the lock is for nobody else; and the system 
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mesh.errors import Unavailable
+
 LOCK = "gaji.lock"
+_MOST_SECONDS = 60.0
+_LOOK_SECONDS = 0.02
+_PAUSE_SECONDS = 5.0
 
 
 class Writes:
@@ -27,8 +33,21 @@ class Writes:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Waits until nobody copies, and keeps everybody from beginning until the block is left; one at a time."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        """Waits until nobody copies, and keeps everybody from beginning until the block is left; one at a time.
+
+        Raises:
+            Unavailable: somebody copies for longer than a write can wait.
+        """
+        until = time.monotonic() + _MOST_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    text = "a backup is being made; try again when it is done"
+                    raise Unavailable(text, reason="BACKUP_RUNS", retry_after=_PAUSE_SECONDS) from None
+                time.sleep(_LOOK_SECONDS)
         try:
             yield
         finally:
