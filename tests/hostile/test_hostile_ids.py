@@ -37,6 +37,7 @@ SAMPLES: dict[str, Any] = {
     "format": None,
     "hidden": False,
     "language": "en",
+    "clear_until_chapter": None,
     "name": "Nobody at all",
     "page_size": None,
     "page_token": None,

@@ -1,7 +1,9 @@
 """Backup, destroy, restore: what readers had is there again, byte for byte."""
 
 import asyncio
+import itertools
 import json
+import re
 import shutil
 import stat
 import uuid
@@ -13,7 +15,7 @@ import pytest
 
 from tests.e2e.conftest import Talk, talk_of
 from tests.e2e.reader import Reader, reader_at
-from tests.fixtures.stack import start_stack
+from tests.fixtures.stack import RunningStack, start_stack
 from tests.operations.conftest import Gaji
 
 QUICK = {"GAJI_SCRIPTED_RATE": "1000"}
@@ -55,12 +57,26 @@ async def everything(client: httpx.AsyncClient, talk: Talk) -> dict[str, bytes]:
     return {path: answer.content for path, answer in answers.items()}
 
 
+async def read_twice(client: httpx.AsyncClient, talk: Talk, running: RunningStack) -> None:
+    """Waits until a query in another language finds by the novel's second reading, which comes in the background."""
+    admin = running.state["services"]["search"][0]["admin"]
+    async with asyncio.timeout(60), httpx.AsyncClient() as http:
+        for number in itertools.count():  # another query each time: answers are kept
+            body = {"novel_id": talk.novel_id, "query": f"나룻배와 종 {number}", "top_k": 1}
+            assert (await client.post("/api/search/passages", json=body)).status_code == 200
+            told = (await http.get(f"http://{admin}/metrics")).text
+            if re.search(r'^gaji_search_foreign_searches_total\{result="found"\} [1-9]', told, re.MULTILINE):
+                return
+            await asyncio.sleep(0.1)
+
+
 @pytest.mark.timeout(300)
 async def test_what_was_backed_up_and_destroyed_is_restored(server_folder: Path, gaji: Gaji) -> None:
     data, again, file = server_folder / "data", server_folder / "again", server_folder / "all.tar.zst"
     with start_stack(data, "--no-sample", env=QUICK) as running:
         async with reader_at(running.url) as reader, reader_at(running.url) as other:
             talk, account, session = await tale_of(reader)
+            await read_twice(reader.client, talk, running)
             before = await everything(reader.client, talk)
             # Somebody else goes on writing meanwhile, and another novel is taken in.
             busy = asyncio.gather(talk_of(other, visibility="VISIBILITY_PRIVATE"))
@@ -79,6 +95,7 @@ async def test_what_was_backed_up_and_destroyed_is_restored(server_folder: Path,
     with start_stack(again, "--no-sample", env=QUICK) as running:
         headers = {"authorization": f"Bearer {session['access_token']}"}
         async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client:
+            await read_twice(client, talk, running)
             assert await everything(client, talk) == before
             assert (await client.post("/api/auth/login", json=account)).status_code == 200
             renewed = await client.post("/api/auth/refresh", json={"refresh_token": session["refresh_token"]})
