@@ -6,6 +6,7 @@ from typing import Any
 from celery import Celery
 from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.signals import before_task_publish, setup_logging
+from kombu.transport.redis import Channel, QoS
 
 from mesh.redis_address import watched
 from services.jobs.config import JobsSettings
@@ -20,6 +21,26 @@ _VISIBLE_SECONDS = 60.0
 _RESULT_SECONDS = 3600
 _CONNECTIONS = 8
 _OVERDUE_SECONDS = 4  # a worker whose queue is silent for longer than it ever is connects anew: its host may be gone
+
+
+class _Places(QoS):  # type: ignore[misc]  # Kombu has no type information
+    """What a worker has taken; a job whose acknowledgement fails gives its place back all the same.
+
+    Kombu would go on counting it. When all places of a worker are lost so, it asks for no more jobs, and as it then
+    says nothing to the server any more, it never notices that it must connect anew. The job comes again, from what the
+    server holds as not acknowledged.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledges, or fails and gives the place back."""
+        try:
+            super().ack(delivery_tag)
+        except Exception:
+            super(QoS, self).ack(delivery_tag)  # what is kept of it here
+            raise
+
+
+Channel.QoS = _Places
 
 
 class _Unwaited:
