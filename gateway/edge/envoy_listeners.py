@@ -276,6 +276,9 @@ def _reply(comparison: str, status: int, body: str, *, retried: bool = False) ->
 def _tracing(front: Front) -> Json:
     return {
         "random_sampling": {"value": front.trace_percent},
+        # Of its own accord Envoy records the address with its query (http.url).
+        "max_path_tag_length": 0,
+        "custom_tags": [{"tag": "url.path", "value": "%PATH(NQ)%"}],
         "provider": {
             "name": "envoy.tracers.opentelemetry",
             "typed_config": {
