@@ -183,6 +183,14 @@ def http_connections(plan: Plan, front: Front, hosts: list[Json], codec: str) ->
         }
     if front.otlp:
         options["tracing"] = _tracing(front)
+        # Not by request ids, which browsers do not send; and those that come stay as they are.
+        options["request_id_extension"] = {
+            "typed_config": {
+                "@type": f"{_TYPE}extensions.request_id.uuid.v3.UuidRequestIdConfig",
+                "pack_trace_reason": False,
+                "use_request_id_for_trace_sampling": False,
+            }
+        }
     return _manager(options)
 
 
