@@ -61,8 +61,8 @@ def postgres_at_the_door(certs: Path) -> Iterator[tuple[int, "SimpleQueue[bytes]
 
 
 async def test_an_authority_of_ones_own_is_mounted_and_known(tmp_path: Path) -> None:
-    for folder in ("certs", "others"):
-        renew(tmp_path / folder)
+    for name in ("certs", "others"):
+        renew(tmp_path / name)
     authority = paths_of(tmp_path / "certs", NAME)[2]
     with postgres_at_the_door(tmp_path / "certs") as (port, came):
         write_secrets(tmp_path / "secrets", postgres=f"localhost:{port}", tls=True, postgres_ca=authority)

@@ -167,7 +167,7 @@ async def test_spans_of_envoy_have_the_path_and_not_the_query(settings: ProbeSet
         return b""
 
     collector = grpc.aio.server()
-    methods = {"Export": grpc.unary_unary_rpc_method_handler(export)}
+    methods: dict[str, Any] = {"Export": grpc.unary_unary_rpc_method_handler(export)}
     collector.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(_COLLECTOR, methods)])
     port = collector.add_insecure_port("127.0.0.1:0")
     await collector.start()
