@@ -28,6 +28,11 @@ from stack.keys import key_files
 KEYS = "jwt-keys.json"
 PRIVATE_KEY = "jwt-private.pem"
 MIGRATIONS = "migrations"
+POSTGRES_CA = "postgres-ca.crt"
+IMAGE_CA = "/etc/ssl/certs/ca-certificates.crt"
+"""The public authorities, in the images. asyncpg, like libpq, knows none unless it is told where they are."""
+SECRETS = "/run/secrets/gaji"
+"""Where a process finds its folder."""
 _REDIS = "GAJI_REDIS_URL"
 _DATABASE, _OWNER = "GAJI_DATABASE_URL", "GAJI_DATABASE_OWNER_URL"
 # By process: the user of Valkey that it is. The workers of both queues are one.
@@ -35,7 +40,12 @@ _VALKEY = ("cache", "embedding", "gateway", "generation", "jobs", "library", "se
 
 
 def write_secrets(
-    folder: Path, *, postgres: str = "postgres:5432", valkey: str = "valkey:6379", tls: bool = False
+    folder: Path,
+    *,
+    postgres: str = "postgres:5432",
+    valkey: str = "valkey:6379",
+    tls: bool = False,
+    postgres_ca: Path | None = None,
 ) -> None:
     """Makes what is missing in a folder and writes the rest anew.
 
@@ -47,10 +57,11 @@ def write_secrets(
         postgres: ``host:port`` as the processes reach it.
         valkey: likewise.
         tls: whether both are reached over TLS.
+        postgres_ca: PEM of the authority that signed PostgreSQL's certificate; None: a public one has.
 
     Raises:
         StackError: a key in the folder is not as it was made.
-        OSError: it can't be written.
+        OSError: it can't be written, or the authority can't be read.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     passwords = folder / "passwords"
@@ -58,16 +69,23 @@ def write_secrets(
     admin = secret(passwords, "postgres-admin-password")
     owner, library = secret(passwords, "postgres-password"), secret(passwords, "postgres-library-password")
     users, words = valkey_users(passwords)
-    scheme, mode = ("rediss", "?sslmode=verify-full") if tls else ("redis", "")
+    scheme, mode = "redis", ""
+    authority: dict[str, str] = {}
+    if tls:
+        scheme, root = "rediss", IMAGE_CA
+        if postgres_ca is not None:
+            authority, root = {POSTGRES_CA: postgres_ca.read_text(encoding="utf-8")}, f"{SECRETS}/{POSTGRES_CA}"
+        mode = f"?sslmode=verify-full&sslrootcert={root}"
     files: dict[str, dict[str, str]] = {
         name: {_REDIS: f"{scheme}://{user(name)}:{quote(words[name])}@{valkey}/0"} for name in _VALKEY
     }
     files["library"] |= {
         _DATABASE: f"postgresql://{READER_WRITER}:{library}@{postgres}/{DATABASE}{mode}",
         PRIVATE_KEY: keys.private.read_text(encoding="ascii"),
+        **authority,
     }
     owned = f"postgresql://{OWNER}:{owner}@{postgres}/{DATABASE}{mode}"
-    files[MIGRATIONS] = {_DATABASE: owned, _OWNER: owned}
+    files[MIGRATIONS] = {_DATABASE: owned, _OWNER: owned, **authority}
     files["keys-public"] = {KEYS: keys.keys.read_text(encoding="ascii")}
     files["postgres"] = {"admin-password": admin, "roles.sql": "".join(_roles(owner, library))}
     files["grafana"] = {"admin-password": secret(passwords, "grafana-admin-password")}
@@ -102,9 +120,18 @@ def main() -> None:
     parser.add_argument("--postgres", default="postgres:5432", help="host:port of PostgreSQL")
     parser.add_argument("--valkey", default="valkey:6379", help="host:port of Valkey or Redis")
     parser.add_argument("--tls", action="store_true", help="both are reached over TLS")
+    parser.add_argument("--postgres-ca", type=Path, metavar="PEM", help="who signed PostgreSQL's; default: public ones")
     options = parser.parse_args()
+    if options.postgres_ca is not None and not options.tls:
+        parser.error("--postgres-ca is of use with --tls only")
     os.umask(0o077)
-    write_secrets(options.folder, postgres=options.postgres, valkey=options.valkey, tls=options.tls)
+    write_secrets(
+        options.folder,
+        postgres=options.postgres,
+        valkey=options.valkey,
+        tls=options.tls,
+        postgres_ca=options.postgres_ca,
+    )
     print(f"{options.folder}: {', '.join(sorted(path.name for path in options.folder.iterdir()))}")
 
 

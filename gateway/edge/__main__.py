@@ -6,6 +6,7 @@ Limits and times come from the gateway's own settings (``GAJI_*``), so that both
 import argparse
 import sys
 from collections.abc import Sequence
+from ipaddress import ip_network
 
 from gateway.bindings import routes_of
 from gateway.config import GatewaySettings
@@ -43,11 +44,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
             user=options.user,
         )
         settings = GatewaySettings()
+        if options.edge == "envoy":
+            _check_trusted(front.front_networks, settings.trusted_proxies)
         routes = routes_of(load_contract(settings.descriptors_file))
         text = _MAKERS[options.edge](plan_of(routes, settings, front.rate_factor), front)
     except ValueError as error:
         parser.error(str(error))
     sys.stdout.write(text)
+
+
+def _check_trusted(fronts: Sequence[str], trusted: Sequence[str]) -> None:
+    """Behind Envoy gateways find a balancer's address in front of the edge's, and must know it; nginx leaves it out.
+
+    Raises:
+        ValueError: gateways trust somebody, and not it; or it is no network.
+    """
+    for text in fronts:
+        front = ip_network(text)
+        if trusted and not any(
+            # The types of both are one: their versions are compared first.
+            front.version == known.version and front.subnet_of(known)  # type: ignore[arg-type]
+            for known in map(ip_network, trusted)
+        ):
+            raise ValueError(f"--behind {text}: GAJI_TRUSTED_PROXIES must name it as well, beside the edges")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--http3", action=argparse.BooleanOptionalAction, help="default: of Envoy; nginx has it where it was built so")
     add("--admin", default=usual.admin, metavar="HOST:PORT", help="of Envoy's own pages; default: %(default)s")
     add("--source", default="", metavar="ADDRESS", help="that gateways are called from")
-    add("--behind", action="append", metavar="CIDR", help="of a load balancer in front of the edge")
+    add("--behind", action="append", metavar="CIDR", help="of a load balancer in front, which gateways trust as well")
     add("--connections", type=int, default=usual.connections, help="of readers at once; default: %(default)s")
     add("--heap-mib", type=int, default=usual.heap_bytes // 1024**2, help="that Envoy may take; default: %(default)s")
     add("--rate-factor", type=float, default=usual.rate_factor, help="times the gateways' rates; default: %(default)s")

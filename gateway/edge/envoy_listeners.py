@@ -183,6 +183,14 @@ def http_connections(plan: Plan, front: Front, hosts: list[Json], codec: str) ->
         }
     if front.otlp:
         options["tracing"] = _tracing(front)
+        # Not by request ids, which browsers do not send; and those that come stay as they are.
+        options["request_id_extension"] = {
+            "typed_config": {
+                "@type": f"{_TYPE}extensions.request_id.uuid.v3.UuidRequestIdConfig",
+                "pack_trace_reason": False,
+                "use_request_id_for_trace_sampling": False,
+            }
+        }
     return _manager(options)
 
 
@@ -276,6 +284,9 @@ def _reply(comparison: str, status: int, body: str, *, retried: bool = False) ->
 def _tracing(front: Front) -> Json:
     return {
         "random_sampling": {"value": front.trace_percent},
+        # Of its own accord Envoy records the address with its query (http.url).
+        "max_path_tag_length": 0,
+        "custom_tags": [{"tag": "url.path", "value": "%PATH(NQ)%"}],
         "provider": {
             "name": "envoy.tracers.opentelemetry",
             "typed_config": {

@@ -34,13 +34,15 @@ class Front:
         admin: ``host:port`` of Envoy's own pages, which must never be open to readers; empty: there are none.
         source: the address that gateways are called from, for GAJI_TRUSTED_PROXIES; empty: the system chooses.
         front_networks: of a load balancer before the edge that tells the client in X-Forwarded-For (CIDR); of Envoy
-            it is only counted how many proxies there are: one, or none where this is empty.
+            it is only counted how many proxies there are: one, or none where this is empty. Envoy adds its address
+            to the header, nginx does not, so gateways have it among GAJI_TRUSTED_PROXIES.
         connections: what the edge bears at once, of readers.
         heap_bytes: what Envoy may take before it sheds load.
         drain_seconds: how long streams go on when nginx is reloaded; Envoy is told by ``--drain-time-s``.
         rate_factor: how many times what the gateways allow an address the edge allows it; 0: it allows anything.
         access_log: the file of one JSON line a request.
-        otlp: ``host:port`` of a collector of traces (OTLP over gRPC), for Envoy; empty: none.
+        otlp: ``host:port`` of a collector of traces (OTLP over gRPC), for Envoy; empty: none. Spans have the path,
+            and not the query.
         trace_percent: how many of the traces that no client has begun are recorded.
         user: whom nginx's workers run as when it is started by root; empty: nginx chooses.
 

@@ -66,7 +66,7 @@ def nginx_config(plan: Plan, front: Front) -> str:
         f"worker_rlimit_nofile {4 * front.connections};",
         # A reader whose stream is cut at a reload comes back and goes on after its last event.
         f"worker_shutdown_timeout {_time(front.drain_seconds)};",
-        "error_log stderr warn;",
+        "error_log stderr warn;",  # of processes; requests have their own below
         "pid nginx.pid;",
         *_block("events", [f"worker_connections {2 * front.connections + 64};"]),
         *_block("http", _http(plan, front)),
@@ -76,6 +76,9 @@ def nginx_config(plan: Plan, front: Front) -> str:
 
 def _http(plan: Plan, front: Front) -> Iterator[str]:
     yield "server_tokens off;"
+    # What nginx says of a request quotes its line, with the query: even crit and alert do, where no address or no
+    # connection is left for an upstream. How each request ended is in the access log.
+    yield "error_log stderr emerg;"
     yield "log_format edge escape=json '{" + ",".join(f'"{name}":"{value}"' for name, value in _LINE.items()) + "}';"
     yield f"access_log {front.access_log} edge;"
     yield from (f"{name}_temp_path {name}_temp;" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))

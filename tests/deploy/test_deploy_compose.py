@@ -4,12 +4,14 @@ import json
 import re
 from copy import deepcopy
 from functools import cache
+from itertools import combinations
 from typing import Any
 
 import pytest
 import yaml
 from compose_spec import PyCompose
 
+from stack.embedded.rights import _KEYS
 from stack.secret_files import write_secrets
 from tests.deploy.manifests import DEPLOY
 from tests.deploy.test_deploy_kubernetes import OTHERS, ROOMS, SETTINGS, known, peers
@@ -80,10 +82,20 @@ def test_every_process_has_the_settings_that_it_cannot_do_without(
             SETTINGS[identity(name)]()
 
 
-def test_a_network_holds_a_room_and_those_whom_the_contract_lets_call_it() -> None:
-    for room, callers in peers().items():
-        there = {identity(name) for name, service in ours().items() if f"to-{room}" in service["networks"]}
-        assert there == {room, *callers}
+def test_two_processes_share_a_network_where_one_calls_the_other_and_nowhere_else() -> None:
+    called = peers()
+    networks: dict[str, set[str]] = {}
+    for name, service in ours().items():
+        networks.setdefault(identity(name), set()).update(service["networks"])
+    for one, other in combinations(sorted(networks), 2):
+        shared = networks[one] & networks[other]
+        if {one, other} == {"library", "migrations"}:
+            assert shared == {"to-postgres"}
+        else:
+            assert bool(shared) == (one in called.get(other, ()) or other in called.get(one, ())), (one, other, shared)
+
+
+def test_whether_a_network_leads_outside_is_said() -> None:
     for network, setting in compose()["networks"].items():
         assert setting.get("internal", False) == (network not in {"edge", "outside", "watching"}), network
 
@@ -92,6 +104,13 @@ def test_only_what_is_needed_reaches_the_stores_and_the_world() -> None:
     def members(network: str) -> set[str]:
         return {identity(name) for name, service in services().items() if network in service["networks"]}
 
+    own = {network for network in compose()["networks"] if network.startswith("of-")}
+    assert own == {f"of-{name}" for name in _KEYS}, "who has rights in Valkey"
+    for network in own:
+        assert members(network) == {network.removeprefix("of-"), "valkey", "prometheus"}
+    reached = {network for name in ("valkey", "prometheus") for network in services()[name]["networks"]}
+    assert reached == own | {"watching"}
+    assert members("watching") == set(WATCHERS)
     assert members("to-postgres") == {"postgres", "library", "migrations"}
     assert members("to-chroma") == {"chroma", "search"}
     assert members("outside") == {"generation"}
@@ -100,6 +119,20 @@ def test_only_what_is_needed_reaches_the_stores_and_the_world() -> None:
     assert published == {"gateway", *WATCHERS}
     for name in published:
         assert all(port.startswith("127.0.0.1:") for port in services()[name]["ports"])
+
+
+def test_search_gets_out_where_it_is_asked_to() -> None:
+    more = yaml.safe_load((DEPLOY / "compose" / "search-outside.yaml").read_text())
+    checked(more)
+    search = more["services"]["search"]
+    assert search["networks"] == ["outside"]
+    assert set(search["environment"]) <= known(SETTINGS["search"])
+    # Who shares the image builds the same one; it has what the others' file says, and Gemini's client.
+    image = services()["search"]["image"]
+    assert set(more["services"]) == {name for name, one in services().items() if one["image"] == image}
+    for name, service in more["services"].items():
+        before = services()[name]["build"]["args"]["EXTRAS"].split(",")
+        assert service["build"]["args"]["EXTRAS"].split(",") == [*before, "gemini"]
 
 
 def test_no_container_has_more_rights_than_it_needs() -> None:

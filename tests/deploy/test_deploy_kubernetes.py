@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,23 @@ def admitted(policy: Any) -> set[str]:
     return set(expression["values"])
 
 
+def selects(policy: Any, labels: Mapping[str, str]) -> bool:
+    """Whether a policy is one of a pod with these labels."""
+    selector = policy["spec"]["podSelector"]
+    assert all(one["operator"] == "In" for one in selector.get("matchExpressions", []))
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        labels.get(one["key"]) in one["values"] for one in selector.get("matchExpressions", [])
+    )
+
+
+def ways_out(overlay: str, labels: Mapping[str, str]) -> Iterator[tuple[int, Any]]:
+    """Port and peer of all that lets such a pod out, names and spans left out."""
+    for policy in of_kind(overlay, "NetworkPolicy"):
+        if selects(policy, labels) and policy["metadata"]["name"] not in {"names", "traces"}:
+            for rule in policy["spec"].get("egress", []):
+                yield from ((port["port"], peer) for port in rule["ports"] for peer in rule["to"])
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_every_document_fits_its_schema_and_has_no_field_that_is_unknown(overlay: str, version: str) -> None:
@@ -105,6 +122,7 @@ def test_every_component_fits_the_base_by_itself(component: str, tmp_path: Path)
     about = {"resources": [f"{kubernetes}/base"], "components": [f"{kubernetes}/components/{component}"]}
     (tmp_path / "kustomization.yaml").write_text(json.dumps(about))
     documents = kustomized(tmp_path)
+    check_ways_out(documents)
     for document in documents:
         if (document["apiVersion"], document["kind"]) not in CUSTOM:
             check(document, NEWEST)
@@ -160,21 +178,59 @@ def test_the_policies_let_in_whom_the_contract_names_and_nobody_else(overlay: st
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_policies_let_each_out_to_whom_it_calls_and_to_the_stores_that_it_has_rights_in(overlay: str) -> None:
-    policies, called = by_name(overlay, "NetworkPolicy"), peers()
+    called, stores = peers(), {5432: "postgres", 6379: "valkey", 26379: "sentinels", 8000: "chroma"}
     ports = dict(zip(ROOMS, range(50051, 50056), strict=True))
-    for identity in {pod.identity for pod in ours(overlay)}:
-        rules = policies[f"from-{identity}"]["spec"]["egress"]
-        out, stores = {}, set()
-        for rule in rules:
-            (port,) = rule["ports"]
-            for peer in rule.get("to", []):
-                out[peer["podSelector"]["matchLabels"]["gaji/identity"]] = port["port"]
-            if "to" not in rule:
-                stores.add(port["port"])
-        assert out == {room: ports[room] for room, named in called.items() if identity in named}, identity
-        assert (6379 in stores) == (identity in _KEYS), identity
-        assert (5432 in stores) == (identity in {"library", "migrations"}), identity
-        assert (8000 in stores) == (identity == "search"), identity
+    for pod in ours(overlay):
+        rooms, used, outside = {}, set(), set()
+        for port, peer in ways_out(overlay, pod.labels):
+            if port in stores:
+                used.add(stores[port])
+                inside = peer.get("podSelector", {}).get("matchLabels", {}).get("gaji/identity")
+                assert inside == (stores[port] if overlay == "small" else None), pod.name
+            elif "podSelector" in peer:
+                rooms[peer["podSelector"]["matchLabels"]["gaji/identity"]] = port
+            else:
+                assert "10.0.0.0/8" in peer["ipBlock"]["except"] or "fc00::/7" in peer["ipBlock"]["except"]
+                outside.add(port)
+        assert rooms == {room: ports[room] for room, named in called.items() if pod.identity in named}, pod.name
+        assert ("valkey" in used) == (pod.identity in _KEYS), pod.name
+        assert ("sentinels" in used) == (overlay == "production" and pod.identity in _KEYS), pod.name
+        assert ("postgres" in used) == (pod.identity in {"library", "migrations"}), pod.name
+        assert ("chroma" in used) == (pod.identity == "search"), pod.name
+        assert outside == ({443} if pod.identity == "generation" else set()), pod.name
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_policy_opens_a_way_to_everywhere(overlay: str) -> None:
+    check_ways_out(rendered(overlay))
+
+
+def check_ways_out(documents: Iterable[Any]) -> None:
+    """Whether each rule says to whom, and whom not."""
+    rules = [rule for one in documents if one["kind"] == "NetworkPolicy" for rule in one["spec"].get("egress", [])]
+    assert rules
+    for rule in rules:
+        assert rule["to"], "without it a rule means all addresses"
+        assert rule["ports"]
+        for peer in rule["to"]:
+            block = peer.get("ipBlock", {})
+            assert block.get("cidr") not in {"0.0.0.0/0", "::/0"} or block["except"], rule
+
+
+def test_those_who_prove_that_the_name_is_ours_are_reached() -> None:
+    """The pods of cert-manager, in the namespace of what they answer for: an Ingress that asks for a certificate."""
+    (ingress,) = of_kind("production", "Ingress")
+    assert "cert-manager.io/cluster-issuer" in ingress["metadata"]["annotations"]
+    solver = {"acme.cert-manager.io/http01-solver": "true"}
+    (rule,) = [
+        rule
+        for policy in of_kind("production", "NetworkPolicy")
+        if selects(policy, solver)
+        for rule in policy["spec"].get("ingress", [])
+    ]
+    gateways = by_name("production", "NetworkPolicy")["to-gateway"]["spec"]["ingress"]
+    assert [rule["from"]] == [one["from"] for one in gateways]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8089}]
 
 
 def test_the_stores_let_in_who_has_rights_there() -> None:

@@ -168,6 +168,24 @@ def test_a_header_that_no_edge_writes_is_refused(
     assert "GAJI_PROXY_HEADER" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("trusted", "refused"),
+    [("", False), ("10.0.0.0/24", True), ("10.0.0.0/24,192.0.2.0/24,fd00::/8", False), ("10.0.0.0/24,192.0.2.7", True)],
+)
+def test_a_balancer_that_gateways_do_not_trust_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], trusted: str, refused: bool
+) -> None:
+    monkeypatch.setenv("GAJI_TRUSTED_PROXIES", trusted)
+    arguments = ["envoy", "--behind", "192.0.2.0/28"]
+    if refused:
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert "--behind 192.0.2.0/28: GAJI_TRUSTED_PROXIES" in capsys.readouterr().err
+    else:
+        main(arguments)
+    main(["nginx", *arguments[1:]])  # hands on the client that the balancer names, and nobody after it
+
+
 def test_nginx_says_http3_where_it_is_asked_to(capsys: pytest.CaptureFixture[str]) -> None:
     main(["nginx", "--http3"])
     text = capsys.readouterr().out

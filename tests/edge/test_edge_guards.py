@@ -1,12 +1,15 @@
 """What an edge keeps from the gateways, what it says of that, and what it writes down."""
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import grpc
 import httpx
 import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
 
 from gateway.edge.replies import REPLIES
 from gateway.server import open_gateway
@@ -16,6 +19,7 @@ from tests.gateway.conftest import Gateway, ProbeSettings, error_of, open_client
 from tests.gateway.probe_servicer import Probe
 from tests.gateway.waiting import until
 
+_COLLECTOR = "opentelemetry.proto.collector.trace.v1.TraceService"
 SLOW = {"rate_limit": 0.01, "credentials_rate": 0.01, "credentials_burst": 2}
 
 
@@ -100,6 +104,23 @@ async def test_where_no_gateway_answers_that_is_said(settings: ProbeSettings, ki
             assert "127.0.0.1" not in answer.text
 
 
+@pytest.mark.parametrize("source", [SOURCE, "192.0.2.1"], ids=["nobody listens", "no such address"])
+async def test_what_an_edge_prints_has_no_readers_words(settings: ProbeSettings, kind: str, source: str) -> None:
+    """Of requests that it refuses, and of those that no gateway answers."""
+    nowhere, few = f"127.0.0.1:{free_port()}", settings.model_copy(update={**SLOW, "rate_burst": 3})
+    query = "ticket=t-secret&content=c-secret"
+    async with (
+        open_edge(kind, [nowhere], few, rate_factor=1.0, source=source) as edge,
+        open_client(edge.address) as client,
+    ):
+        statuses = {(await client.post(f"/probe/echo?{query}", content=b" " * 1_048_577)).status_code}
+        for path in ("/probe/anybody", "/probe/watch", "/nothing"):
+            statuses |= {(await client.get(f"{path}?{query}")).status_code for _ in range(2)}
+        assert {413, 429} <= statuses
+        assert statuses & {500, 502, 503}
+        assert "secret" not in edge.log
+
+
 async def test_a_line_of_log_has_no_readers_words_and_ties_the_logs_together(
     settings: ProbeSettings, kind: str
 ) -> None:
@@ -120,6 +141,62 @@ async def test_a_line_of_log_has_no_readers_words_and_ties_the_logs_together(
     assert line["traceparent"] == parent
     assert line["client"] == "127.0.0.1"
     assert line["gateway"] == running.address
+
+
+async def test_behind_a_balancer_gateways_that_trust_it_know_the_client(
+    settings: ProbeSettings, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    trusting = settings.model_copy(update={"trusted_proxies": (SOURCE, "127.0.0.1")})
+    sent = {"x-forwarded-for": "192.0.2.6, 203.0.113.9"}  # hearsay, and what the balancer adds
+    with caplog.at_level(logging.INFO, "gateway.access"):
+        async with (
+            open_gateway(trusting) as running,
+            open_edge(kind, [running.address], trusting, front_networks=("127.0.0.1/32",)) as edge,
+            open_client(edge.address) as client,
+        ):
+            assert (await client.get("/probe/anybody", headers=sent)).status_code == 200
+    logged = [vars(record)["client"] for record in caplog.records if record.name == "gateway.access"]
+    assert logged == ["203.0.113.9"]
+
+
+async def test_spans_of_envoy_have_the_path_and_not_the_query(settings: ProbeSettings) -> None:
+    bodies: list[bytes] = []
+
+    async def export(body: bytes, _: Any) -> bytes:
+        bodies.append(body)
+        return b""
+
+    collector = grpc.aio.server()
+    methods: dict[str, Any] = {"Export": grpc.unary_unary_rpc_method_handler(export)}
+    collector.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(_COLLECTOR, methods)])
+    port = collector.add_insecure_port("127.0.0.1:0")
+    await collector.start()
+    trusting = settings.model_copy(update={"trusted_proxies": (SOURCE,)})
+    traces = {"otlp": f"127.0.0.1:{port}", "trace_percent": 100.0}
+    try:
+        async with (
+            open_gateway(trusting) as running,
+            open_edge("envoy", [running.address], trusting, **traces) as edge,
+            open_client(edge.address) as client,
+        ):
+            for _ in range(4):
+                await client.get("/probe/echo?string_value=secret")
+            name = {"x-request-id": "0f8fad5b-d9cb-469f-a165-70867728950e"}  # of a form that Envoy likes to write into
+            answer = await client.get("/probe/echo?string_value=secret", headers=name)
+            assert answer.headers["x-request-id"] == name["x-request-id"]
+            # Five are sent at once.
+            await until(lambda: bool(bodies), 10)
+    finally:
+        await collector.stop(0)
+    assert b"secret" not in b"".join(bodies)
+    spans = [
+        {pair.key: pair.value.string_value for pair in span.attributes}
+        for body in bodies
+        for resource in pb.ExportTraceServiceRequest.FromString(body).resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+    assert [span["url.path"] for span in spans] == ["/probe/echo"] * 5
 
 
 def test_each_word_of_an_edge_has_a_reason_and_a_remedy() -> None:
