@@ -64,7 +64,7 @@ async def run(name: str, url: str, options: Sequence[str]) -> None:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    if process.returncode != 0:
+    if process.returncode:
         words = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
         wrong = next((line for line in words if "error:" in line.lower()), words[0] if words else process.returncode)
         raise ProgramError(f"{name} failed: {wrong}", process.returncode)
