@@ -29,18 +29,21 @@ def backup(*, target: Path, no_keys: bool, no_vectors: bool, force: bool, data_d
     from rich.console import Console
 
     from stack.commands.backup import BackupOptions, backup
+    from stack.commands.ending import clearing_up
 
-    asyncio.run(
-        backup(
-            BackupOptions(data_dir, target, keys=not no_keys, vectors=not no_vectors, force=force),
-            Console(highlight=False),
-        )
-    )
+    options = BackupOptions(data_dir, target, keys=not no_keys, vectors=not no_vectors, force=force)
+    with clearing_up():
+        asyncio.run(backup(options, Console(highlight=False)))
 
 
 @click.command()
 @click.argument("source", type=_file, metavar="FILE|DIR")
-@click.option("--force", is_flag=True, help="Replace what is there; it is kept in DIR/before-restore-TIME.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Replace what is there. Folders are kept in DIR/before-restore-TIME; "
+    "the library in a database of your own (GAJI_DATABASE_URL) is not: back it up first.",
+)
 @click.option("--verify", is_flag=True, help="Only read the file through and say what is in it.")
 @data_dir_option
 def restore(*, source: Path, force: bool, verify: bool, data_dir: Path) -> None:

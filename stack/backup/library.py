@@ -2,33 +2,58 @@
 
 import asyncio
 import os
-import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+import re
+import secrets
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import asyncpg
 
 from services.library.stores.address import tls
-from stack.embedded import postgres
+from stack.backup.client import CONNECT_SECONDS, ProgramError, run
 from stack.errors import StackError
 
 TABLES = ("users", "novels", "scenarios", "conversations", "messages")
 """Those that a backup counts."""
 
-_CONNECT_SECONDS = 10.0
-_LONGEST_SECONDS = 6 * 3600.0
+OURS = frozenset(
+    {
+        *TABLES,
+        "alembic_version",
+        "character_edit_news",
+        "character_edits",
+        "novel_characters",
+        "novel_passages",
+        "novel_texts",
+        "reading_progress",
+        "refresh_tokens",
+        "scenario_passages",
+        "search_removals",
+        "sessions",
+    }
+)
+"""All tables of a library, of this release and those before it. Whatever else is in a database is somebody else's."""
+
+_MARKS = {*TABLES, "alembic_version"}
+_MOST_NAMED = 5
 # Servers before 17 do not know this setting, which pg_dump writes whatever server it asks.
 _TOO_NEW, _HEAD = b"SET transaction_timeout = 0;", 8192
-_EMPTY = """
-DO $$ DECLARE each record; BEGIN
-    FOR each IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
-        EXECUTE format('DROP TABLE public.%I CASCADE', each.tablename);
-    END LOOP;
-END $$;
+# Written by pg_dump of 18, and of earlier ones since August 2025; nothing but comments is before it.
+_RESTRICTED = re.compile(rb"\A(?:--[^\n]*\n|\n)*(\\restrict) ([0-9A-Za-z]+)\n")
+_SCRIPT_FAILED = 3  # of psql(1), "EXIT STATUS"; with 2 the connection was lost
+# What else hangs on these tables is nobody's to drop: without CASCADE it stops the restore.
+_EMPTY = f"DROP TABLE IF EXISTS {', '.join(f'public.{table}' for table in sorted(OURS))};\n"
+# What an extension has made is left out: it is of no application.
+_RELATIONS = """
+SELECT relname FROM pg_class
+WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p', 'f', 'v', 'm') AND NOT EXISTS (
+    SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e'
+)
+ORDER BY relname
 """
 # As services.library.stores.ingestion has a novel wait for another ingestion.
 _READ_ANEW = """
@@ -37,6 +62,10 @@ SET status = 'pending', failure = NULL, progress = 0, stage = 'queued', stage_me
     attempts = 0, next_attempt_at = now(), epoch = epoch + 1, last_sequence = 0, lease_id = NULL,
     lease_expires_at = NULL, updated_at = now();
 """
+
+
+class RolledBackError(StackError):
+    """A dump was refused, and the database is as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +96,7 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Recor
     """
     where = urlsplit(url).hostname or "its socket"
     try:
-        connection = await asyncpg.connect(url, ssl=tls(url), timeout=_CONNECT_SECONDS)
+        connection = await asyncpg.connect(url, ssl=tls(url), timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, asyncpg.PostgresError, ValueError) as error:
         raise StackError(
             f"PostgreSQL at {where} does not let us in: {error}", "check GAJI_DATABASE_URL and that it runs"
@@ -113,6 +142,25 @@ async def counts_of(connection: Any) -> Mapping[str, int]:
     }
 
 
+async def has_tables(connection: Any) -> bool:
+    """Whether a database has a library; if not, it has nothing.
+
+    Raises:
+        StackError: it has what is not Gaji's.
+    """
+    found = [row["relname"] for row in await connection.fetch(_RELATIONS)]
+    # Another application may have users, too: only all marks together are those of a library.
+    foreign = [name for name in found if name not in OURS] if _MARKS.issubset(found) else found
+    if foreign:
+        more = f" and {len(foreign) - _MOST_NAMED} more" if len(foreign) > _MOST_NAMED else ""
+        raise StackError(
+            "the database that GAJI_DATABASE_URL names has tables that are not of this release of Gaji: "
+            f"{', '.join(foreign[:_MOST_NAMED])}{more}",
+            "use a database of its own",
+        )
+    return bool(found)
+
+
 async def dump(url: str, snapshot: str, target: Path) -> None:
     """Writes a moment as SQL.
 
@@ -120,75 +168,48 @@ async def dump(url: str, snapshot: str, target: Path) -> None:
         StackError: pg_dump is missing or fails.
     """
     options = ["--no-owner", "--no-privileges", f"--snapshot={snapshot}", f"--file={target}"]
-    await _run("pg_dump", url, options)
+    await run("pg_dump", url, options)
     await asyncio.to_thread(_for_all_servers, target)
 
 
+async def try_psql(url: str) -> None:
+    """Makes sure that psql is there and is let in.
+
+    Raises:
+        StackError: it isn't.
+    """
+    await run("psql", url, ["-X", "-q", "--output=/dev/null", "--command=SELECT 1"])
+
+
 async def load(url: str, source: Path, *, read_anew: bool) -> None:
-    """Puts a dump in the place of what a database has, all at once: what fails changes nothing.
+    """Puts a dump in the place of a library, all at once, with the rights of whom the URL names.
 
     Args:
-        url: of the database, as the schema's owner.
-        source: the dump.
+        url: of the database, as the schema's owner; it has Gaji's tables or none.
+        source: the dump; commands to psql in it are refused.
         read_anew: whether all novels are then to be taken in anew from their texts.
 
     Raises:
-        StackError: psql is missing or fails.
+        RolledBackError: the dump is refused; nothing has changed.
+        StackError: psql is missing, or fails so that nobody knows whether the database has changed.
     """
+    key = secrets.token_hex(32)
     before, after = source.with_name("before.sql"), source.with_name("after.sql")
-    await asyncio.to_thread(before.write_text, _EMPTY, "utf-8")
+    # psql(1): from \restrict to \unrestrict with the same word it takes SQL alone. Else a file could run programs here.
+    await asyncio.to_thread(before.write_text, f"{_EMPTY}\\restrict {key}\n", "utf-8")
+    await asyncio.to_thread(_without_restrictions, source)
     # The dump leaves the search path empty.
-    await asyncio.to_thread(after.write_text, f"SET search_path = public;{_READ_ANEW if read_anew else ''}", "utf-8")
+    last = f"\\unrestrict {key}\nSET search_path = public;{_READ_ANEW if read_anew else ''}"
+    await asyncio.to_thread(after.write_text, last, "utf-8")
     files = [f"--file={file}" for file in (before, source, after)]
-    await _run("psql", url, ["-X", "-q", "--set=ON_ERROR_STOP=1", "--single-transaction", "--output=/dev/null", *files])
-
-
-async def _run(name: str, url: str, options: Sequence[str]) -> None:
-    """Runs one of PostgreSQL's programs; the password goes by the environment, for everybody reads command lines."""
-    parts = urlsplit(url)
-    user, _, place = parts.netloc.rpartition("@")
-    name_only = f"{user.partition(':')[0]}@{place}" if user else place
-    quiet = {"PGOPTIONS": "--client-min-messages=warning"}
-    env = {**os.environ, **quiet, "PGCONNECT_TIMEOUT": f"{_CONNECT_SECONDS:.0f}"}
-    if parts.password:
-        env["PGPASSWORD"] = unquote(parts.password)
-    process = await asyncio.create_subprocess_exec(
-        _program(name),
-        *options,
-        "--no-password",
-        f"--dbname={urlunsplit(parts._replace(netloc=name_only))}",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env=env,
-    )
     try:
-        async with asyncio.timeout(_LONGEST_SECONDS):
-            _, said = await process.communicate()
-    except TimeoutError:
-        raise StackError(f"{name} took longer than {_LONGEST_SECONDS / 3600:g} h", "look at the server") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        words = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
-        wrong = next((line for line in words if "error:" in line.lower()), words[0] if words else process.returncode)
-        raise StackError(f"{name} failed: {wrong}", "see what it says")
-
-
-def _program(name: str) -> str:
-    """A program of PostgreSQL: that of the wheel, which is of the newest release and knows all before it."""
-    try:
-        own = postgres.binaries() / name
-        if own.is_file():
-            return str(own)
-    except StackError:
-        pass
-    found = shutil.which(name)
-    if found is None:
-        raise StackError(f"there is no {name}", "install PostgreSQL's client, or the extra `local`")
-    return found
+        await run(
+            "psql", url, ["-X", "-q", "--set=ON_ERROR_STOP=1", "--single-transaction", "--output=/dev/null", *files]
+        )
+    except ProgramError as error:
+        if error.code == _SCRIPT_FAILED:
+            raise RolledBackError(error.message, error.remedy) from None
+        raise
 
 
 def _for_all_servers(target: Path) -> None:
@@ -197,3 +218,19 @@ def _for_all_servers(target: Path) -> None:
         if at >= 0:
             file.seek(at)
             file.write(b"--".ljust(len(_TOO_NEW)))
+
+
+def _without_restrictions(source: Path) -> None:
+    """Makes comments of the restriction that pg_dump has written, for there can be only one: ours, of a secret word."""
+    with source.open("r+b") as file:
+        found = _RESTRICTED.match(file.read(_HEAD))
+        if found is None:
+            return
+        file.seek(found.start(1))
+        file.write(b"--")
+        tail = max(0, file.seek(0, os.SEEK_END) - _HEAD)
+        file.seek(tail)
+        at = file.read().rfind(b"\n\\unrestrict " + found[2] + b"\n")
+        if at >= 0:
+            file.seek(tail + at + 1)
+            file.write(b"--")

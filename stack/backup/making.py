@@ -1,7 +1,6 @@
 """Makes a backup: the parts into a folder, then into the file, then read back."""
 
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from stack.backup import archive, library, vectors
 from stack.backup.manifest import KEYS, LIBRARY, SAMPLE, VECTORS, Manifest
 from stack.backup.manifest import told as told_of
 from stack.backup.places import Places, room_for, running_url
+from stack.backup.working import working_folder
 from stack.embedded.postgres import open_postgres
 from stack.errors import StackError
 
@@ -64,13 +64,14 @@ async def make(
     Raises:
         StackError: a part can't be read, or the file does not bear reading back.
     """
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as name:
-        folder = Path(name)
-        manifest = await _gather(places, state, folder, wanted, told)
-        archive.pack(folder, manifest, target, moved)
-    read = archive.verify(target, moved)
-    if read != manifest:
-        raise StackError(f"{target} does not read as it was written", "look at the disk")
+    with working_folder(target.parent) as folder:
+        parts, ready = folder / "parts", folder / "ready"
+        parts.mkdir(mode=0o700)
+        manifest = await _gather(places, state, parts, wanted, told)
+        archive.pack(parts, manifest, ready, moved)
+        if archive.verify(ready, moved) != manifest:
+            raise StackError(f"{target} does not read as it was written", "look at the disk")
+        ready.replace(target)
     return manifest
 
 

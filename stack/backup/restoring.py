@@ -9,7 +9,7 @@ from rich.filesize import decimal
 
 from services.library.stores.migrate import known_revisions
 from stack.backup import archive, library, unfinished, vectors
-from stack.backup.forgetting import forget
+from stack.backup.forgetting import forget, try_to_forget
 from stack.backup.making import Told, gaji_version
 from stack.backup.manifest import KEYS, LIBRARY, SAMPLE, VECTORS, Manifest
 from stack.backup.manifest import told as told_of
@@ -31,7 +31,7 @@ async def put_back(places: Places, source: Path, *, force: bool, told: Told, mov
     Args:
         places: where things are to be.
         source: the backup.
-        force: whether what is there is replaced; it is moved aside.
+        force: whether what is there is replaced; folders are moved aside, a database of the operator's own is not kept.
         told: hears how it goes.
         moved: hears of the bytes that are read.
 
@@ -43,8 +43,9 @@ async def put_back(places: Places, source: Path, *, force: bool, told: Told, mov
     """
     manifest = archive.read_manifest(source)
     await asyncio.to_thread(_check, manifest)
-    if not force:
-        await _check_empty(places)
+    await _check_places(places, force=force)
+    if places.redis:
+        await try_to_forget(places.redis)
     data_dir = places.data_dir
     if unfinished.is_decided(data_dir):
         unfinished.finish(data_dir)
@@ -89,13 +90,17 @@ def _check(manifest: Manifest) -> None:
         )
 
 
-async def _check_empty(places: Places) -> None:
+async def _check_places(places: Places, *, force: bool) -> None:
     there = [path for path in (places.postgres / "data", places.vectors) if path is not None and _has_something(path)]
     if places.database:
         async with library.connected(places.database) as connection:
-            if await library.schema_of(connection) is not None:
-                there.append(Path("the database that GAJI_DATABASE_URL names"))
-    if there:
+            has_library = await library.has_tables(connection)
+        if has_library and not force:
+            raise StackError(
+                "the library in the database that GAJI_DATABASE_URL names would be replaced, and nothing of it kept",
+                "keep it first (gaji backup), then say --force; or name an empty database",
+            )
+    if there and not force:
         raise StackError(
             f"{' and '.join(map(str, there))} would be replaced", "choose another --data-dir, or say --force"
         )
@@ -124,14 +129,21 @@ async def _fill(places: Places, url: str, manifest: Manifest, told: Told, *, rea
     """Puts the library into a database."""
     dump = unfinished.staging(places.data_dir) / _FILES / LIBRARY
     was_begun = unfinished.is_unfinished(places.data_dir)
+    await library.try_psql(url)
     if places.database:
         unfinished.database_is_next(places.data_dir)
     try:
         await library.load(url, dump, read_anew=read_anew)
-    except StackError:
+    except library.RolledBackError:
         if not was_begun:
             unfinished.database_is_as_before(places.data_dir)
         raise
+    except StackError as error:
+        if not places.database:
+            raise
+        raise StackError(
+            f"{error.message}; nobody knows whether the database has changed", "do it again: gaji restore FILE --force"
+        ) from None
     async with library.connected(url) as connection:
         counts = await library.counts_of(connection)
     if counts != manifest.counts:

@@ -10,26 +10,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from click.testing import CliRunner
 from redis.asyncio import Redis
 
-from services.library.stores.migrate import migrate
 from services.search.stores.writes import Writes
 from stack.backup import archive, unfinished, vectors
-from stack.backup.making import Wanted, make
 from stack.backup.manifest import LIBRARY, VECTORS, Manifest
 from stack.backup.places import Places, places_of, running_url
 from stack.backup.restoring import put_back
 from stack.backup.unfinished import Move
 from stack.cli import main
 from stack.errors import StackError
-from tests.operations.conftest import Gaji
-
-
-def nobody(*_told: object) -> None:
-    pass
+from tests.operations.conftest import Gaji, made_of, nobody, rows
 
 
 class Broken(Exception):  # noqa: N818 - power is cut, which is nobody's error
@@ -118,18 +111,6 @@ def test_up_says_what_a_broken_restore_needs(house: Path, gaji: Gaji) -> None:
     assert "was broken off while it changed the database" in done.stderr
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    """A folder like that of the vector store."""
-    folder = tmp_path / "chroma"
-    (folder / "segment").mkdir(parents=True)
-    (folder / "segment" / "data.bin").write_bytes(b"vectors")
-    with closing(sqlite3.connect(folder / vectors.DATABASE)) as database, database:
-        database.execute("CREATE TABLE rows (word TEXT)")
-        database.execute("INSERT INTO rows VALUES ('one')")
-    return folder
-
-
 def test_search_waits_with_writing_while_it_is_copied(store: Path) -> None:
     writes, written = Writes(store), threading.Event()
 
@@ -183,36 +164,8 @@ def test_a_copy_that_cannot_be_read_is_found(store: Path) -> None:
         vectors.check(store)
 
 
-@pytest.fixture
-async def own_database(postgres_url: str, tmp_path: Path, store: Path) -> Places:
-    """A stack on a database of the operator's own, with one user and one novel."""
-    await migrate(postgres_url)
-    connection = await asyncpg.connect(postgres_url)
-    await connection.execute(
-        """
-        INSERT INTO users (user_id, display_name) VALUES (gen_random_uuid(), 'Ada; DROP TABLE users; --');
-        INSERT INTO novels (novel_id, owner_id, title, author, language, visibility, request_hash, status)
-            SELECT gen_random_uuid(), user_id, 'The Tower', '', 'en', 'public', '', 'complete' FROM users;
-        """
-    )
-    await connection.close()
-    return places_of(tmp_path, {"GAJI_DATABASE_URL": postgres_url}, None)
-
-
-async def made_of(places: Places, file: Path, *, with_vectors: bool = True) -> Manifest:
-    return await make(places, None, file, wanted=Wanted(vectors=with_vectors), told=nobody, moved=nobody)
-
-
 def kept_aside(data_dir: Path) -> list[Path]:
     return list(data_dir.glob("before-restore-*/*"))
-
-
-async def rows(url: str, query: str) -> list[object]:
-    connection = await asyncpg.connect(url)
-    try:
-        return [row[0] for row in await connection.fetch(query)]
-    finally:
-        await connection.close()
 
 
 async def test_a_database_of_ones_own_is_replaced_whole(
@@ -235,23 +188,6 @@ async def test_a_database_of_ones_own_is_replaced_whole(
     assert await rows(postgres_url, "SELECT status FROM novels") == ["complete"]
     assert (tmp_path / "chroma" / "segment" / "data.bin").read_bytes() == b"vectors"
     assert not unfinished.staging(tmp_path).exists()
-
-
-async def test_a_restore_that_fails_changes_nothing(own_database: Places, postgres_url: str, tmp_path: Path) -> None:
-    file, folder = tmp_path / "b.tar.zst", tmp_path / "unpacked"
-    made = await made_of(own_database, file)
-    folder.mkdir()
-    archive.unpack(file, folder, nobody)
-    with (folder / LIBRARY).open("a") as dump:
-        dump.write("INSERT INTO public.nowhere VALUES (1);\n")
-    broken = replace(made, files=archive.parts_in(folder))
-    archive.pack(folder, broken, file, nobody)
-    before = await rows(postgres_url, "SELECT user_id FROM users")
-    with pytest.raises(StackError, match=r'psql failed: .*relation "public.nowhere" does not exist'):
-        await put_back(own_database, file, force=True, told=nobody, moved=nobody)
-    assert await rows(postgres_url, "SELECT user_id FROM users") == before
-    assert not unfinished.is_unfinished(tmp_path)
-    assert (tmp_path / "chroma" / "segment" / "data.bin").exists()
 
 
 async def test_without_vectors_novels_are_read_anew(own_database: Places, postgres_url: str, tmp_path: Path) -> None:
