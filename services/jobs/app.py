@@ -23,7 +23,7 @@ _CONNECTIONS = 8
 _OVERDUE_SECONDS = 4  # a worker whose queue is silent for longer than it ever is connects anew: its host may be gone
 
 
-class _Places(QoS):  # type: ignore[misc]  # Kombu has no type information
+class _Places(QoS):
     """What a worker has taken; a job whose acknowledgement fails gives its place back all the same.
 
     Kombu would go on counting it. When all places of a worker are lost so, it asks for no more jobs, and as it then
@@ -34,9 +34,9 @@ class _Places(QoS):  # type: ignore[misc]  # Kombu has no type information
     def ack(self, delivery_tag: str) -> None:
         """Acknowledges, or fails and gives the place back."""
         try:
-            super().ack(delivery_tag)
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]  # Kombu has no type information
         except Exception:
-            super(QoS, self).ack(delivery_tag)  # what is kept of it here
+            super(QoS, self).ack(delivery_tag)  # type: ignore[no-untyped-call]  # what is kept of it here
             raise
 
 
