@@ -13,6 +13,7 @@ def header(flags: str = "00") -> dict[str, str]:
     return {"traceparent": f"00-{TRACE}-{BROWSER}-{flags}"}
 
 
+@pytest.mark.not_through_edge("the edge is a proxy that is trusted")
 @pytest.mark.parametrize(
     ("sampled_from", "proxies", "flags", "recorded"),
     [
