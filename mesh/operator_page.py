@@ -2,7 +2,8 @@
 
 The admin port is for operators and listens on loopback unless told otherwise. A page in an operator's browser reaches
 loopback as well, so a POST must say ``application/json``, which browsers send to other origins only after a preflight
-that is not answered here, and name the port by an address or as localhost, which a rebound DNS name does not.
+that is not answered here, and name the port by an address or as localhost, which a rebound DNS name does not. Where the
+port listens for others, who only scrape it, a POST must come from this machine.
 """
 
 import ipaddress
