@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -26,35 +26,16 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mesh.tls import peer_id, server_name
+from stack.cert_paths import NAMES, OPERATOR, TlsPaths, paths_of
 from stack.embedded.account import write_private
 from stack.errors import StackError
 
-NAMES = ("gateway", "library", "search", "generation", "cache", "jobs", "worker", "operator")
-OPERATOR = "operator"
 LIFE = timedelta(days=7)
 AUTHORITY_LIFE = timedelta(days=365)
 _AUTHORITY_REST = timedelta(days=30)
 _LOOK_SECONDS = 3600.0
 _SKEW = timedelta(minutes=5)  # clocks differ
 _HERE = ("localhost", "127.0.0.1", "::1")
-
-
-class TlsPaths(NamedTuple):
-    """The files of one process."""
-
-    certificate: Path
-    key: Path
-    authorities: Path
-
-    def variables(self) -> dict[str, str]:
-        """The settings that name them."""
-        names = ("GAJI_TLS_CERT_FILE", "GAJI_TLS_KEY_FILE", "GAJI_TLS_CA_FILE")
-        return dict(zip(names, map(str, self), strict=True))
-
-
-def paths_of(folder: Path, name: str) -> TlsPaths:
-    """Where a process's files are in a folder."""
-    return TlsPaths(folder / f"{name}.pem", folder / f"{name}-key.pem", folder / "ca.pem")
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,11 +43,20 @@ def main(arguments: Sequence[str]) -> int:
         os.setuid(entry.pw_uid)
     if not sys.platform.startswith("linux"):
         return _watch(int(parent), int(signum), command)
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signum), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != int(parent):  # it died before the wish was in place
+    if not tie(int(parent), int(signum)):
         return 1
     return os.execvp(command[0], command)  # noqa: S606 - to become the program is the purpose
+
+
+def tie(parent: int, signum: int) -> bool:
+    """Has the kernel send this process a signal when its parent dies; False: it has died already.
+
+    Raises:
+        OSError: the kernel does not do that.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signum, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    return os.getppid() == parent  # it may have died before the wish was in place
 
 
 def _watch(parent: int, signum: int, command: Sequence[str]) -> int:

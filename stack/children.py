@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.certs import NAMES, paths_of
+from stack.cert_paths import NAMES, paths_of
 from stack.errors import StackError
 from stack.logs import LogFile
 from stack.ports import HOST, Ports
-from stack.probes import Probe, grpc_serving, http_ok
-from stack.processes import Program
+from stack.probes import Probe, http_ok
+from stack.processes import Program, Start
 from stack.supervisor import Child
 
 GATEWAY = "gateway"
@@ -237,6 +237,7 @@ def children_of(
     *,
     own: Mapping[str, Mapping[str, str]] | None = None,
     certs: Path | None = None,
+    start: Start | None = None,
 ) -> list[Child]:
     """The processes of the rooms.
 
@@ -246,6 +247,7 @@ def children_of(
         data_dir: where they keep data and logs.
         own: what each gets beside that, by identity: its secrets.
         certs: the folder of their certificates; None: they talk in the open.
+        start: makes their processes; None: they are executed.
     """
     private = {*TLS, *(name for room in ROOMS for name in room.private)}
     targets = {
@@ -273,13 +275,14 @@ def children_of(
             # -P: what lies in the folder that people happen to stand in, e.g. a clone named gaji, is no package.
             argv=[sys.executable, "-P", "-m", room.module, *room.arguments],
             log=LogFile(data_dir / "logs" / f"{replica.name}.log"),
-            ready=_ready(replica, certs),
+            ready=_ready(replica),
             env={
                 **{name: value for name, value in env.items() if name not in private or name in _private(room, env)},
                 **(paths_of(certs, room.identity).variables() if certs and room.identity in NAMES else {}),
             },
             folder=Path.cwd(),
             ready_seconds=_READY_SECONDS,
+            start=start,
         )
         where = {"url": f"http://{replica.listen}"} if room.name == GATEWAY else {"grpc": replica.listen}
         secured = {"certs": str(certs)} if certs and "grpc" in where else {}
@@ -303,9 +306,9 @@ def _private(room: Room, env: Mapping[str, str]) -> Sequence[str]:
     return [name for name in room.private if name not in spared]
 
 
-def _ready(replica: Replica, certs: Path | None) -> Probe:
+def _ready(replica: Replica) -> Probe:
     if replica.room.name == GATEWAY:
         return http_ok(replica.listen, "/ready")
     if not replica.listen:  # a worker answers when it takes jobs
         return http_ok(replica.admin, "/health")
-    return grpc_serving(replica.listen, replica.room.name, certs)
+    return http_ok(replica.admin, "/ready")

@@ -10,15 +10,6 @@ Probe = Callable[[int], Awaitable[bool]]
 _SECONDS = 2.0
 
 
-def grpc_serving(address: str, room: str = "", certs: Path | None = None) -> Probe:
-    """Whether a gRPC server reports SERVING (``grpc.health.v1``); the arguments are those of `grpc_health`."""
-
-    async def probe(_pid: int) -> bool:
-        return await grpc_health(address, room, certs) == "SERVING"
-
-    return probe
-
-
 def http_ok(address: str, path: str) -> Probe:
     """Whether an HTTP server answers 200."""
 
@@ -60,7 +51,7 @@ async def _channel(address: str, room: str, certs: Path | None) -> Any:
     if certs is None:
         return grpc.aio.insecure_channel(address)
     from mesh.tls import TlsFiles, server_name  # noqa: PLC0415 - likewise
-    from stack.certs import OPERATOR, paths_of  # noqa: PLC0415 - likewise
+    from stack.cert_paths import OPERATOR, paths_of  # noqa: PLC0415 - likewise
 
     material = await asyncio.to_thread(TlsFiles(*paths_of(certs, OPERATOR)).load)
     options = [("grpc.ssl_target_name_override", server_name(room))]

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from stack import child
 from stack.errors import StackError
@@ -39,6 +40,7 @@ class Program:
         stop_signal: asks it to end.
         orphan_signal: what it gets when this process dies.
         ready_seconds: how long it may take to be ready.
+        start: makes the process; None: `executed`.
     """
 
     name: str
@@ -51,6 +53,29 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     orphan_signal: signal.Signals = signal.SIGKILL
     ready_seconds: float = 60.0
+    start: "Start | None" = None
+
+
+class Started(Protocol):
+    """A process that was started; `asyncio.subprocess.Process` is one."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is also its session's."""
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; None: it runs."""
+
+    async def wait(self) -> int:
+        """Waits for its end; returns its exit code, or a signal's negative number."""
+
+    def send_signal(self, signal: int, /) -> None:
+        """Sends a signal unless it has ended."""
+
+
+Start = Callable[[Program, int], Awaitable[Started]]
+"""Makes a process in a session of its own that writes to a descriptor."""
 
 
 class StartFailedError(StackError):
@@ -73,7 +98,7 @@ class Process:
         started: when, by the monotonic clock.
     """
 
-    def __init__(self, program: Program, process: asyncio.subprocess.Process, pump: threading.Thread) -> None:
+    def __init__(self, program: Program, process: Started, pump: threading.Thread) -> None:
         self.program = program
         self.started = time.monotonic()
         self._process = process
@@ -87,16 +112,7 @@ class Process:
             OSError: the system refuses another process.
         """
         writing, pump = program.log.attach()
-        starting = asyncio.ensure_future(
-            asyncio.create_subprocess_exec(
-                *wrapped(program.argv, program.user, program.folder, program.orphan_signal),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=writing,
-                stderr=writing,
-                env=program.env,
-                start_new_session=True,
-            )
-        )
+        starting = asyncio.ensure_future((program.start or executed)(program, writing))
         try:
             return cls(program, await asyncio.shield(starting), pump)
         except asyncio.CancelledError:  # it may exist by now: it must not be forgotten
@@ -164,6 +180,22 @@ class Process:
         else:
             message = f"{name} {how} (it said: {last})" if last else f"{name} {how}"
         return StartFailedError(message, f"see {self.program.log.path}", self.returncode)
+
+
+async def executed(program: Program, output: int) -> Started:
+    """Starts a program by executing its command.
+
+    Raises:
+        OSError: the system refuses another process.
+    """
+    return await asyncio.create_subprocess_exec(
+        *wrapped(program.argv, program.user, program.folder, program.orphan_signal),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env=program.env,
+        start_new_session=True,
+    )
 
 
 @asynccontextmanager

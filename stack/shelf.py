@@ -1,6 +1,5 @@
 """Puts novels on the shelf of a gateway, and the sample story on that of a new stack."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -85,9 +84,7 @@ def shelve_sample(url: str, data_dir: Path) -> str | None:
     from stack import sample  # noqa: PLC0415 - see above
 
     story = sample.load()
-    text_hash = hashlib.sha256(story.text.encode()).hexdigest()[:16]
-    marker = data_dir / "sample.json"
-    if marker.exists() and json.loads(marker.read_text(encoding="utf-8")).get("text") == text_hash:
+    if sample.is_shelved(data_dir):
         return None
     session = AccountSession(EMAIL, secret(data_dir / "secrets", "stack-user-password"), "Gaji")
     with Gateway(url, session) as gateway:
@@ -99,7 +96,7 @@ def shelve_sample(url: str, data_dir: Path) -> str | None:
                 "language": story.language,
                 "text": story.text,
                 "visibility": "VISIBILITY_PUBLIC",
-                "request_id": f"sample-{text_hash}",
+                "request_id": f"sample-{story.edition}",
             },
             lambda *_: None,
         )
@@ -109,5 +106,7 @@ def shelve_sample(url: str, data_dir: Path) -> str | None:
             if title not in there:
                 scenario = {"novel_id": novel_id, "title": title, "description": description}
                 gateway.post("/api/scenarios", {**scenario, "visibility": "VISIBILITY_PUBLIC"})
-    marker.write_text(json.dumps({"text": text_hash, "novel_id": novel_id}) + "\n", encoding="utf-8")
+    sample.marker_of(data_dir).write_text(
+        json.dumps({"text": story.edition, "novel_id": novel_id}) + "\n", encoding="utf-8"
+    )
     return str(story.title)

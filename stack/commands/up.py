@@ -14,8 +14,9 @@ from typing import Any
 
 from rich.console import Console
 
+from stack import sample
 from stack.backup.unfinished import finish
-from stack.certs import keep_young, renew
+from stack.births import open_nursery
 from stack.children import EMBEDDING, GATEWAY, TLS, Replica, children_of, parse_replicas, place
 from stack.commands.teller import Teller
 from stack.commands.text import command
@@ -26,8 +27,8 @@ from stack.keys import key_files
 from stack.logs import LogFile
 from stack.ports import Ports
 from stack.probes import http_status
+from stack.processes import Start
 from stack.providers import chosen_model
-from stack.shelf import shelve_sample
 from stack.state import describe, sole_stack, write_state
 from stack.supervisor import Child, Supervisor
 from stack.targets import forget_targets, write_targets
@@ -103,39 +104,54 @@ async def up(options: UpOptions, console: Console) -> None:
             teller.say("a restore that was broken off is done to its end", "yellow")
         began = time.monotonic()
         placed, taken = place(ports := Ports(), options.port, replicas)
-        _greet(teller, data_dir, taken)
-        gateway = next(f"http://{replica.listen}" for replica in placed if replica.room.name == GATEWAY)
-        certs = data_dir / "certs" if options.tls else None
-        if certs is not None:
-            await asyncio.to_thread(renew, certs, force=False)
-        children = await _children(options, data_dir, placed, ports, certs)
-        write_targets(data_dir, children)
+        async with open_nursery(LogFile(data_dir / "logs" / "nursery.log")) as nursery:
+            _greet(teller, data_dir, taken)
+            certs = data_dir / "certs" if options.tls else None
+            if certs is not None:
+                await asyncio.to_thread(_renew, certs)
+            children = await _children(options, data_dir, placed, ports, certs=certs, start=nursery.start)
+            await _supervised(options, children, teller, signals, certs=certs, began=began)
+
+
+async def _supervised(
+    options: UpOptions,
+    children: Sequence[Child],
+    teller: Teller,
+    signals: Signals,
+    *,
+    certs: Path | None,
+    began: float,
+) -> None:
+    """Runs the children until a signal."""
+    data_dir = options.data_dir.resolve()
+    gateway = next(child.facts["url"] for child in children if child.service == GATEWAY)
+    write_targets(data_dir, children)
+    ready = False
+
+    def changed() -> None:
+        if ready:
+            write_state(data_dir, describe(gateway, supervisor.running()))
+
+    supervisor = signals.supervisor = Supervisor(children, teller, changed)
+    renewing = asyncio.create_task(_keep_young(certs, teller)) if certs is not None else None
+    try:
+        if await _until(supervisor.start(), signals.stopping):
+            ready = True
+            changed()
+            await _welcome(teller, gateway, time.monotonic() - began, options)
+            if options.sample:
+                _shelve_meanwhile(gateway, data_dir, teller, signals.stopping)
+            await signals.stopping.wait()
+    finally:
         ready = False
-
-        def changed() -> None:
-            if ready:
-                write_state(data_dir, describe(gateway, supervisor.running()))
-
-        supervisor = signals.supervisor = Supervisor(children, teller, changed)
-        renewing = asyncio.create_task(keep_young(certs, teller)) if certs is not None else None
-        try:
-            if await _until(supervisor.start(), signals.stopping):
-                ready = True
-                changed()
-                await _welcome(teller, gateway, time.monotonic() - began, options)
-                if options.sample:
-                    _shelve_meanwhile(gateway, data_dir, teller, signals.stopping)
-                await signals.stopping.wait()
-        finally:
-            ready = False
-            if renewing is not None:
-                renewing.cancel()
-            forget_targets(data_dir)
-            teller.rest()
-            began = time.monotonic()
-            teller.say("stopping ...")
-            await supervisor.stop()
-            teller.say(f"stopped in {time.monotonic() - began:.1f} s")
+        if renewing is not None:
+            renewing.cancel()
+        forget_targets(data_dir)
+        teller.rest()
+        began = time.monotonic()
+        teller.say("stopping ...")
+        await supervisor.stop()
+        teller.say(f"stopped in {time.monotonic() - began:.1f} s")
 
 
 def _greet(teller: Teller, data_dir: Path, taken: Collection[int]) -> None:
@@ -159,7 +175,13 @@ async def _welcome(teller: Teller, gateway: str, seconds: float, options: UpOpti
 
 
 async def _children(
-    options: UpOptions, data_dir: Path, placed: Sequence[Replica], ports: Ports, certs: Path | None
+    options: UpOptions,
+    data_dir: Path,
+    placed: Sequence[Replica],
+    ports: Ports,
+    *,
+    certs: Path | None,
+    start: Start | None = None,
 ) -> list[Child]:
     secrets_dir, logs = data_dir / "secrets", data_dir / "logs"
     keys = await asyncio.to_thread(key_files, secrets_dir)
@@ -191,7 +213,19 @@ async def _children(
         stores.append(Child("valkey", valkey.program, facts={"url": valkey.public_url}))
     if any(replica.room.name == EMBEDDING for replica in placed):
         own["search"]["GAJI_EMBEDDING"] = "workers"
-    return [*stores, *children_of(placed, variables, data_dir, own=own, certs=certs)]
+    return [*stores, *children_of(placed, variables, data_dir, own=own, certs=certs, start=start)]
+
+
+def _renew(certs: Path) -> None:
+    from stack.certs import renew  # noqa: PLC0415 - loads cryptography, which most stacks do without
+
+    renew(certs, force=False)
+
+
+async def _keep_young(certs: Path, teller: Teller) -> None:
+    from stack.certs import keep_young  # noqa: PLC0415 - likewise
+
+    await keep_young(certs, teller)
 
 
 async def _until(starting: Coroutine[Any, Any, None], stopping: asyncio.Event) -> bool:
@@ -214,6 +248,11 @@ def _shelve_meanwhile(gateway: str, data_dir: Path, teller: Teller, stopping: as
 
     def shelve() -> None:
         try:
+            if sample.is_shelved(data_dir):
+                return
+            # An HTTP client is much to keep in memory for what most starts find done.
+            from stack.shelf import shelve_sample  # noqa: PLC0415 - see above
+
             title = shelve_sample(gateway, data_dir)
         except (StackError, OSError, ValueError, KeyError) as error:
             if not stopping.is_set():

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from mesh.identity import SKEW_SECONDS
 from stack.backup.unfinished import is_unfinished
-from stack.certs import NAMES, paths_of
+from stack.cert_paths import NAMES, paths_of
 from stack.doctor.finding import Finding
 from stack.state import read_state, state_file
 

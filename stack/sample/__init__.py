@@ -1,7 +1,10 @@
 """The sample story: written for this project, for those who have no novel at hand yet."""
 
+import hashlib
+import json
 import tomllib
 from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -29,6 +32,11 @@ class Story(NamedTuple):
     text: str
     scenarios: tuple[Scenario, ...]
 
+    @property
+    def edition(self) -> str:
+        """Of the text: another one has another."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
 
 def load() -> Story:
     """Reads the story from the package; blocks for some milliseconds at most."""
@@ -41,3 +49,14 @@ def load() -> Story:
         text=(folder / about["text"]).read_text(encoding="utf-8"),
         scenarios=tuple(Scenario(**scenario) for scenario in about["scenarios"]),
     )
+
+
+def is_shelved(data_dir: Path) -> bool:
+    """Whether a stack on this folder has the story in its present edition."""
+    marker = marker_of(data_dir)
+    return marker.exists() and json.loads(marker.read_text(encoding="utf-8")).get("text") == load().edition
+
+
+def marker_of(data_dir: Path) -> Path:
+    """The file that remembers it."""
+    return data_dir / "sample.json"

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.certs import paths_of, renew
+from stack.cert_paths import paths_of
+from stack.certs import renew
 from stack.embedded.postgres import open_postgres
 from stack.embedded.valkey import open_valkey
 from stack.logs import LogFile

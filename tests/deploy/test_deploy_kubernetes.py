@@ -23,7 +23,7 @@ from services.generation.config import GenerationSettings
 from services.jobs.config import JobsSettings
 from services.library.config import DatabaseSettings, LibrarySettings
 from services.search.config import SearchSettings
-from stack.certs import NAMES
+from stack.cert_paths import NAMES
 from stack.embedded.rights import _KEYS
 from stack.secret_files import write_secrets
 from tests.deploy.manifests import DEPLOY, OVERLAYS, Pod, image_settings, kustomized, of_kind, pods, rendered

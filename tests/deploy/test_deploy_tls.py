@@ -14,7 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
-from stack.certs import paths_of, renew
+from stack.cert_paths import paths_of
+from stack.certs import renew
 from stack.ports import HOST
 from stack.secret_files import IMAGE_CA, POSTGRES_CA, SECRETS, main, write_secrets
 from tests.deploy.manifests import DEPLOY, pods

@@ -24,6 +24,12 @@ def module_of(revision: str) -> Any:
     return script.module
 
 
+def test_the_revisions_are_those_that_alembic_finds() -> None:
+    directory = ScriptDirectory.from_config(_config())
+    found = frozenset(script.revision for script in directory.walk_revisions())
+    assert known_revisions() == (found, directory.get_current_head())
+
+
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_a_revision_keeps_to_the_rules(revision: str) -> None:
     module = module_of(revision)

@@ -18,7 +18,8 @@ from mesh.client import open_channel
 from mesh.config import MeshSettings
 from mesh.renewing import blocking_dial
 from mesh.server import open_server
-from stack.certs import paths_of, renew
+from stack.cert_paths import paths_of
+from stack.certs import renew
 from tests.mesh.conftest import CACHE, Serve, code_of
 from tests.mesh.tls_material import certificates, channel_as, with_tls
 

@@ -20,7 +20,7 @@ from mesh.errors import MeshError, PermissionDenied, Unavailable, Unimplemented,
 from mesh.interceptors.peers import callers
 from mesh.relay import RelayClient
 from mesh.server import MeshServer, Service, open_server
-from stack.certs import NAMES, OPERATOR
+from stack.cert_paths import NAMES, OPERATOR
 from tests.mesh.tls_material import channel_as, with_tls
 
 SECONDS = 10

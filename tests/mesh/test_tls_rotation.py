@@ -21,7 +21,8 @@ from mesh.renewing import RenewingChannel, blocking_dial
 from mesh.server import MeshServer, Service, open_server
 from mesh.telemetry.metrics import REGISTRY
 from mesh.tls import TlsFiles, server_name
-from stack.certs import paths_of, renew
+from stack.cert_paths import paths_of
+from stack.certs import renew
 from tests.mesh.conftest import CACHE
 from tests.mesh.tls_material import certificates, with_tls
 

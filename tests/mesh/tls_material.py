@@ -12,7 +12,8 @@ import pytest
 
 from mesh.config import MeshSettings
 from mesh.tls import TlsFiles, server_name
-from stack.certs import paths_of, renew
+from stack.cert_paths import paths_of
+from stack.certs import renew
 
 
 def certificates(folder: Path, *, now: datetime | None = None) -> Path:

@@ -24,7 +24,8 @@ from redis import Redis
 
 from services.library.stores.migrate import known_revisions, migrate
 from stack.backup import unfinished
-from stack.certs import LIFE, paths_of, renew
+from stack.cert_paths import paths_of
+from stack.certs import LIFE, renew
 from stack.doctor import folder, machine, settings, stores
 from stack.doctor.finding import Finding
 from stack.embedded.valkey import ValkeyServer

@@ -19,7 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from stack import certs
-from stack.certs import LIFE, NAMES, paths_of, renew
+from stack.cert_paths import NAMES, paths_of
+from stack.certs import LIFE, renew
 from stack.errors import StackError
 from stack.probes import grpc_health
 from tests.e2e.conftest import talk_of
