@@ -151,7 +151,7 @@ def _grown(before: Moment, after: Moment, seconds: float) -> tuple[float, Counte
     for number, thread in after.threads.items():
         earlier = before.threads.get(number)
         waits[thread.name] += thread.waits - (earlier.waits if earlier is not None else 0)
-    rates = Counter({name: count / seconds for name, count in waits.items()})  # type: ignore[misc]  # rates are no whole numbers
+    rates = Counter({name: count / seconds for name, count in waits.items()})
     return (after.cpu - before.cpu) / seconds, rates
 
 
