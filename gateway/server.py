@@ -4,7 +4,7 @@ import asyncio
 import math
 import socket
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ log = get_logger(__name__)
 
 _KEEP_ALIVE_SECONDS = 30
 _LAST_WORDS_SECONDS = 1
+_TICK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ async def open_gateway(settings: GatewaySettings, gate_of: GateOf | None = None)
         finally:
             readiness.draining = True
             probed.serving = False
-            server.should_exit = True
+            server.stop()
             gateway.drain()
             status.end()
             ending = asyncio.get_running_loop().call_later(settings.drain_seconds, gateway.end_streams)
@@ -172,6 +173,22 @@ def _read_contract(path: Path | None) -> tuple[list[Route], list[ServiceDescript
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopping = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Until `stop`. Wakes once a second, for the header `Date`; uvicorn's own loop wakes ten times."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._stopping.wait()
+
+    def stop(self) -> None:
+        """Takes no new connection, and ends when those that are open have ended."""
+        self.should_exit = True
+        self._stopping.set()
+
     @property
     def connections(self) -> Iterable[Any]:
         """The protocols of the connections that are open, those included that only wait for a client to read."""

@@ -11,6 +11,7 @@ from typing import Any
 import uvloop
 from pydantic import ValidationError
 
+from mesh import memory
 from mesh.config import MeshSettings
 from mesh.telemetry import logs
 from mesh.telemetry.metrics import BUILD
@@ -54,12 +55,13 @@ _YOUNG_OBJECTS = 20_000
 
 
 async def until_signal() -> signal.Signals:
-    """Returns at SIGTERM or SIGINT. Called when the process is ready, it also settles the garbage collector."""
+    """Returns at SIGTERM or SIGINT. Called when the process is ready, it also settles its memory."""
     # What is here by now lives as long as the process: not to be looked through again. And a request makes hundreds of
     # objects that die with it; the default of 700 new ones has the collector run several times for each.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS)
+    memory.give_back()
     loop = asyncio.get_running_loop()
     received: asyncio.Future[signal.Signals] = loop.create_future()
 

@@ -15,7 +15,7 @@ from mesh.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 SILENCE_SECONDS = 3.0
-"""Without any news for so long the watch counts as lost; beats come five times a second."""
+"""Without any news for so long the watch counts as lost; beats come in half of it, and five times a second in use."""
 RENEW_SECONDS = 600.0
 """A watch is begun anew after so long: see `mesh.near.coverage`."""
 _PAUSES = (0.1, 5.0)

@@ -85,7 +85,8 @@ class Replicator:
             if sent:
                 await asyncio.sleep(PAUSE_SECONDS)
             try:
-                async with asyncio.timeout(self._beat / 4):
+                # Without producers there is no lease to renew: `add` wakes.
+                async with asyncio.timeout(self._beat / 4 if self._producers else None):
                     await self._work.wait()
             except TimeoutError:
                 pass

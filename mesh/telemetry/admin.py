@@ -6,10 +6,11 @@ process lives; ``/logs`` for operators who want to hear more.
 
 import asyncio
 import math
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -23,10 +24,29 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 App = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 MOST_LAG_SECONDS = 1.0
 """How long a scrape waits for a busy event loop."""
+_END_SECONDS = 2.0
 
 
 class _Server(ThreadingMixIn, WSGIServer):
+    """Serves without waking while nobody asks: `serve_forever` would look ten times a second whether it shall stop."""
+
     daemon_threads = True
+    _ending = False
+
+    def serve(self) -> None:
+        """Answers until `end`."""
+        while not self._ending:
+            self.handle_request()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether a connection is a request: the one by which `end` wakes the loop is none."""
+        return not self._ending
+
+    def end(self) -> None:
+        """Ends `serve`."""
+        self._ending = True
+        with suppress(OSError), socket.create_connection(self.socket.getsockname(), _END_SECONDS):
+            pass
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -64,12 +84,13 @@ async def open_admin(listen: str, pages: Mapping[str, App] | None = None) -> Asy
         return [b"alive\n" if found else b"try /metrics or /health\n"]
 
     server = await asyncio.to_thread(make_server, host, int(port), app, _Server, _QuietHandler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="admin", daemon=True)
+    thread = threading.Thread(target=server.serve, name="admin", daemon=True)
     thread.start()
     try:
         yield f"{host}:{server.server_port}"
     finally:
-        await asyncio.to_thread(server.shutdown)
+        await asyncio.to_thread(server.end)
+        await asyncio.to_thread(thread.join, _END_SECONDS)
         server.server_close()
 
 

@@ -139,6 +139,9 @@ class Settled(Protocol):
 class Bulletin(Protocol):
     """News from all replicas."""
 
+    def asked(self) -> None:
+        """Somebody looks something up; until then beats may be further apart than those who watch can use."""
+
     def waiting(self, key: str) -> AbstractContextManager[Settled]:
         """Listens for the end of the key's lease, from the moment of entering."""
 

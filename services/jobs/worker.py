@@ -19,6 +19,7 @@ from billiard import active_children
 from celery.exceptions import WorkerTerminate
 from celery.signals import worker_process_init
 
+from mesh import memory
 from mesh.process import ending_in_words
 from mesh.telemetry.admin import open_admin
 from mesh.telemetry.logs import get_logger
@@ -73,6 +74,7 @@ def work(queue: str, settings: JobsSettings) -> int:
             signal.signal(signum, _stop)
         # What is here by now lives as long as the process: the children share its memory, if nobody sorts through it.
         gc.collect()
+        memory.give_back()
         gc.freeze()
         try:
             worker.start()

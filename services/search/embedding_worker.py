@@ -20,6 +20,7 @@ from celery import Celery, Task
 from celery.exceptions import WorkerShutdown
 from celery.worker import state
 
+from mesh import memory
 from mesh.process import ending_in_words
 from mesh.telemetry.admin import open_admin
 from mesh.telemetry.logs import get_logger
@@ -130,6 +131,7 @@ def _serve(app: Celery, queues: list[str], task: EmbedBatch, ready: Callable[[An
         signal.signal(signum, stop)
     # What is here by now lives as long as the process.
     gc.collect()
+    memory.give_back()
     gc.freeze()
     worker.start()
     return worker.exitcode or 0

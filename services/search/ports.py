@@ -113,6 +113,15 @@ class EmbeddingProvider(Protocol):
 
 
 @runtime_checkable
+class RestingProvider(Protocol):
+    """An `EmbeddingProvider` that keeps memory from one call to the next."""
+
+    def rest(self) -> None:
+        """Gives that back; the next call takes it anew. It blocks, for less than a tenth of a second."""
+        ...
+
+
+@runtime_checkable
 class TokenProvider(Protocol):
     """An `EmbeddingProvider` that also tells of single tokens."""
 

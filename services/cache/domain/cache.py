@@ -95,6 +95,7 @@ class Cache:
             wait_seconds: how long to wait for the value that another caller is computing.
             renews: whether the caller computes a stale value anew when it gets the lease for that.
         """
+        self._bulletin.asked()
         loop = asyncio.get_running_loop()
         until = loop.time() + wait_seconds
         settling: AbstractContextManager[Settled | None] = (

@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import Context
 
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from mesh.limiter import waits
@@ -19,6 +21,8 @@ log = get_logger(__name__)
 
 _POLL = 0.05
 _PING_EVERY = 0.2
+_REST_EVERY = 1.5  # less than half of the silence that `mesh.near.watch` bears
+_RESTS_AFTER = 10.0
 _RECONNECT_FIRST, _RECONNECT_MOST = 0.05, 1.0
 
 
@@ -36,7 +40,7 @@ async def open_bulletin(redis: Redis, *, timeout: float, backlog: int) -> AsyncI
     try:
         yield bulletin
     finally:
-        await ended(task, again=0.05)
+        await ended(task, *filter(None, [bulletin.hurrying]), again=0.05)
 
 
 class RedisBulletin:
@@ -50,6 +54,10 @@ class RedisBulletin:
         self._channel = news.channel(redis)
         self._waiters: defaultdict[str, set[_Settled]] = defaultdict(set)
         self._watchers: set[_Watcher] = set()
+        self._pubsub: PubSub | None = None
+        self._asked_at = time.monotonic()
+        self._sent_at = self._pinged = 0.0
+        self.hurrying: asyncio.Task[None] | None = None
 
     @contextmanager
     def waiting(self, key: str) -> Iterator["_Settled"]:
@@ -65,7 +73,9 @@ class RedisBulletin:
 
     @contextmanager
     def watching(self, *, beats: bool = False) -> Iterator[AsyncIterator[Notice | Beat]]:
-        """Every invalidation from the moment of entering; with beats also, five times a second, up to when that is all.
+        """Every invalidation from the moment of entering; with beats also, often, up to when that is all.
+
+        Five times a second, that is, and less often while nobody looks anything up.
 
         Raises:
             StoreUnavailableError: on entering or while iterating, when news may have been missed.
@@ -78,6 +88,17 @@ class RedisBulletin:
             yield watcher
         finally:
             self._watchers.discard(watcher)
+
+    def asked(self) -> None:
+        """Somebody looks something up, so those who keep values near want beats: the next one comes at once.
+
+        While nobody does, nobody minds that what is near can't be given out: who then wants it asks here.
+        """
+        now = time.monotonic()
+        rested, self._asked_at = now - self._asked_at > _RESTS_AFTER, now
+        if rested and self._pubsub is not None and not self._pinged:
+            self._sent_at = self._pinged = now  # from here on, so that nobody sends another one meanwhile
+            self.hurrying = asyncio.create_task(self._hurry(self._pubsub), context=Context())
 
     def end_watches(self, why: str) -> None:
         """Ends every watch; each watcher gets what was told before, then `StoreUnavailableError` with the reason."""
@@ -111,28 +132,45 @@ class RedisBulletin:
         """
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(self._channel)
-            last, pinged, late = time.monotonic(), 0.0, False
-            while True:
-                now = time.monotonic()
-                if not pinged and now >= last + _PING_EVERY:
-                    await pubsub.ping()
-                    last = pinged = now
-                due = pinged + self._timeout if pinged else last + _PING_EVERY
-                message = await pubsub.get_message(timeout=max(0.001, due - now))
-                if message is None:
-                    # Once more, lest it was this process that had no time to read.
-                    if late:
-                        raise TimeoutError("a ping went unanswered")
-                    late = pinged > 0 and time.monotonic() >= due
-                    continue
-                late = False
-                if message["type"] == "pong":
-                    self._beat(Beat(pinged))
-                    pinged = 0.0
-                elif message["type"] == "subscribe":
-                    self.connected = True
-                elif message["type"] == "message":
-                    self._tell(news.read(message["data"]))
+            self._pubsub, self._sent_at, self._pinged = pubsub, time.monotonic(), 0.0
+            try:
+                await self._hear(pubsub)
+            finally:
+                self._pubsub = None
+
+    async def _hear(self, pubsub: PubSub) -> None:
+        late = False
+        while True:
+            if not self._pinged and time.monotonic() >= self._due():
+                self._sent_at = self._pinged = time.monotonic()
+                await pubsub.ping()
+            message = await pubsub.get_message(timeout=max(0.001, self._due() - time.monotonic()))
+            if message is None:
+                # Once more, lest it was this process that had no time to read.
+                if late:
+                    raise TimeoutError("a ping went unanswered")
+                late = self._pinged > 0 and time.monotonic() >= self._due()
+                continue
+            late = False
+            if message["type"] == "pong":
+                self._beat(Beat(self._pinged))
+                self._pinged = 0.0
+            elif message["type"] == "subscribe":
+                self.connected = True
+            elif message["type"] == "message":
+                self._tell(news.read(message["data"]))
+
+    def _due(self) -> float:
+        """When to ping, or when a ping that was sent counts as unanswered."""
+        if self._pinged:
+            return self._pinged + self._timeout
+        rests = time.monotonic() - self._asked_at > _RESTS_AFTER
+        return self._sent_at + (_REST_EVERY if rests else _PING_EVERY)
+
+    async def _hurry(self, pubsub: PubSub) -> None:
+        if self._pubsub is pubsub:
+            with suppress(RedisError, OSError, TimeoutError):  # whoever reads finds out as well
+                await pubsub.ping()
 
     def _beat(self, beat: Beat) -> None:
         for watcher in self._watchers:

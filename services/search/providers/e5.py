@@ -13,6 +13,7 @@ import numpy as np
 from services.search.config import SearchSettings
 from services.search.ports import Vectors
 from services.search.providers.missing import not_installed
+from services.search.providers.shrinking import shrink
 
 _SPACES = re.compile(" {2,}")
 
@@ -60,6 +61,11 @@ class E5:
     def embed_query(self, text: str) -> Vectors:
         """The unit vector of a query."""
         return self._vector("query: " + text)
+
+    def rest(self) -> None:
+        """Gives back what reading took."""
+        states, mask = np.zeros((1, 1, self.dimension), dtype=np.float32), np.ones((1, 1), dtype=np.int32)
+        shrink(self._session, dict(zip(self._inputs, (states, mask), strict=True)))
 
     def close(self) -> None:
         """Nothing to free before the process ends."""

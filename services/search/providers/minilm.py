@@ -14,10 +14,12 @@ import numpy as np
 from services.search.config import SearchSettings
 from services.search.ports import Tokens, Vectors
 from services.search.providers.missing import not_installed
+from services.search.providers.shrinking import shrink
 from services.search.providers.token_states import counted, kept
 
 MAX_TOKENS = 256
 """What the model was made for; a passage of 120 words has about 170."""
+_ONE_TOKEN = np.zeros((1, 1), dtype=np.int64)
 
 
 class MiniLM:
@@ -92,6 +94,10 @@ class MiniLM:
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         (states,) = self._session.run(["last_hidden_state"], feed)
         return encoded, [states[row, : len(tokens)] for row, tokens in enumerate(encoded)]
+
+    def rest(self) -> None:
+        """Gives back what reading took."""
+        shrink(self._session, dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), _ONE_TOKEN))
 
     def close(self) -> None:
         """Nothing to free before the process ends."""

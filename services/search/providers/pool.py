@@ -1,21 +1,33 @@
 """Runs embedding providers off the event loop, queries beside passages."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context
 from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
+from mesh import memory
 from mesh.telemetry.spans.models import embeddings
 from services.search.config import SearchSettings
 from services.search.domain.languages import primary
 from services.search.metrics import EMBEDDING_SECONDS
-from services.search.ports import EmbeddingProvider, Question, Reading, TokenProvider, Tokens, Vectors
+from services.search.ports import (
+    EmbeddingProvider,
+    Question,
+    Reading,
+    RestingProvider,
+    TokenProvider,
+    Tokens,
+    Vectors,
+)
 
 QUERY_THREADS = 2
+REST_SECONDS = 10.0
+"""After so long without passages, memory that reading them took is given back."""
 
 T = TypeVar("T")
 
@@ -38,6 +50,10 @@ class EmbeddingPool:
         # Their queues: an ingestion has as many batches in turn as its model has lanes, a query waits within its call.
         self._passages = ThreadPoolExecutor(settings.embed_threads, "embed-passages")
         self._queries = ThreadPoolExecutor(QUERY_THREADS, "embed-query")
+        self._reads = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._resting: asyncio.Task[None] | None = None
+        self._closed = False
 
     def choose(self, language: str) -> str:
         """The provider that the setting names; unset: ``minilm`` for English, ``e5`` for anything else."""
@@ -55,6 +71,10 @@ class EmbeddingPool:
 
     async def read(self, embedder: str, texts: Sequence[str], progress: Callable[[int], None]) -> Reading:
         """Passages as a model reads them."""
+        with self._reading():
+            return await self._read(embedder, texts, progress)
+
+    async def _read(self, embedder: str, texts: Sequence[str], progress: Callable[[int], None]) -> Reading:
         provider = await self._loaded(embedder)
         batches = iter(batches_of(texts, provider.batch_size))
         vectors: Vectors = np.empty((len(texts), provider.dimension), dtype=np.float32)
@@ -109,6 +129,11 @@ class EmbeddingPool:
 
     async def close(self) -> None:
         """Waits for the calls under way and frees the models."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._resting is not None:
+            await self._resting
         for executor in (self._passages, self._queries):
             await asyncio.to_thread(executor.shutdown, cancel_futures=True)
         for loading in self._loading.values():
@@ -133,7 +158,37 @@ class EmbeddingPool:
         if loading is None or (loading.done() and loading.exception() is not None):
             work = asyncio.to_thread(self._providers[embedder], self._settings)
             loading = self._loading[embedder] = asyncio.create_task(work)
+            loading.add_done_callback(lambda _: self._rest_later())
         return loading
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        self._reads += 1
+        try:
+            yield
+        finally:
+            self._reads -= 1
+            self._rest_later()
+
+    def _rest_later(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._closed:
+            self._timer = asyncio.get_running_loop().call_later(REST_SECONDS, self._rest)
+
+    def _rest(self) -> None:
+        if not self._reads:  # who reads comes here again
+            loaded = [one.result() for one in self._loading.values() if one.done() and one.exception() is None]
+            work = asyncio.to_thread(_rest, loaded)
+            self._resting = asyncio.create_task(work, name="memory", context=Context())
+
+
+def _rest(providers: Sequence[EmbeddingProvider]) -> None:
+    """Has models give back what they keep between calls, and what their loading left; blocks."""
+    for provider in providers:
+        if isinstance(provider, RestingProvider):
+            provider.rest()
+    memory.give_back()
 
 
 def batches_of(texts: Sequence[str], size: int) -> list[list[int]]:
