@@ -104,8 +104,8 @@ def report(results: Results, name: str, text: str, books: Sequence[Book], count:
     cpu = Spread.of([1 - model.cpu / whole.cpu for whole, model in pairs])
     results.notes.append(
         f"What is not the model: {clock.median:.1%} of the time ({clock.low:.1%} to {clock.high:.1%}), "
-        f"{cpu.median:.1%} of the CPU ({cpu.low:.1%} to {cpu.high:.1%}). The file is read by library, before; the index "
-        f"is built when the novel is first searched; {', '.join(_BEFORE)} are measured apart, beside the whole."
+        f"{cpu.median:.1%} of the CPU ({cpu.low:.1%} to {cpu.high:.1%}). The file is read by library, before; the "
+        f"index is built when the novel is first searched; {', '.join(_BEFORE)} are measured apart, beside the whole."
     )
     results.raw |= {"words": words, "passages": count, "novel": name, "stages": taken}
 

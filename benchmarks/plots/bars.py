@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks.plots.svg import WIDTH, Picture
 from benchmarks.results import Spread
 
-_NAMES, _NUMBERS, _ROW, _BAR, _HEAD, _GAP = 230.0, 110.0, 34.0, 20.0, 30.0, 14.0
+_NAMES, _NUMBERS, _ROW, _BAR, _HEAD, _GAP = 250.0, 100.0, 34.0, 20.0, 30.0, 14.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,19 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Bars of one unit on a scale of their own."""
+    """Bars of one unit.
+
+    Attributes:
+        title: what they have in common.
+        unit: behind each figure.
+        bars: from above.
+        full: what the whole width stands for; None: the most of these.
+    """
 
     title: str
     unit: str
     bars: Sequence[Bar]
+    full: float | None = None
 
 
 def bars(title: str, said: Sequence[str], panels: Sequence[Panel]) -> str:
@@ -41,7 +49,7 @@ def bars(title: str, said: Sequence[str], panels: Sequence[Panel]) -> str:
     left, room = 28 + _NAMES, WIDTH - 2 * 28 - _NAMES - _NUMBERS
     for panel in panels:
         picture.text(28, y + 18, panel.title, "said")
-        most = max(bar.value.high for bar in panel.bars)
+        most = panel.full or max(bar.value.high for bar in panel.bars)
         y += _HEAD
         for bar in panel.bars:
             ours = "ours " if bar.ours else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmarks.plots.svg import WIDTH, Picture
 from benchmarks.results import Spread
 
-_LEFT, _RIGHT, _PLOT = 84.0, 190.0, 330.0
+_LEFT, _RIGHT, _PLOT = 84.0, 160.0, 330.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class Axes:
 
 def lines(title: str, said: Sequence[str], axes: Axes, drawn: Sequence[Line]) -> str:
     """A picture of lines, each with its name at its end; open dots are steps that did not hold."""
-    picture = Picture(title, said, _PLOT + 78)
+    picture = Picture(title, said, _PLOT + 88)
     points = [point for line in drawn for point in line.points]
-    over, under = picture.top + 24, picture.top + 24 + _PLOT
+    over, under = picture.top + 34, picture.top + 34 + _PLOT
     across = _Scale([point.x for point in points], _LEFT, WIDTH - _RIGHT)
     up = _Scale([*(v for p in points for v in (p.value.low, p.value.high)), axes.bound], under, over)
     picture.text(_LEFT - 44, over - 14, axes.y, "tick")

@@ -9,7 +9,7 @@ from benchmarks.plots.__main__ import draw
 from benchmarks.plots.charts import CHARTS, knee, relay, search
 from benchmarks.plots.svg import WIDTH
 
-MACHINE = {"cores": 2, "cpu": "A <fine> processor & more", "date": "2026-11-27 12:00:00+0000"}
+MACHINE = {"cores": 2, "cpu": "A <fine> processor & more", "python": "3.11.7", "date": "2026-11-27 12:00:00+0000"}
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -61,7 +61,7 @@ def test_a_bar_is_as_long_as_its_figure() -> None:
     picture = relay(RELAY)
     paced, saturated = bars_of(picture)[:3], bars_of(picture)[3:]
     assert [round(one / paced[0], 2) for one in paced] == [1.0, 2.0, 6.0]
-    assert [round(one / saturated[1], 2) for one in saturated] == [0.1, 1.0, 7.26]
+    assert [round(one / saturated[1], 2) for one in saturated] == [0.1, 1.0, 7.27]
     said = words(picture)
     assert said[0] == "An event costs Gaji 0.50 and 0.10 times what it costs Envoy"
     assert {"10.5 us", "21.0 us", "63.0 us", "0.95 us", "9.50 us", "69.0 us"} <= set(said)
@@ -74,7 +74,7 @@ def test_a_relay_without_its_peers_has_a_title_that_compares_nothing() -> None:
 
 def test_the_knee_is_the_last_step_that_held() -> None:
     picture = knee(KNEE)
-    assert words(picture)[0] == "180 conversations at once, where the replaced stack bears 20"
+    assert words(picture)[0] == "Gaji bears 180 conversations at once, FastAPI + httpx 20"
     dots = [one.attrib["class"] for one in parsed(picture).iter(f"{SVG}circle")]
     assert sorted(dots) == ["dot", "open", "ours dot", "ours dot", "ours open"]
     heights = {
@@ -86,7 +86,7 @@ def test_the_knee_is_the_last_step_that_held() -> None:
 
 def test_a_step_of_several_rounds_held_if_most_did() -> None:
     again = [{**STEPS[2], "round": turn, "held": held} for turn, held in ((1, True), (2, True))]
-    assert words(knee(document({"steps": [*STEPS, *again]})))[0].startswith("360 conversations")
+    assert words(knee(document({"steps": [*STEPS, *again]})))[0].startswith("Gaji bears 360 conversations")
 
 
 def test_the_title_of_a_search_is_its_ratio() -> None:

@@ -30,7 +30,7 @@ def test_a_ratio_is_made_within_each_round() -> None:
     """Between the medians of 9 and 3 it would be 3; the machine was slow in the last round, for both."""
     ratios = Spread.of_ratios([2.0, 9.0, 20.0], [1.0, 3.0, 10.0])
     assert ratios == Spread(2.0, 2.0, 3.0)
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="longer"):
         Spread.of_ratios([1.0], [1.0, 2.0])
 
 
