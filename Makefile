@@ -80,12 +80,8 @@ lock: setup-dev ## resolve the dependencies anew into the two lock files
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK) --extra dev --extra bench --extra build -c requirements.lock -o requirements-dev.lock
 LOCK := --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
-bench: setup-dev ## measure relay, circuit breaker and cache against their peers, and what more readers cost
-	@$(BIN)/python -m benchmarks.relay
-	@$(BIN)/python -m benchmarks.relay.stalled
-	@$(BIN)/python -m benchmarks.fanout
-	@$(BIN)/python -m benchmarks.breaker
-	@$(BIN)/python -m benchmarks.cache
+bench: setup-dev ## run all benchmarks against their peers: tables, pictures, raw figures (45 minutes; BENCH=--help)
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 eval: setup-dev ## find passages for known queries; NOVELS=folder QUERIES=file
 	@$(BIN)/python -m benchmarks.eval --novels $(NOVELS) --queries $(QUERIES)

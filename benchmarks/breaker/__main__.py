@@ -8,34 +8,33 @@ call itself does nothing, so that what is seen is the breaker. Ends by itself in
 # `suppress` costs as much as some of the breakers that are measured here.
 # ruff: noqa: SIM105
 
-import argparse
-import platform
 import statistics
 import time
 from importlib.metadata import version
 
 import grpc
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.breaker.peers import BrokenError, Call, Calls, aiobreaker_calls, purgatory_calls, pybreaker_calls
+from benchmarks.results import Results, Spread, machine, options
 from mesh.breaker import Breaker, Breakers, BreakerSettings, State
 
 METHOD = "/gaji.search.v1.SearchService/SearchPassages"
 OK, DOWN = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
 NAKED, OURS = "no breaker", "gaji"
 GOOD, FAILING = "every call good", "every 5th call fails"
-Results = dict[tuple[str, str], list[float]]
+Measured = dict[tuple[str, str], list[float]]
 
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=25)
+    parser = options(__doc__, rounds=25)
     parser.add_argument("--calls", type=int, default=10_000)
     arguments = parser.parse_args()
-    report(uvloop.run(measure(arguments.rounds, arguments.calls)), arguments.rounds, arguments.calls)
+    rounds, calls = (3, 1_000) if arguments.quick else (arguments.rounds, arguments.calls)
+    results = Results("breaker", machine("pybreaker", "aiobreaker", "purgatory"))
+    report(results, uvloop.run(measure(rounds, calls)), rounds, calls)
+    results.finish(arguments.json)
 
 
 async def good() -> int:
@@ -99,7 +98,7 @@ def check(breaker: Breaker) -> None:
     assert now.calls
 
 
-async def measure(rounds: int, count: int) -> Results:
+async def measure(rounds: int, count: int) -> Measured:
     """Nanoseconds a call, by workload and breaker, of each round."""
     contenders: dict[tuple[str, str], tuple[Calls, Call]] = {}
     for workload, call in ((GOOD, good), (FAILING, failing())):
@@ -113,7 +112,7 @@ async def measure(rounds: int, count: int) -> Results:
         }
         contenders |= {(workload, name): (calls, call) for name, calls in made.items()}
     keys = list(contenders)
-    results: Results = {key: [] for key in keys}
+    results: Measured = {key: [] for key in keys}
     for calls, call in contenders.values():
         await calls(count // 10, call)  # everything is loaded and specialised
     for turn in range(rounds):
@@ -126,27 +125,26 @@ async def measure(rounds: int, count: int) -> Results:
     return results
 
 
-def report(results: Results, rounds: int, count: int) -> None:
-    """Prints what each adds to a call, against the bare call of the same round, and ratios to ours."""
-    table = Table(title=f"ns added to a call: {rounds} rounds of {count:,} calls, Python {platform.python_version()}")
-    for column in ("", GOOD, "ratio", FAILING, "ratio"):
-        table.add_column(column, justify="right" if column else "left")
+def report(results: Results, measured: Measured, rounds: int, count: int) -> None:
+    """What each adds to a call, against the bare call of the same round, and ratios to ours."""
     added = {
-        (workload, name): statistics.median(
-            one - bare for one, bare in zip(values, results[workload, NAKED], strict=True)
-        )
-        for (workload, name), values in results.items()
+        (workload, name): [one - bare for one, bare in zip(values, measured[workload, NAKED], strict=True)]
+        for (workload, name), values in measured.items()
     }
-    for name in dict.fromkeys(name for _, name in results):
+    rows = []
+    for name in dict.fromkeys(name for _, name in measured):
         row = [name]
         for workload in (GOOD, FAILING):
             if name == NAKED:
-                row += [f"({statistics.median(results[workload, name]):,.0f})", ""]
+                row += [f"({statistics.median(measured[workload, name]):,.0f})", ""]
             else:
-                cost = added[workload, name]
-                row += [f"{cost:,.0f}", f"{cost / added[workload, OURS]:.1f}"]
-        table.add_row(*row)
-    Console(width=100).print(table)
+                cost = Spread.of(added[workload, name])
+                row += [cost.text(0), f"{cost.median / statistics.median(added[workload, OURS]):.1f}"]
+        rows.append(row)
+    title = f"ns added to a call: medians of {rounds} rounds of {count:,} calls (least-most)"
+    results.table(title, ("", GOOD, "of ours", FAILING, "of ours"), rows)
+    for workload, name in measured:
+        results.raw.setdefault(workload, {})[name] = measured[workload, name]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What an ingestion takes, stage by stage."""

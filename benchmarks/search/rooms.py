@@ -1,0 +1,40 @@
+"""Rooms as processes of their own, so that what each takes can be told."""
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from stack.logs import LogFile
+from stack.ports import HOST, Ports
+from stack.probes import grpc_serving
+from stack.processes import Program, running
+
+
+@asynccontextmanager
+async def room(service: str, folder: Path, **variables: str) -> AsyncIterator[tuple[str, int]]:
+    """A room that serves, until the block is left.
+
+    Args:
+        service: a module in ``services``.
+        folder: where its log goes, under the service's name.
+        variables: its settings.
+
+    Yields:
+        Its address and its pid.
+
+    Raises:
+        StartFailedError: it does not start.
+    """
+    address = f"{HOST}:{Ports().free()}"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GAJI_")}
+    program = Program(
+        name=service,
+        argv=[sys.executable, "-P", "-m", f"services.{service}"],
+        log=LogFile(folder / f"{service}.log"),
+        ready=grpc_serving(address),
+        env={**kept, "GAJI_LISTEN": address, "GAJI_ADMIN_LISTEN": f"{HOST}:0", **variables},
+    )
+    async with running(program) as process:
+        yield address, process.pid
