@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.guard.children import Child, ChildError, open_child
 from stack.embedded.valkey import open_valkey
 
-_COUNTED_ROUNDS = 3
+_COUNTED_ROUNDS = 15
 
 Modules = Mapping[str, float]
 """Instructions of a unit by module."""
@@ -45,14 +45,14 @@ class Bench:
     async def bytecodes(self, tree: Path, names: Sequence[str]) -> dict[str, Modules | ChildError]:
         """Instructions of a unit of each path; or why they could not be counted.
 
-        Of a few rounds the one with the fewest: in the others a timer of the process has run as well.
+        Of short rounds the fewest of each module: in others a timer of the process has run as well.
         """
         counted: dict[str, Modules | ChildError] = {}
         async with self._worker(tree, "bytecodes") as worker:
             for name in names:
                 try:
                     rounds = [await worker.ask("bytecodes", path=name) for _ in range(_COUNTED_ROUNDS)]
-                    counted[name] = min(rounds, key=lambda modules: sum(modules.values()))
+                    counted[name] = _least(rounds)
                 except ChildError as error:
                     counted[name] = error
         return counted
@@ -104,3 +104,9 @@ async def _in_turn(new: Child, old: Child, name: str, rounds: int) -> Turns | Ch
             if turn >= 0:
                 took[worker].append(seconds)
     return Turns(took[new], took[old])
+
+
+def _least(rounds: Sequence[Modules]) -> Modules:
+    """The least of each module that is in all rounds."""
+    modules = set(rounds[0]).intersection(*rounds)
+    return {module: min(counted[module] for counted in rounds) for module in modules}

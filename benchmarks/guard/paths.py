@@ -44,7 +44,7 @@ class Site:
 
     def some(self, many: int) -> int:
         """How many units a round has that is worth so many when it is timed."""
-        return max(1, many // 10) if self.counting else many
+        return max(1, many // 50) if self.counting else many
 
     @property
     def pause(self) -> float:
