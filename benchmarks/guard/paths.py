@@ -49,7 +49,7 @@ class Site:
     @property
     def pause(self) -> float:
         """Seconds between one batch of events and the next: longer than any of ours is held back."""
-        return 0.15 if self.counting else 0.006
+        return 0.02 if self.counting else 0.006
 
 
 def opened(path: str, site: Site) -> AbstractAsyncContextManager[Round]:

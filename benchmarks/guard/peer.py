@@ -74,15 +74,15 @@ class Peer:
         """Opens a library that lets every reply begin; its address."""
         return await self._stack.enter_async_context(open_library(Path(public_key)))
 
-    async def follow(self, address: str, token: str, count: int) -> int:
-        """Asks for so many replies over one relay; how many words have come when each has its first."""
+    async def follow(self, address: str, token: str, count: int) -> tuple[int, int]:
+        """Asks for so many replies over one relay; how many words and events have come when each has its first."""
         self._followers = Followers(self._channel(address))
         return await self._followers.begin(token, count)
 
-    async def heard(self, total: int) -> int:
-        """Waits until so many words have come in all."""
+    async def heard(self, words: int) -> int:
+        """Waits until so many words have come in all; in how many events."""
         assert self._followers is not None
-        return await self._followers.heard(total)
+        return await self._followers.heard(words)
 
     async def upstream(self, public_key: str) -> str:
         """Opens a generation whose replies go on when told to; its address."""

@@ -140,11 +140,11 @@ class Followers:
         self._stub: Any = relay_rpc.RelayServiceStub(channel)
         self._tasks: list[asyncio.Task[None]] = []
         self._written: set[int] = set()
-        self._words = 0
+        self._words = self._events = 0
         self._news = asyncio.Event()
 
-    async def begin(self, token: str, count: int) -> int:
-        """Asks for so many replies; how many words have come when each has its first."""
+    async def begin(self, token: str, count: int) -> tuple[int, int]:
+        """Asks for so many replies; how many words and events have come when each has its first word."""
         call = self._stub.Relay()
         for number in range(1, count + 1):
             request = pb.StreamReplyRequest(conversation_id=CONVERSATION, content="Hello", request_id=uuid4().hex)
@@ -160,13 +160,13 @@ class Followers:
         self._tasks.append(asyncio.create_task(self._count(call)))
         while len(self._written) < count:
             await self._change()
-        return self._words
+        return self._words, self._events
 
-    async def heard(self, total: int) -> int:
-        """Waits until so many words have come in all; a slow machine joins several into one event."""
-        while self._words < total:
+    async def heard(self, words: int) -> int:
+        """Waits until so many words have come in all; in how many events: on a slow machine some have two."""
+        while self._words < words:
             await self._change()
-        return self._words
+        return self._events
 
     async def _change(self) -> None:
         self._news.clear()
@@ -179,6 +179,7 @@ class Followers:
         try:
             async for batch in call:
                 for frame in batch.frames:
+                    self._events += frame.data.count(_DATA)
                     if words := frame.data.count(WORD.encode()):
                         self._words += words
                         self._written.add(frame.call_id)

@@ -8,12 +8,14 @@ from benchmarks.guard.paths import Round, Site
 from benchmarks.guard.readers import WORD
 from gateway.config import GatewaySettings
 from gateway.server import open_gateway
+from mesh.telemetry.metrics import REGISTRY
 from services.generation.__main__ import serving
 from services.generation.config import GenerationSettings
 from services.generation.ports import Chunk, Prompt
 
 STREAMS = 20
 _LONG = 3_600.0
+_STORED = "gaji_log_entries_total"
 
 
 class Dictated:
@@ -59,15 +61,16 @@ async def producer(site: Site) -> AsyncIterator[Round]:
     )
     model, turns = Dictated(), site.some(30)
     async with serving(settings, model) as server:
-        heard = await site.peer.ask("follow", address=server.address, token=site.token, count=STREAMS)
+        words, events = await site.peer.ask("follow", address=server.address, token=site.token, count=STREAMS)
+        await _stored(events)
 
         async def run() -> int:
-            nonlocal heard
+            nonlocal words
             for _ in range(turns):
                 model.say()
                 await asyncio.sleep(site.pause)
-            heard += turns * STREAMS
-            await site.peer.ask("heard", total=heard)
+            words += turns * STREAMS
+            await _stored(await site.peer.ask("heard", words=words))
             return turns * STREAMS
 
         yield run
@@ -100,3 +103,10 @@ async def gateway(site: Site) -> AsyncIterator[Round]:
             return int(await site.peer.ask("turns", count=turns, pause=site.pause))
 
         yield run
+
+
+async def _stored(events: int) -> None:
+    """Returns when the log of all replies has so many events, which readers have before it has them."""
+    log = REGISTRY.restricted_registry([_STORED])
+    while sum(sample.value for family in log.collect() for sample in family.samples) < events:
+        await asyncio.sleep(0.01)
