@@ -52,7 +52,7 @@ test: web ## run the tests: those of the web app's parts, then all others
 edge-tests: web ## run the tests of the gateway and of the whole stack through Envoy, then through nginx
 	@for edge in envoy nginx; do GAJI_TEST_EDGE=$$edge $(BIN)/python -m pytest -n 2 -rs tests/gateway tests/e2e || failed=1; done; exit $${failed:-0}
 
-check: protos types web ## lint, types, contract, import rules, a clean tree after regeneration
+check: protos types web ## lint, types, contract, import rules, a clean tree after regeneration, no path slower
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && echo "ruff: clean"
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
@@ -60,6 +60,7 @@ check: protos types web ## lint, types, contract, import rules, a clean tree aft
 	@$(WEB) npm run --silent check && $(WEB) npm run --silent weight
 	@tools/check-breaking
 	@tools/check-generated
+	@$(BIN)/python -m benchmarks.guard
 
 protos: setup-dev ## regenerate generated/ from protos/
 	@mkdir -p .build/googleapis/google/api generated
