@@ -97,6 +97,8 @@ def channel_options(settings: MeshSettings, *, serving: bool = True) -> list[tup
         ("grpc.service_config", service_config(serving=serving)),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
+        # A proxy of the environment is for the world outside; for peers of this machine gRPC would take it as well.
+        ("grpc.enable_http_proxy", int(settings.peers_by_proxy)),
         # A host that is lost says nothing. What is sent and not acknowledged within the time-out ends the connection as
         # well (C-core makes TCP_USER_TIMEOUT of it), so that half of a deadline is left to try elsewhere.
         ("grpc.keepalive_time_ms", PING_SECONDS * 1000),

@@ -66,6 +66,9 @@ class MeshSettings(BaseSettings):
         description="after how long a server has its clients connect anew, so that they find replicas that were added "
         "behind a name; running calls stay where they are; 0: never",
     )
+    peers_by_proxy: bool = Field(
+        False, description="whether calls to peers go by the proxy that grpc_proxy, https_proxy or http_proxy names"
+    )
     retries: bool = Field(True, description="whether channels retry calls that the contract calls idempotent")
     still_seconds: float = Field(
         20.0,

@@ -8,6 +8,8 @@ from typing import Any
 
 Probe = Callable[[int], Awaitable[bool]]
 _SECONDS = 2.0
+_DIRECT = (("grpc.enable_http_proxy", 0),)
+"""Whatever proxy the environment names: who is probed is on this machine."""
 
 
 def http_ok(address: str, path: str) -> Probe:
@@ -49,12 +51,12 @@ async def _channel(address: str, room: str, certs: Path | None) -> Any:
     import grpc  # noqa: PLC0415 - loaded when first used, like the rest of it
 
     if certs is None:
-        return grpc.aio.insecure_channel(address)
+        return grpc.aio.insecure_channel(address, options=_DIRECT)
     from mesh.tls import TlsFiles, server_name  # noqa: PLC0415 - likewise
     from stack.cert_paths import OPERATOR, paths_of  # noqa: PLC0415 - likewise
 
     material = await asyncio.to_thread(TlsFiles(*paths_of(certs, OPERATOR)).load)
-    options = [("grpc.ssl_target_name_override", server_name(room))]
+    options = [*_DIRECT, ("grpc.ssl_target_name_override", server_name(room))]
     return grpc.aio.secure_channel(address, material.channel_credentials(), options=options)
 
 

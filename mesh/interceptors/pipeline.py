@@ -92,6 +92,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         self._before = before
         self._authenticate = authenticate
         self._untouched = _OTHERS if authenticate is None else _HEALTH
+        self._wrapped: dict[str, tuple[Handler, Handler]] = {}  # as many as the server offers methods
 
     async def intercept_service(
         self,
@@ -105,6 +106,12 @@ class Pipeline(grpc.aio.ServerInterceptor):
             if handler is None:
                 rpc_metrics.not_offered()
             return handler
+        wrapped = self._wrapped.get(method)
+        if wrapped is None or wrapped[0] is not handler:
+            wrapped = self._wrapped[method] = handler, self._wrap(method, handler)
+        return wrapped[1]
+
+    def _wrap(self, method: str, handler: Any) -> Handler:
         # The stubs type handlers as of the synchronous server; ours are asynchronous.
         shapes = ("unary", "stream")
         shape = f"{shapes[handler.request_streaming]}_{shapes[handler.response_streaming]}"

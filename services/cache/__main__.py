@@ -33,14 +33,13 @@ async def serving(settings: CacheSettings) -> AsyncIterator[MeshServer]:
             settings.cache_ttl_jitter,
         )
         cache = await stack.enter_async_context(Cache(store, bulletin, lease_seconds=lease, ttl_jitter=jitter))
-        service = Service(
-            pb.DESCRIPTOR.services_by_name["CacheService"],
-            CacheServicer(cache, bulletin),
-            rpc.add_CacheServiceServicer_to_server,
-        )
+        servicer = CacheServicer(cache, bulletin)
+        descriptor = pb.DESCRIPTOR.services_by_name["CacheService"]
+        service = Service(descriptor, servicer, rpc.add_CacheServiceServicer_to_server)
         server = await stack.enter_async_context(open_server(settings, [service], name="cache"))
-        # Watches have no end of their own; the server's drain would wait for them.
+        # These streams have no end of their own; the server's drain would wait for them.
         stack.callback(bulletin.end_watches, "this replica stops; watch another")
+        stack.callback(servicer.end_lookups)
         yield server
 
 

@@ -1,5 +1,7 @@
 """Prometheus metrics of the cache."""
 
+from functools import cache
+
 from prometheus_client import Counter, Gauge
 
 from mesh.telemetry.metrics import REGISTRY
@@ -13,3 +15,9 @@ LOOKUPS = Counter(
 STORES = Counter("gaji_cache_stores", "Stores by kind and result: stored, lost.", ("kind", "result"), registry=REGISTRY)
 INVALIDATIONS = Counter("gaji_cache_invalidations", "Values that were invalidated.", ("kind",), registry=REGISTRY)
 WATCHERS = Gauge("gaji_cache_watchers", "Open watches of invalidations.", registry=REGISTRY)
+
+
+@cache
+def lookups(kind: str, result: str) -> Counter:
+    """The series of `LOOKUPS` for a kind and a result, which are few: to find it costs more than to count."""
+    return LOOKUPS.labels(kind, result)

@@ -68,6 +68,21 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """One of many lookups.
+
+    Attributes:
+        place: where.
+        lease_id: what the lease is called that may be granted.
+        renews: whether it may be granted for a stale value as well.
+    """
+
+    place: Place
+    lease_id: str
+    renews: bool
+
+
+@dataclass(frozen=True, slots=True)
 class GroupPrefix:
     """All keys of a group that start with a text, which itself starts with the group."""
 
@@ -106,14 +121,12 @@ class Kept:
 class Store(Protocol):
     """Each operation is atomic, takes one round trip, and raises `StoreUnavailableError` in bounded time."""
 
-    async def lookup(self, place: Place, lease_id: str, lease_ms: int, *, renews: bool) -> Found:
-        """Finds the value; on a miss that nobody else works on, grants the lease.
+    async def lookup_many(self, wanted: Sequence[Wanted], lease_ms: int) -> list[Found]:
+        """Finds values; on a miss that nobody else works on, grants the lease. Each is atomic by itself.
 
         Args:
-            place: where.
-            lease_id: what the lease is called that may be granted.
-            lease_ms: how long it holds.
-            renews: whether it may be granted for a stale value as well.
+            wanted: what is looked up.
+            lease_ms: how long a lease holds.
         """
 
     async def store(self, place: Place, lease_id: str, value: bytes | None, ttl_ms: int, fresh_ms: int) -> Kept:

@@ -1,8 +1,8 @@
 """CacheService: proto to domain and back."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import grpc
@@ -12,10 +12,12 @@ from gaji.cache.v1 import cache_service_pb2_grpc as rpc
 from mesh import deadlines
 from mesh.errors import Aborted, Unavailable
 from mesh.validation import Violations
-from services.cache.domain.cache import Cache, LeaseLostError
+from services.cache.answers import found_answer, key_of, translated
+from services.cache.domain.cache import Cache
 from services.cache.domain.keys import KINDS, Key, KeyRefusedError, Prefix, parse_key, parse_prefix
-from services.cache.metrics import INVALIDATIONS, LOOKUPS, STORES, WATCHERS
-from services.cache.ports import Absent, Beat, Bulletin, Contended, Found, Hit, Lease, StoreUnavailableError
+from services.cache.lookups import LookupStreams
+from services.cache.metrics import INVALIDATIONS, STORES, WATCHERS, lookups
+from services.cache.ports import Beat, Bulletin
 
 MAX_VALUE_BYTES = 1024 * 1024
 MAX_WAIT_MS = 10_000
@@ -33,23 +35,35 @@ class CacheServicer(rpc.CacheServiceServicer):
     def __init__(self, cache: Cache, bulletin: Bulletin) -> None:
         self._cache = cache
         self._bulletin = bulletin
+        self._lookups = LookupStreams(cache)
+
+    def end_lookups(self) -> None:
+        """Ends the streams of lookups; whoever asks on looks up elsewhere."""
+        self._lookups.end()
 
     async def Lookup(self, request: pb.LookupRequest, context: _Context) -> pb.LookupResponse:
         check = Violations()
         check.range("wait_ms", request.wait_ms, 0, MAX_WAIT_MS)
-        key = _key(check, request.key)
+        key = key_of(check, request.key)
         wait, left = request.wait_ms / 1000, deadlines.remaining()
         if left is not None:
             wait = max(0.0, min(wait, left * _WAIT_SHARE))
         try:
-            with _translated():
+            with translated():
                 found = await self._cache.lookup(key, wait, renews=request.renews)
         except Unavailable:
-            LOOKUPS.labels(key.kind.name, "error").inc()
+            lookups(key.kind.name, "error").inc()
             raise
-        result, response = _found(found)
-        LOOKUPS.labels(key.kind.name, result).inc()
+        result, response = found_answer(found)
+        lookups(key.kind.name, result).inc()
         return response
+
+    async def LookupMany(
+        self, request_iterator: AsyncIterator[pb.LookupManyRequest], context: _Context
+    ) -> AsyncIterator[pb.LookupManyResponse]:
+        async with aclosing(self._lookups.answers(request_iterator)) as responses:
+            async for response in responses:
+                yield response
 
     async def Store(self, request: pb.StoreRequest, context: _Context) -> pb.StoreResponse:
         check = Violations()
@@ -58,9 +72,9 @@ class CacheServicer(rpc.CacheServiceServicer):
             check.add("value", f"has {len(request.value):,} bytes; give at most {MAX_VALUE_BYTES:,}")
         if request.absent and request.value:
             check.add("value", "is given although the thing is absent; leave one of the two out")
-        key = _key(check, request.key)
+        key = key_of(check, request.key)
         try:
-            with _translated():
+            with translated():
                 ttl_ms, fresh_ms = await self._cache.store(
                     key, request.lease_id, None if request.absent else request.value
                 )
@@ -73,8 +87,8 @@ class CacheServicer(rpc.CacheServiceServicer):
     async def Release(self, request: pb.ReleaseRequest, context: _Context) -> pb.ReleaseResponse:
         check = Violations()
         _lease(check, request.lease_id)
-        key = _key(check, request.key)
-        with _translated():
+        key = key_of(check, request.key)
+        with translated():
             return pb.ReleaseResponse(released=await self._cache.release(key, request.lease_id))
 
     async def Invalidate(self, request: pb.InvalidateRequest, context: _Context) -> pb.InvalidateResponse:
@@ -86,7 +100,7 @@ class CacheServicer(rpc.CacheServiceServicer):
         check.raise_if_any()
         if not keys and not prefixes:
             return pb.InvalidateResponse()
-        with _translated():
+        with translated():
             removed = await self._cache.invalidate(keys, prefixes)
         for kind, count in removed.items():
             INVALIDATIONS.labels(kind).inc(count)
@@ -122,7 +136,7 @@ class CacheServicer(rpc.CacheServiceServicer):
             check.add("kinds", f"holds {unknown[0][:32]!r}, which is no kind; the kinds are {', '.join(sorted(KINDS))}")
             check.raise_if_any()
         with (
-            _translated(),
+            translated(),
             WATCHERS.track_inprogress(),
             self._bulletin.watching(beats=request.beats) as notices,
         ):
@@ -140,22 +154,6 @@ class CacheServicer(rpc.CacheServiceServicer):
                     yield pb.WatchInvalidationsResponse(
                         sequence=sequence, invalidated=pb.Invalidated(keys=keys, prefixes=prefixes)
                     )
-
-
-def _key(check: Violations, text: str) -> Key:
-    """The key, once everything else in the request has been checked.
-
-    Raises:
-        InvalidArgument: with all violations.
-    """
-    try:
-        key = parse_key(text)
-    except KeyRefusedError as error:
-        check.add("key", str(error))
-        check.raise_if_any()
-        raise
-    check.raise_if_any()
-    return key
 
 
 def _names(check: Violations, request: pb.InvalidateRequest) -> tuple[list[Key], list[Prefix]]:
@@ -179,23 +177,6 @@ def _names(check: Violations, request: pb.InvalidateRequest) -> tuple[list[Key],
     return keys, prefixes
 
 
-def _found(found: Found) -> tuple[str, pb.LookupResponse]:
-    """What came out, for the metric and for the caller."""
-    if isinstance(found, Hit):
-        renewal = None if found.renewal is None else _granted(found.renewal)
-        hit = pb.Hit(value=found.value, ttl_ms=found.ttl_ms, fresh_ms=found.fresh_ms, renewal=renewal)
-        return "hit" if found.fresh_ms else "stale", pb.LookupResponse(hit=hit)
-    if isinstance(found, Absent):
-        return "absent", pb.LookupResponse(absent=pb.Absent(ttl_ms=found.ttl_ms))
-    if isinstance(found, Contended):
-        return "contended", pb.LookupResponse(contended=pb.Contended(retry_after_ms=found.retry_after_ms))
-    return "lease", pb.LookupResponse(lease=_granted(found))
-
-
-def _granted(lease: Lease) -> pb.Lease:
-    return pb.Lease(lease_id=lease.lease_id, ttl_ms=lease.ttl_ms)
-
-
 def _micros(seconds: float) -> int:
     return int(seconds * 1_000_000)
 
@@ -206,16 +187,3 @@ def _lease(check: Violations, lease_id: str) -> None:
 
 def _of_kinds(names: tuple[str, ...], kinds: frozenset[str]) -> list[str]:
     return [name for name in names if name.partition(":")[0] in kinds]
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except StoreUnavailableError as error:
-        raise Unavailable(str(error), reason="CACHE_STORE_UNAVAILABLE") from error
-    except LeaseLostError as error:
-        raise Aborted(
-            "the lease is not held any more: it expired, or the key was invalidated; look the key up again",
-            reason="LEASE_LOST",
-        ) from error

@@ -1,15 +1,17 @@
 """The cache room as a peer of the library."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any
 
 import grpc
 from gaji.cache.v1 import cache_service_pb2 as pb
 from gaji.cache.v1 import cache_service_pb2_grpc as rpc
+from google.rpc import status_pb2
 
 from mesh import deadlines
-from mesh.errors import MeshError, translated
+from mesh.errors import MeshError, from_status, translated
 from mesh.near import Beat, Gone, InPlace, NearCache, News, following_news
 from mesh.read_through import (
     CacheAbsent,
@@ -21,6 +23,7 @@ from mesh.read_through import (
     Keep,
     ReadThrough,
 )
+from mesh.standing import Asked, Standing
 from mesh.streams import opened
 from mesh.telemetry.logs import get_logger
 
@@ -31,6 +34,7 @@ _RETRY_SECONDS = (0.2, 5.0)
 _KEYS = 1000
 _MOST_OUTSTANDING = 100_000
 _NEAR_KINDS = ("novel", "scenario")
+_RELEASE_SECONDS = 1.0
 _WATCH_SECONDS = 3600.0  # it is begun anew long before
 
 
@@ -39,23 +43,18 @@ class GrpcCache:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = rpc.CacheServiceStub(channel)
+        self._wire = _LookupWire(self._stub)
+        self._lookups: Standing[str, Found] = Standing(self._wire)
+
+    async def close(self) -> None:
+        """Ends the stream of lookups."""
+        await self._lookups.close()
 
     async def lookup(self, key: str, wait_ms: int, timeout: float) -> Found:
         """Finds the value or grants the lease."""
-        request = pb.LookupRequest(key=key, wait_ms=wait_ms, renews=True)
-        with translated("cache"):
-            found = await self._stub.Lookup(request, timeout=timeout)
-        match found.WhichOneof("result"):
-            case "hit":
-                hit = found.hit
-                renewal = _lease(hit.renewal) if hit.HasField("renewal") else None
-                return CacheHit(hit.value, hit.fresh_ms / 1000, renewal)
-            case "lease":
-                return _lease(found.lease)
-            case "absent":
-                return CacheAbsent()
-            case _:
-                return CacheContended()
+        if wait_ms:  # a call of its own: it would hold up what else is asked
+            return await self._wire.alone(key, timeout, wait_ms)
+        return await self._lookups.ask(key, timeout)
 
     async def store(self, key: str, lease_id: str, value: bytes | None, timeout: float) -> float:
         """Stores the value, or with None that there is no such thing; for how many seconds it is fresh."""
@@ -148,6 +147,7 @@ class LibraryCache:
     async def close(self) -> None:
         """Ends what reads in the background."""
         await self._reads.close()
+        await self._cache.close()
 
     async def _send(self, versions: dict[str, int]) -> None:
         with deadlines.scope(None):  # the write is done: its caller's haste must not leave a stale value
@@ -175,6 +175,70 @@ async def open_cache(channel: grpc.aio.Channel, near_bytes: int) -> AsyncIterato
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+class _LookupWire:
+    """How lookups are put (`mesh.standing.Wire`)."""
+
+    path = "/gaji.cache.v1.CacheService/Lookup"
+
+    def __init__(self, stub: "rpc.CacheServiceAsyncStub") -> None:
+        self._stub = stub
+
+    def open(self, seconds: float) -> Any:
+        """Begins a stream."""
+        return self._stub.LookupMany(timeout=seconds)
+
+    def message(self, asked: Sequence[Asked[str, Found]]) -> pb.LookupManyRequest:
+        """All of them at once."""
+        lookups = [
+            pb.NumberedLookup(
+                number=one.number,
+                key=one.question,
+                renews=True,
+                traceparent=one.traceparent,
+                request_id=one.request_id,
+            )
+            for one in asked
+        ]
+        return pb.LookupManyRequest(lookups=lookups)
+
+    def answers(self, message: pb.LookupManyResponse) -> Iterator[tuple[int, Found | MeshError]]:
+        """What was found of which."""
+        for result in message.results:
+            if result.HasField("found"):
+                yield result.number, _found(result.found)
+            else:
+                yield result.number, from_status(status_pb2.Status.FromString(result.status))
+
+    async def alone(self, key: str, timeout: float, wait_ms: int = 0) -> Found:
+        """Looks up by a call of its own, which may wait for another caller's value."""
+        request = pb.LookupRequest(key=key, wait_ms=wait_ms, renews=True)
+        with translated("cache"):
+            return _found(await self._stub.Lookup(request, timeout=timeout))
+
+    def unclaimed(self, key: str, found: Found) -> Coroutine[Any, Any, None] | None:
+        """A lease that nobody wants any more is given back."""
+        lease = found.renewal if isinstance(found, CacheHit) else found
+        return self._given_back(key, lease.lease_id) if isinstance(lease, CacheLease) else None
+
+    async def _given_back(self, key: str, lease_id: str) -> None:
+        with suppress(grpc.aio.AioRpcError, MeshError):  # then it ends by itself
+            await self._stub.Release(pb.ReleaseRequest(key=key, lease_id=lease_id), timeout=_RELEASE_SECONDS)
+
+
+def _found(response: pb.LookupResponse) -> Found:
+    match response.WhichOneof("result"):
+        case "hit":
+            hit = response.hit
+            renewal = _lease(hit.renewal) if hit.HasField("renewal") else None
+            return CacheHit(hit.value, hit.fresh_ms / 1000, renewal)
+        case "lease":
+            return _lease(response.lease)
+        case "absent":
+            return CacheAbsent()
+        case _:
+            return CacheContended()
 
 
 def _lease(lease: pb.Lease) -> CacheLease:

@@ -22,8 +22,8 @@ _LEAST_FILES = 4_096
 _GOOD_FILES = 16_384
 _NEVER_OVERCOMMIT = "2"
 _HERE = ("127.0.0.1", "localhost")
-# gRPC goes by the first three, in this order, HTTP clients by the others.
-_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+# HTTP clients go by these; calls between processes do not (GAJI_PEERS_BY_PROXY).
+_PROXIES = ("https_proxy", "http_proxy", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 _INSTALL = "install the extra `local`: pip install 'gaji[local]'"
 _WHEELS = {
     "vectors": ("chromadb",),
@@ -84,9 +84,9 @@ def files(limits: tuple[int, int] | None = None) -> Finding:
 
 
 def proxies(environment: Mapping[str, str]) -> Finding:
-    """Whether calls between the processes of this machine would be sent through a proxy."""
+    """Whether requests to this machine, such as to a model's server on it, would be sent through a proxy."""
     named = [name for name in _PROXIES if environment.get(name)]
-    spared = ",".join(environment.get(name, "") for name in ("no_grpc_proxy", "no_proxy", "NO_PROXY"))
+    spared = ",".join(environment.get(name, "") for name in ("no_proxy", "NO_PROXY"))
     if not named:
         return Finding("proxy", "none is set")
     missing = [host for host in _HERE if not _is_spared(host, spared)]
@@ -94,9 +94,9 @@ def proxies(environment: Mapping[str, str]) -> Finding:
         return Finding("proxy", f"{', '.join(named)}; this machine is left out")
     return Finding(
         "proxy",
-        f"{', '.join(named)}, for calls to this machine as well",
+        f"{', '.join(named)}, for requests to this machine as well: a model's server on it would not be reached",
         f"leave it out: export no_proxy={','.join(_HERE)}",
-        fatal=any(name in named for name in _PROXIES[:3]),
+        fatal=False,
     )
 
 

@@ -55,7 +55,8 @@ def rpcs() -> Iterator[Rpc]:
 
 
 RPCS = list(rpcs())
-ROOM_RPCS = [rpc for rpc in RPCS if not rpc.path.startswith("/gaji.mesh.")]
+# Bidirectional ones have tests of their own, which know how to speak on them.
+ROOM_RPCS = [rpc for rpc in RPCS if not rpc.path.startswith("/gaji.mesh.") and not rpc.method.client_streaming]
 STREAMS = [rpc for rpc in ROOM_RPCS if rpc.method.server_streaming]
 UNARY = [rpc for rpc in ROOM_RPCS if not rpc.method.server_streaming]
 

@@ -148,21 +148,22 @@ def test_few_open_files() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "remedy", "fatal"),
+    ("environment", "remedy"),
     [
-        ({}, "", True),
-        ({"http_proxy": "http://proxy:3128"}, "no_proxy=127.0.0.1,localhost", True),
-        ({"HTTPS_PROXY": "http://proxy:3128"}, "no_proxy=127.0.0.1,localhost", False),
-        ({"http_proxy": "http://proxy:3128", "no_proxy": "localhost"}, "no_proxy=127.0.0.1,localhost", True),
-        ({"http_proxy": "http://proxy:3128", "no_proxy": "10.0.0.0/8, localhost,127.0.0.0/8"}, "", True),
-        ({"http_proxy": "http://proxy:3128", "NO_PROXY": "*"}, "", True),
+        ({}, ""),
+        ({"grpc_proxy": "http://proxy:3128"}, ""),
+        ({"http_proxy": "http://proxy:3128"}, "no_proxy=127.0.0.1,localhost"),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, "no_proxy=127.0.0.1,localhost"),
+        ({"http_proxy": "http://proxy:3128", "no_proxy": "localhost"}, "no_proxy=127.0.0.1,localhost"),
+        ({"http_proxy": "http://proxy:3128", "no_proxy": "10.0.0.0/8, localhost,127.0.0.0/8"}, ""),
+        ({"http_proxy": "http://proxy:3128", "NO_PROXY": "*"}, ""),
     ],
 )
-def test_a_proxy_for_this_machine(environment: dict[str, str], remedy: str, fatal: bool) -> None:
+def test_a_proxy_for_this_machine(environment: dict[str, str], remedy: str) -> None:
     found = machine.proxies(environment)
     assert remedy in found.remedy
     assert bool(found.remedy) == bool(remedy)
-    assert found.fatal == fatal
+    assert not (found.remedy and found.fatal)
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from services.cache.ports import (
     Settled,
     Store,
     StoreUnavailableError,
+    Wanted,
 )
 
 log = get_logger(__name__)
@@ -112,6 +113,13 @@ class Cache:
         self._count(key.kind.name, found)
         return found
 
+    async def lookup_many(self, asked: Sequence[tuple[Key, bool]]) -> list[Found]:
+        """Likewise for many keys at once, each with whether the caller renews, and without waiting."""
+        found = await self._look_many(asked)
+        for (key, _), one in zip(asked, found, strict=True):
+            self._count(key.kind.name, one)
+        return found
+
     async def store(self, key: Key, lease_id: str, value: bytes | None) -> tuple[int, int]:
         """Stores a value, or with None that there is no such thing, under its lease.
 
@@ -174,25 +182,29 @@ class Cache:
         return round(seconds[0] * 1000 * factor), round(seconds[1] * 1000 * factor)
 
     async def _look(self, key: Key, renews: bool) -> Found:
+        (found,) = await self._look_many([(key, renews)])
+        return found
+
+    async def _look_many(self, asked: Sequence[tuple[Key, bool]]) -> list[Found]:
         if self._debts or self._repaying.locked():
             await self._repay()
-        lease_id = secrets.token_hex(16)
-        looking = self._spawn(self._store.lookup(key.place, lease_id, self._lease_ms, renews=renews))
+        wanted = [Wanted(key.place, secrets.token_hex(16), renews) for key, renews in asked]
+        looking = self._spawn(self._store.lookup_many(wanted, self._lease_ms))
         try:
             return await asyncio.shield(looking)
         except asyncio.CancelledError:
-            # The caller left while the store may have been granting it the lease: nobody would ever give that back.
-            self._spawn(self._give_back(key, looking))
+            # The caller left while the store may have been granting it leases: nobody would ever give those back.
+            self._spawn(self._give_back(wanted, looking))
             raise
 
-    async def _give_back(self, key: Key, looking: "asyncio.Task[Found]") -> None:
+    async def _give_back(self, wanted: Sequence[Wanted], looking: "asyncio.Task[list[Found]]") -> None:
         try:
-            found = await looking
-            lease = found.renewal if isinstance(found, Hit) else found
-            if isinstance(lease, Lease):
-                await self._store.release(key.place, lease.lease_id)
+            for one, found in zip(wanted, await looking, strict=True):
+                lease = found.renewal if isinstance(found, Hit) else found
+                if isinstance(lease, Lease):
+                    await self._store.release(one.place, lease.lease_id)
         except StoreUnavailableError:
-            log.debug("a lease could not be given back and will expire", extra={"key": key.text})
+            log.debug("leases could not be given back and will expire", extra={"keys": [one.place.key for one in wanted]})
 
     def _owe(self, keys: Sequence[str], prefixes: Sequence[GroupPrefix]) -> None:
         if forgotten := self._debts.owe(keys, prefixes):

@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from mesh.telemetry.spans.stores import REDIS, asked
-from services.cache.ports import Contended, Found, GroupPrefix, Kept, Lease, Place, StoreUnavailableError
+from services.cache.ports import Contended, Found, GroupPrefix, Kept, Lease, Place, StoreUnavailableError, Wanted
 from services.cache.stores import entries, news
 
 # Entries of one group share KEYS[2], the group's list; other entries have no KEYS[2].
@@ -142,6 +142,10 @@ class _Run:
         return (entry,) if place.group is None else (entry, self.list + place.group)
 
 
+_Script = tuple[str, Sequence[str], Sequence[Any]]
+"""A digest, KEYS and ARGV."""
+
+
 class RedisStore:
     """The `Store` port.
 
@@ -157,61 +161,44 @@ class RedisStore:
         self._run: _Run | None = None
         self._starting = asyncio.Lock()
 
-    async def lookup(self, place: Place, lease_id: str, lease_ms: int, *, renews: bool) -> Found:
-        """Finds the value; on a miss that nobody else works on, grants the lease, if asked for also on a stale hit."""
-        ours = f"l{lease_id}".encode()
-        entry, ttl_ms, granted = await self._call(
-            "cache.lookup",
-            lambda run: (
-                run.lookup,
-                run.names(place),
-                (ours, lease_ms, place.key, place.group_ttl_ms, "1" if renews else ""),
-            ),
-        )
-        lease = Lease(lease_id, lease_ms) if granted else None
-        if found := await entries.read(entry, max(0, ttl_ms), lease):
-            return found
-        return lease or Contended(max(0, ttl_ms))
+    async def lookup_many(self, wanted: Sequence[Wanted], lease_ms: int) -> list[Found]:
+        """Finds values; on a miss that nobody else works on, grants the lease, if asked for also on a stale hit."""
+        found: list[Found] = []
+        answers = await self._call("cache.lookup", lambda run: [_lookup(run, one, lease_ms) for one in wanted])
+        for one, (entry, ttl_ms, granted) in zip(wanted, answers, strict=True):
+            lease = Lease(one.lease_id, lease_ms) if granted else None
+            found.append(await entries.read(entry, max(0, ttl_ms), lease) or lease or Contended(max(0, ttl_ms)))
+        return found
 
     async def store(self, place: Place, lease_id: str, value: bytes | None, ttl_ms: int, fresh_ms: int) -> Kept:
         """Stores the value, or with None that there is no such thing, if the lease is held."""
         entry = await entries.written(value, ttl_ms - fresh_ms)
-        stored = await self._call(
-            "cache.store",
-            lambda run: (
-                run.store,
-                run.names(place),
-                (
-                    *(f"l{lease_id}", entry, ttl_ms, place.key, place.group_ttl_ms),
-                    *(self._channel, news.settled(place.key)),
-                ),
-            ),
+        arguments = (
+            *(f"l{lease_id}", entry, ttl_ms, place.key, place.group_ttl_ms),
+            *(self._channel, news.settled(place.key)),
         )
+        (stored,) = await self._call("cache.store", lambda run: [(run.store, run.names(place), arguments)])
         return Kept(bool(stored), len(entry) - entries.HEADER)
 
     async def release(self, place: Place, lease_id: str) -> bool:
         """Ends the lease if it is held; whether it was."""
-        return bool(
-            await self._call(
-                "cache.release",
-                lambda run: (
-                    run.release,
-                    run.names(place),
-                    (f"l{lease_id}", self._channel, news.settled(place.key)),
-                ),
-            )
-        )
+        arguments = (f"l{lease_id}", self._channel, news.settled(place.key))
+        (released,) = await self._call("cache.release", lambda run: [(run.release, run.names(place), arguments)])
+        return bool(released)
 
     async def invalidate(self, keys: Sequence[str], prefixes: Sequence[GroupPrefix]) -> list[int]:
         """Removes values, voids leases and tells every replica. How many values went: by key, then by prefix."""
         notice = news.invalidated(keys, [prefix.text for prefix in prefixes])
-        counts: list[int] = await self._call(
+        counts: list[int]
+        (counts,) = await self._call(
             "cache.invalidate",
-            lambda run: (
-                run.invalidate,
-                (*(run.entry + key for key in keys), *(run.list + prefix.group for prefix in prefixes)),
-                (self._channel, notice, run.entry, *(prefix.text for prefix in prefixes)),
-            ),
+            lambda run: [
+                (
+                    run.invalidate,
+                    (*(run.entry + key for key in keys), *(run.list + prefix.group for prefix in prefixes)),
+                    (self._channel, notice, run.entry, *(prefix.text for prefix in prefixes)),
+                )
+            ],
         )
         return counts
 
@@ -224,21 +211,30 @@ class RedisStore:
             return False
         return True
 
-    async def _call(self, operation: str, command: Callable[[_Run], tuple[str, Sequence[str], Sequence[Any]]]) -> Any:
-        """Runs a script: its digest, KEYS and ARGV depend on the server's run."""
+    async def _call(self, operation: str, scripts: Callable[[_Run], Sequence[_Script]]) -> list[Any]:
+        """Runs scripts in one round trip: their digests, KEYS and ARGV depend on the server's run."""
         try:
             with asked(REDIS, operation):
                 async with asyncio.timeout(self._timeout):
                     while True:
                         run = self._run or await self._start()
-                        digest, keys, arguments = command(run)
                         try:
-                            return await self._redis.evalsha(digest, len(keys), *keys, *arguments)
+                            return await self._evaluated(scripts(run))
                         except NoScriptError:
                             if self._run is run:
                                 self._run = None
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreUnavailableError(f"the store does not answer: {str(error) or 'no answer in time'}") from error
+
+    async def _evaluated(self, scripts: Sequence[_Script]) -> list[Any]:
+        if len(scripts) == 1:
+            digest, keys, arguments = scripts[0]
+            return [await self._redis.evalsha(digest, len(keys), *keys, *arguments)]
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for digest, keys, arguments in scripts:
+                pipeline.evalsha(digest, len(keys), *keys, *arguments)
+            answers: list[Any] = await pipeline.execute()
+            return answers
 
     async def _start(self) -> _Run:
         async with self._starting:
@@ -254,3 +250,9 @@ class RedisStore:
                 begin = f"gaji:cache:{run_id[:12]}:"
                 self._run = _Run(begin + "entry:", begin + "list:", *digests)
             return self._run
+
+
+def _lookup(run: _Run, one: Wanted, lease_ms: int) -> _Script:
+    place = one.place
+    arguments = (f"l{one.lease_id}".encode(), lease_ms, place.key, place.group_ttl_ms, "1" if one.renews else "")
+    return run.lookup, run.names(place), arguments

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from gaji.mesh.v1 import peers_pb2 as gaji_dot_mesh_dot_v1_dot_peers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gaji/cache/v1/cache_service.proto\x12\rgaji.cache.v1\x1a\x18gaji/mesh/v1/peers.proto\"=\n\rLookupRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0f\n\x07wait_ms\x18\x02 \x01(\r\x12\x0e\n\x06renews\x18\x03 \x01(\x08\"\xbc\x01\n\x0eLookupResponse\x12!\n\x03hit\x18\x01 \x01(\x0b\x32\x12.gaji.cache.v1.HitH\x00\x12%\n\x05lease\x18\x02 \x01(\x0b\x32\x14.gaji.cache.v1.LeaseH\x00\x12-\n\tcontended\x18\x03 \x01(\x0b\x32\x18.gaji.cache.v1.ContendedH\x00\x12\'\n\x06\x61\x62sent\x18\x04 \x01(\x0b\x32\x15.gaji.cache.v1.AbsentH\x00\x42\x08\n\x06result\"]\n\x03Hit\x12\r\n\x05value\x18\x01 \x01(\x0c\x12\x0e\n\x06ttl_ms\x18\x02 \x01(\x03\x12\x10\n\x08\x66resh_ms\x18\x03 \x01(\x03\x12%\n\x07renewal\x18\x04 \x01(\x0b\x32\x14.gaji.cache.v1.Lease\"\x18\n\x06\x41\x62sent\x12\x0e\n\x06ttl_ms\x18\x01 \x01(\x03\")\n\x05Lease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06ttl_ms\x18\x02 \x01(\x03\"#\n\tContended\x12\x16\n\x0eretry_after_ms\x18\x01 \x01(\x03\"L\n\x0cStoreRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08lease_id\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x0c\x12\x0e\n\x06\x61\x62sent\x18\x04 \x01(\x08\"1\n\rStoreResponse\x12\x0e\n\x06ttl_ms\x18\x01 \x01(\x03\x12\x10\n\x08\x66resh_ms\x18\x02 \x01(\x03\"/\n\x0eReleaseRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08lease_id\x18\x02 \x01(\t\"#\n\x0fReleaseResponse\x12\x10\n\x08released\x18\x01 \x01(\x08\"3\n\x11InvalidateRequest\x12\x0c\n\x04keys\x18\x01 \x03(\t\x12\x10\n\x08prefixes\x18\x02 \x03(\t\"%\n\x12InvalidateResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x05\"\x11\n\x0fGetStatsRequest\"T\n\x10GetStatsResponse\x12\'\n\x05kinds\x18\x01 \x03(\x0b\x32\x18.gaji.cache.v1.KindStats\x12\x17\n\x0fstore_available\x18\x02 \x01(\x08\"\xeb\x01\n\tKindStats\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x13\n\x0bttl_seconds\x18\x02 \x01(\x05\x12\x0c\n\x04hits\x18\x03 \x01(\x03\x12\x0e\n\x06misses\x18\x04 \x01(\x03\x12\x0e\n\x06stores\x18\x05 \x01(\x03\x12\x15\n\rinvalidations\x18\x06 \x01(\x03\x12\r\n\x05stale\x18\x07 \x01(\x03\x12\x0e\n\x06\x61\x62sent\x18\x08 \x01(\x03\x12\x15\n\rfresh_seconds\x18\t \x01(\x05\x12\x16\n\x0e\x61\x62sent_seconds\x18\n \x01(\x05\x12\x14\n\x0cstored_bytes\x18\x0b \x01(\x03\x12\x12\n\nkept_bytes\x18\x0c \x01(\x03\"9\n\x19WatchInvalidationsRequest\x12\r\n\x05kinds\x18\x01 \x03(\t\x12\r\n\x05\x62\x65\x61ts\x18\x02 \x01(\x08\"\xbc\x01\n\x1aWatchInvalidationsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12+\n\x08watching\x18\x02 \x01(\x0b\x32\x17.gaji.cache.v1.WatchingH\x00\x12\x31\n\x0binvalidated\x18\x03 \x01(\x0b\x32\x1a.gaji.cache.v1.InvalidatedH\x00\x12#\n\x04\x62\x65\x61t\x18\x04 \x01(\x0b\x32\x13.gaji.cache.v1.BeatH\x00\x42\x07\n\x05\x65vent\"\x1c\n\x08Watching\x12\x10\n\x08\x61s_of_us\x18\x01 \x01(\x03\"\x18\n\x04\x42\x65\x61t\x12\x10\n\x08\x61s_of_us\x18\x01 \x01(\x03\"-\n\x0bInvalidated\x12\x0c\n\x04keys\x18\x01 \x03(\t\x12\x10\n\x08prefixes\x18\x02 \x03(\t2\x87\x05\n\x0c\x43\x61\x63heService\x12\\\n\x06Lookup\x12\x1c.gaji.cache.v1.LookupRequest\x1a\x1d.gaji.cache.v1.LookupResponse\"\x15\x82\xe2\x18\x07library\x82\xe2\x18\x06search\x12Y\n\x05Store\x12\x1b.gaji.cache.v1.StoreRequest\x1a\x1c.gaji.cache.v1.StoreResponse\"\x15\x82\xe2\x18\x07library\x82\xe2\x18\x06search\x12\x62\n\x07Release\x12\x1d.gaji.cache.v1.ReleaseRequest\x1a\x1e.gaji.cache.v1.ReleaseResponse\"\x18\x90\x02\x02\x82\xe2\x18\x07library\x82\xe2\x18\x06search\x12k\n\nInvalidate\x12 .gaji.cache.v1.InvalidateRequest\x1a!.gaji.cache.v1.InvalidateResponse\"\x18\x90\x02\x02\x82\xe2\x18\x07library\x82\xe2\x18\x06search\x12\\\n\x08GetStats\x12\x1e.gaji.cache.v1.GetStatsRequest\x1a\x1f.gaji.cache.v1.GetStatsResponse\"\x0f\x90\x02\x01\x82\xe2\x18\x08operator\x12\x8e\x01\n\x12WatchInvalidations\x12(.gaji.cache.v1.WatchInvalidationsRequest\x1a).gaji.cache.v1.WatchInvalidationsResponse\"!\x82\xe2\x18\x07library\x82\xe2\x18\x06search\x82\xe2\x18\x08operator0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gaji/cache/v1/cache_service.proto\x12\rgaji.cache.v1\x1a\x18gaji/mesh/v1/peers.proto\"=\n\rLookupRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0f\n\x07wait_ms\x18\x02 \x01(\r\x12\x0e\n\x06renews\x18\x03 \x01(\x08\"\xbc\x01\n\x0eLookupResponse\x12!\n\x03hit\x18\x01 \x01(\x0b\x32\x12.gaji.cache.v1.HitH\x00\x12%\n\x05lease\x18\x02 \x01(\x0b\x32\x14.gaji.cache.v1.LeaseH\x00\x12-\n\tcontended\x18\x03 \x01(\x0b\x32\x18.gaji.cache.v1.ContendedH\x00\x12\'\n\x06\x61\x62sent\x18\x04 \x01(\x0b\x32\x15.gaji.cache.v1.AbsentH\x00\x42\x08\n\x06result\"C\n\x11LookupManyRequest\x12.\n\x07lookups\x18\x01 \x03(\x0b\x32\x1d.gaji.cache.v1.NumberedLookup\"f\n\x0eNumberedLookup\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0e\n\x06renews\x18\x03 \x01(\x08\x12\x13\n\x0btraceparent\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"D\n\x12LookupManyResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.gaji.cache.v1.NumberedResult\"m\n\x0eNumberedResult\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12.\n\x05\x66ound\x18\x02 \x01(\x0b\x32\x1d.gaji.cache.v1.LookupResponseH\x00\x12\x10\n\x06status\x18\x03 \x01(\x0cH\x00\x42\t\n\x07outcome\"]\n\x03Hit\x12\r\n\x05value\x18\x01 \x01(\x0c\x12\x0e\n\x06ttl_ms\x18\x02 \x01(\x03\x12\x10\n\x08\x66resh_ms\x18\x03 \x01(\x03\x12%\n\x07renewal\x18\x04 \x01(\x0b\x32\x14.gaji.cache.v1.Lease\"\x18\n\x06\x41\x62sent\x12\x0e\n\x06ttl_ms\x18\x01 \x01(\x03\")\n\x05Lease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06ttl_ms\x18\x02 \x01(\x03\"#\n\tContended\x12\x16\n\x0eretry_after_ms\x18\x01 \x01(\x03\"L\n\x0cStoreRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08lease_id\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x0c\x12\x0e\n\x06\x61\x62sent\x18\x04 \x01(\x08\"1\n\rStoreResponse\x12\x0e\n\x06ttl_ms\x18\x01 \x01(\x03\x12\x10\n\x08\x66resh_ms\x18\x02 \x01(\x03\"/\n\x0eReleaseRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08lease_id\x18\x02 \x01(\t\"#\n\x0fReleaseResponse\x12\x10\n\x08released\x18\x01 \x01(\x08\"3\n\x11InvalidateRequest\x12\x0c\n\x04keys\x18\x01 \x03(\t\x12\x10\n\x08prefixes\x18\x02 \x03(\t\"%\n\x12InvalidateResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x05\"\x11\n\x0fGetStatsRequest\"T\n\x10GetStatsResponse\x12\'\n\x05kinds\x18\x01 \x03(\x0b\x32\x18.gaji.cache.v1.KindStats\x12\x17\n\x0fstore_available\x18\x02 \x01(\x08\"\xeb\x01\n\tKindStats\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x13\n\x0bttl_seconds\x18\x02 \x01(\x05\x12\x0c\n\x04hits\x18\x03 \x01(\x03\x12\x0e\n\x06misses\x18\x04 \x01(\x03\x12\x0e\n\x06stores\x18\x05 \x01(\x03\x12\x15\n\rinvalidations\x18\x06 \x01(\x03\x12\r\n\x05stale\x18\x07 \x01(\x03\x12\x0e\n\x06\x61\x62sent\x18\x08 \x01(\x03\x12\x15\n\rfresh_seconds\x18\t \x01(\x05\x12\x16\n\x0e\x61\x62sent_seconds\x18\n \x01(\x05\x12\x14\n\x0cstored_bytes\x18\x0b \x01(\x03\x12\x12\n\nkept_bytes\x18\x0c \x01(\x03\"9\n\x19WatchInvalidationsRequest\x12\r\n\x05kinds\x18\x01 \x03(\t\x12\r\n\x05\x62\x65\x61ts\x18\x02 \x01(\x08\"\xbc\x01\n\x1aWatchInvalidationsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12+\n\x08watching\x18\x02 \x01(\x0b\x32\x17.gaji.cache.v1.WatchingH\x00\x12\x31\n\x0binvalidated\x18\x03 \x01(\x0b\x32\x1a.gaji.cache.v1.InvalidatedH\x00\x12#\n\x04\x62\x65\x61t\x18\x04 \x01(\x0b\x32\x13.gaji.cache.v1.BeatH\x00\x42\x07\n\x05\x65vent\"\x1c\n\x08Watching\x12\x10\n\x08\x61s_of_us\x18\x01 \x01(\x03\"\x18\n\x04\x42\x65\x61t\x12\x10\n\x08\x61s_of_us\x18\x01 \x01(\x03\"-\n\x0bInvalidated\x12\x0c\n\x04keys\x18\x01 \x03(\t\x12\x10\n\x08prefixes\x18\x02 \x03(\t2\xf5\x05\n\x0c\x43\x61\x63heService\x12\\\n\x06Lookup\x12\x1c.gaji.cache.v1.LookupRequest\x1a\x1d.gaji.cache.v1.LookupResponse\"\x15\x82\xe2\x18\x07library\x82\xe2\x18\x06search\x12l\n\nLookupMany\x12 .gaji.cache.v1.LookupManyRequest\x1a!.gaji.cache.v1.LookupManyResponse\"\x15\x82\xe2\x18\x07library\x82\xe2\x18\x06search(\x01\x30\x01\x12Y\n\x05Store\x12\x1b.gaji.cache.v1.StoreRequest\x1a\x1c.gaji.cache.v1.StoreResponse\"\x15\x82\xe2\x18\x07library\x82\xe2\x18\x06search\x12\x62\n\x07Release\x12\x1d.gaji.cache.v1.ReleaseRequest\x1a\x1e.gaji.cache.v1.ReleaseResponse\"\x18\x90\x02\x02\x82\xe2\x18\x07library\x82\xe2\x18\x06search\x12k\n\nInvalidate\x12 .gaji.cache.v1.InvalidateRequest\x1a!.gaji.cache.v1.InvalidateResponse\"\x18\x90\x02\x02\x82\xe2\x18\x07library\x82\xe2\x18\x06search\x12\\\n\x08GetStats\x12\x1e.gaji.cache.v1.GetStatsRequest\x1a\x1f.gaji.cache.v1.GetStatsResponse\"\x0f\x90\x02\x01\x82\xe2\x18\x08operator\x12\x8e\x01\n\x12WatchInvalidations\x12(.gaji.cache.v1.WatchInvalidationsRequest\x1a).gaji.cache.v1.WatchInvalidationsResponse\"!\x82\xe2\x18\x07library\x82\xe2\x18\x06search\x82\xe2\x18\x08operator0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CACHESERVICE'].methods_by_name['Lookup']._loaded_options = None
   _globals['_CACHESERVICE'].methods_by_name['Lookup']._serialized_options = b'\202\342\030\007library\202\342\030\006search'
+  _globals['_CACHESERVICE'].methods_by_name['LookupMany']._loaded_options = None
+  _globals['_CACHESERVICE'].methods_by_name['LookupMany']._serialized_options = b'\202\342\030\007library\202\342\030\006search'
   _globals['_CACHESERVICE'].methods_by_name['Store']._loaded_options = None
   _globals['_CACHESERVICE'].methods_by_name['Store']._serialized_options = b'\202\342\030\007library\202\342\030\006search'
   _globals['_CACHESERVICE'].methods_by_name['Release']._loaded_options = None
@@ -48,42 +50,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOOKUPREQUEST']._serialized_end=139
   _globals['_LOOKUPRESPONSE']._serialized_start=142
   _globals['_LOOKUPRESPONSE']._serialized_end=330
-  _globals['_HIT']._serialized_start=332
-  _globals['_HIT']._serialized_end=425
-  _globals['_ABSENT']._serialized_start=427
-  _globals['_ABSENT']._serialized_end=451
-  _globals['_LEASE']._serialized_start=453
-  _globals['_LEASE']._serialized_end=494
-  _globals['_CONTENDED']._serialized_start=496
-  _globals['_CONTENDED']._serialized_end=531
-  _globals['_STOREREQUEST']._serialized_start=533
-  _globals['_STOREREQUEST']._serialized_end=609
-  _globals['_STORERESPONSE']._serialized_start=611
-  _globals['_STORERESPONSE']._serialized_end=660
-  _globals['_RELEASEREQUEST']._serialized_start=662
-  _globals['_RELEASEREQUEST']._serialized_end=709
-  _globals['_RELEASERESPONSE']._serialized_start=711
-  _globals['_RELEASERESPONSE']._serialized_end=746
-  _globals['_INVALIDATEREQUEST']._serialized_start=748
-  _globals['_INVALIDATEREQUEST']._serialized_end=799
-  _globals['_INVALIDATERESPONSE']._serialized_start=801
-  _globals['_INVALIDATERESPONSE']._serialized_end=838
-  _globals['_GETSTATSREQUEST']._serialized_start=840
-  _globals['_GETSTATSREQUEST']._serialized_end=857
-  _globals['_GETSTATSRESPONSE']._serialized_start=859
-  _globals['_GETSTATSRESPONSE']._serialized_end=943
-  _globals['_KINDSTATS']._serialized_start=946
-  _globals['_KINDSTATS']._serialized_end=1181
-  _globals['_WATCHINVALIDATIONSREQUEST']._serialized_start=1183
-  _globals['_WATCHINVALIDATIONSREQUEST']._serialized_end=1240
-  _globals['_WATCHINVALIDATIONSRESPONSE']._serialized_start=1243
-  _globals['_WATCHINVALIDATIONSRESPONSE']._serialized_end=1431
-  _globals['_WATCHING']._serialized_start=1433
-  _globals['_WATCHING']._serialized_end=1461
-  _globals['_BEAT']._serialized_start=1463
-  _globals['_BEAT']._serialized_end=1487
-  _globals['_INVALIDATED']._serialized_start=1489
-  _globals['_INVALIDATED']._serialized_end=1534
-  _globals['_CACHESERVICE']._serialized_start=1537
-  _globals['_CACHESERVICE']._serialized_end=2184
+  _globals['_LOOKUPMANYREQUEST']._serialized_start=332
+  _globals['_LOOKUPMANYREQUEST']._serialized_end=399
+  _globals['_NUMBEREDLOOKUP']._serialized_start=401
+  _globals['_NUMBEREDLOOKUP']._serialized_end=503
+  _globals['_LOOKUPMANYRESPONSE']._serialized_start=505
+  _globals['_LOOKUPMANYRESPONSE']._serialized_end=573
+  _globals['_NUMBEREDRESULT']._serialized_start=575
+  _globals['_NUMBEREDRESULT']._serialized_end=684
+  _globals['_HIT']._serialized_start=686
+  _globals['_HIT']._serialized_end=779
+  _globals['_ABSENT']._serialized_start=781
+  _globals['_ABSENT']._serialized_end=805
+  _globals['_LEASE']._serialized_start=807
+  _globals['_LEASE']._serialized_end=848
+  _globals['_CONTENDED']._serialized_start=850
+  _globals['_CONTENDED']._serialized_end=885
+  _globals['_STOREREQUEST']._serialized_start=887
+  _globals['_STOREREQUEST']._serialized_end=963
+  _globals['_STORERESPONSE']._serialized_start=965
+  _globals['_STORERESPONSE']._serialized_end=1014
+  _globals['_RELEASEREQUEST']._serialized_start=1016
+  _globals['_RELEASEREQUEST']._serialized_end=1063
+  _globals['_RELEASERESPONSE']._serialized_start=1065
+  _globals['_RELEASERESPONSE']._serialized_end=1100
+  _globals['_INVALIDATEREQUEST']._serialized_start=1102
+  _globals['_INVALIDATEREQUEST']._serialized_end=1153
+  _globals['_INVALIDATERESPONSE']._serialized_start=1155
+  _globals['_INVALIDATERESPONSE']._serialized_end=1192
+  _globals['_GETSTATSREQUEST']._serialized_start=1194
+  _globals['_GETSTATSREQUEST']._serialized_end=1211
+  _globals['_GETSTATSRESPONSE']._serialized_start=1213
+  _globals['_GETSTATSRESPONSE']._serialized_end=1297
+  _globals['_KINDSTATS']._serialized_start=1300
+  _globals['_KINDSTATS']._serialized_end=1535
+  _globals['_WATCHINVALIDATIONSREQUEST']._serialized_start=1537
+  _globals['_WATCHINVALIDATIONSREQUEST']._serialized_end=1594
+  _globals['_WATCHINVALIDATIONSRESPONSE']._serialized_start=1597
+  _globals['_WATCHINVALIDATIONSRESPONSE']._serialized_end=1785
+  _globals['_WATCHING']._serialized_start=1787
+  _globals['_WATCHING']._serialized_end=1815
+  _globals['_BEAT']._serialized_start=1817
+  _globals['_BEAT']._serialized_end=1841
+  _globals['_INVALIDATED']._serialized_start=1843
+  _globals['_INVALIDATED']._serialized_end=1888
+  _globals['_CACHESERVICE']._serialized_start=1891
+  _globals['_CACHESERVICE']._serialized_end=2648
 # @@protoc_insertion_point(module_scope)

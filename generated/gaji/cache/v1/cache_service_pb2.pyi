@@ -29,6 +29,42 @@ class LookupResponse(_message.Message):
     absent: Absent
     def __init__(self, hit: _Optional[_Union[Hit, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., contended: _Optional[_Union[Contended, _Mapping]] = ..., absent: _Optional[_Union[Absent, _Mapping]] = ...) -> None: ...
 
+class LookupManyRequest(_message.Message):
+    __slots__ = ("lookups",)
+    LOOKUPS_FIELD_NUMBER: _ClassVar[int]
+    lookups: _containers.RepeatedCompositeFieldContainer[NumberedLookup]
+    def __init__(self, lookups: _Optional[_Iterable[_Union[NumberedLookup, _Mapping]]] = ...) -> None: ...
+
+class NumberedLookup(_message.Message):
+    __slots__ = ("number", "key", "renews", "traceparent", "request_id")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    RENEWS_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    key: str
+    renews: bool
+    traceparent: str
+    request_id: str
+    def __init__(self, number: _Optional[int] = ..., key: _Optional[str] = ..., renews: _Optional[bool] = ..., traceparent: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class LookupManyResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[NumberedResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[NumberedResult, _Mapping]]] = ...) -> None: ...
+
+class NumberedResult(_message.Message):
+    __slots__ = ("number", "found", "status")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    found: LookupResponse
+    status: bytes
+    def __init__(self, number: _Optional[int] = ..., found: _Optional[_Union[LookupResponse, _Mapping]] = ..., status: _Optional[bytes] = ...) -> None: ...
+
 class Hit(_message.Message):
     __slots__ = ("value", "ttl_ms", "fresh_ms", "renewal")
     VALUE_FIELD_NUMBER: _ClassVar[int]

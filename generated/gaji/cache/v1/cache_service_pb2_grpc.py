@@ -42,6 +42,11 @@ class CacheServiceStub:
                 request_serializer=gaji_dot_cache_dot_v1_dot_cache__service__pb2.LookupRequest.SerializeToString,
                 response_deserializer=gaji_dot_cache_dot_v1_dot_cache__service__pb2.LookupResponse.FromString,
                 _registered_method=True)
+        self.LookupMany = channel.stream_stream(
+                '/gaji.cache.v1.CacheService/LookupMany',
+                request_serializer=gaji_dot_cache_dot_v1_dot_cache__service__pb2.LookupManyRequest.SerializeToString,
+                response_deserializer=gaji_dot_cache_dot_v1_dot_cache__service__pb2.LookupManyResponse.FromString,
+                _registered_method=True)
         self.Store = channel.unary_unary(
                 '/gaji.cache.v1.CacheService/Store',
                 request_serializer=gaji_dot_cache_dot_v1_dot_cache__service__pb2.StoreRequest.SerializeToString,
@@ -77,6 +82,15 @@ class CacheServiceServicer:
 
     def Lookup(self, request, context):
         """Looks a key up; on a miss one caller gets a lease to compute the value.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LookupMany(self, request_iterator, context):
+        """Looks up many keys over a stream that stands, several in one message: a message costs a fraction of a call. What is
+        found is told as it is found, several answers in one message. A lookup that fails has a status of its own, and the
+        stream goes on. Whoever ends the stream gives back the leases of what was not answered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,6 +138,11 @@ def add_CacheServiceServicer_to_server(servicer, server):
                     servicer.Lookup,
                     request_deserializer=gaji_dot_cache_dot_v1_dot_cache__service__pb2.LookupRequest.FromString,
                     response_serializer=gaji_dot_cache_dot_v1_dot_cache__service__pb2.LookupResponse.SerializeToString,
+            ),
+            'LookupMany': grpc.stream_stream_rpc_method_handler(
+                    servicer.LookupMany,
+                    request_deserializer=gaji_dot_cache_dot_v1_dot_cache__service__pb2.LookupManyRequest.FromString,
+                    response_serializer=gaji_dot_cache_dot_v1_dot_cache__service__pb2.LookupManyResponse.SerializeToString,
             ),
             'Store': grpc.unary_unary_rpc_method_handler(
                     servicer.Store,
@@ -181,6 +200,33 @@ class CacheService:
             '/gaji.cache.v1.CacheService/Lookup',
             gaji_dot_cache_dot_v1_dot_cache__service__pb2.LookupRequest.SerializeToString,
             gaji_dot_cache_dot_v1_dot_cache__service__pb2.LookupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LookupMany(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/gaji.cache.v1.CacheService/LookupMany',
+            gaji_dot_cache_dot_v1_dot_cache__service__pb2.LookupManyRequest.SerializeToString,
+            gaji_dot_cache_dot_v1_dot_cache__service__pb2.LookupManyResponse.FromString,
             options,
             channel_credentials,
             insecure,

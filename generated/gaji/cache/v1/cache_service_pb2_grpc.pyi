@@ -41,6 +41,11 @@ class CacheServiceStub:
     def __new__(cls, channel: _aio.Channel) -> CacheServiceAsyncStub: ...
     Lookup: _grpc.UnaryUnaryMultiCallable[_cache_service_pb2.LookupRequest, _cache_service_pb2.LookupResponse]
     """Looks a key up; on a miss one caller gets a lease to compute the value."""
+    LookupMany: _grpc.StreamStreamMultiCallable[_cache_service_pb2.LookupManyRequest, _cache_service_pb2.LookupManyResponse]
+    """Looks up many keys over a stream that stands, several in one message: a message costs a fraction of a call. What is
+    found is told as it is found, several answers in one message. A lookup that fails has a status of its own, and the
+    stream goes on. Whoever ends the stream gives back the leases of what was not answered.
+    """
     Store: _grpc.UnaryUnaryMultiCallable[_cache_service_pb2.StoreRequest, _cache_service_pb2.StoreResponse]
     """Stores the value computed under a lease. ABORTED when the lease was voided or has expired."""
     Release: _grpc.UnaryUnaryMultiCallable[_cache_service_pb2.ReleaseRequest, _cache_service_pb2.ReleaseResponse]
@@ -62,6 +67,11 @@ class CacheServiceAsyncStub(CacheServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Lookup: _aio.UnaryUnaryMultiCallable[_cache_service_pb2.LookupRequest, _cache_service_pb2.LookupResponse]  # type: ignore[assignment]
     """Looks a key up; on a miss one caller gets a lease to compute the value."""
+    LookupMany: _aio.StreamStreamMultiCallable[_cache_service_pb2.LookupManyRequest, _cache_service_pb2.LookupManyResponse]  # type: ignore[assignment]
+    """Looks up many keys over a stream that stands, several in one message: a message costs a fraction of a call. What is
+    found is told as it is found, several answers in one message. A lookup that fails has a status of its own, and the
+    stream goes on. Whoever ends the stream gives back the leases of what was not answered.
+    """
     Store: _aio.UnaryUnaryMultiCallable[_cache_service_pb2.StoreRequest, _cache_service_pb2.StoreResponse]  # type: ignore[assignment]
     """Stores the value computed under a lease. ABORTED when the lease was voided or has expired."""
     Release: _aio.UnaryUnaryMultiCallable[_cache_service_pb2.ReleaseRequest, _cache_service_pb2.ReleaseResponse]  # type: ignore[assignment]
@@ -86,6 +96,17 @@ class CacheServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_cache_service_pb2.LookupResponse, _abc.Awaitable[_cache_service_pb2.LookupResponse]]:
         """Looks a key up; on a miss one caller gets a lease to compute the value."""
+
+    @_abc_1.abstractmethod
+    def LookupMany(
+        self,
+        request_iterator: _MaybeAsyncIterator[_cache_service_pb2.LookupManyRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_cache_service_pb2.LookupManyResponse], _abc.AsyncIterator[_cache_service_pb2.LookupManyResponse]]:
+        """Looks up many keys over a stream that stands, several in one message: a message costs a fraction of a call. What is
+        found is told as it is found, several answers in one message. A lookup that fails has a status of its own, and the
+        stream goes on. Whoever ends the stream gives back the leases of what was not answered.
+        """
 
     @_abc_1.abstractmethod
     def Store(
