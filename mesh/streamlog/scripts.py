@@ -41,8 +41,11 @@ return {'held', redis.call('HGETALL', KEYS[3]), redis.call('XRANGE', KEYS[1], '-
 """
 )
 
-# ARGV: epoch, lease ms, time to live ms, sequence before the first entry, reset, number of notes, then name and value
-# of each note, then epoch, data and end of each entry. Without entries and notes it is the heartbeat.
+# Of many logs at once, since a script costs more to call than what most of them have to say. KEYS: those of each log,
+# one log after the other. ARGV: lease ms, then of each log: epoch, time to live ms, sequence before the first entry,
+# reset, number of notes, number of entries, then name and value of each note, then epoch, data and end of each entry.
+# Without entries and notes it is the heartbeat. Answers what there is to say of each log; `refused` and why, where
+# Redis takes nothing, e.g. because its memory is full: that is no matter of the other logs.
 #
 # Sent again after a lost answer it changes nothing, and neither does a reset that comes late, after what was sent
 # behind it. When Redis knows less than the producer thinks (it came back from an older snapshot, or empty), the answer
@@ -50,53 +53,66 @@ return {'held', redis.call('HGETALL', KEYS[3]), redis.call('XRANGE', KEYS[1], '-
 APPEND = (
     _NOW
     + """
-local state = redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'stop')
-local held, seq, stop = tonumber(state[1] or '0'), tonumber(state[2] or '0'), state[3] or ''
-local mine, base, notes = tonumber(ARGV[1]), tonumber(ARGV[4]), tonumber(ARGV[6])
-if held > mine then
-  return {'fenced', held}
-end
-local first = 7 + 2 * notes
-local count = (#ARGV - first + 1) / 3
-if ARGV[5] == '1' then
-  if held == mine and seq >= count and redis.call('XLEN', KEYS[1]) == seq then
-    return {'ok', seq, stop}
+local function append(key, at, notes, count)
+  local entries_key, state_key, notes_key = KEYS[key + 1], KEYS[key + 2], KEYS[key + 3]
+  local state = redis.call('HMGET', state_key, 'epoch', 'seq', 'stop')
+  local held, seq, stop = tonumber(state[1] or '0'), tonumber(state[2] or '0'), state[3] or ''
+  local mine, ttl, base = tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2])
+  if held > mine then
+    return {'fenced', held}
   end
-  redis.call('DEL', KEYS[1])
-  redis.call('HDEL', KEYS[2], 'end')
-  if held < mine then
-    redis.call('HDEL', KEYS[2], 'stop')
-    stop = ''
+  if ARGV[at + 3] == '1' then
+    if held == mine and seq >= count and redis.call('XLEN', entries_key) == seq then
+      return {'ok', seq, stop}
+    end
+    redis.call('DEL', entries_key)
+    redis.call('HDEL', state_key, 'end')
+    if held < mine then
+      redis.call('HDEL', state_key, 'stop')
+      stop = ''
+    end
+    seq = 0
+  elseif held < mine or seq < base or (seq > 0 and redis.call('EXISTS', entries_key) == 0) then
+    return {'behind', seq}
   end
-  seq = 0
-elseif held < mine or seq < base or (seq > 0 and redis.call('EXISTS', KEYS[1]) == 0) then
-  return {'behind', seq}
-end
-for i = 1, notes do
-  redis.call('HSET', KEYS[3], ARGV[5 + 2 * i], ARGV[6 + 2 * i])
-end
-local ended = ''
-for i = seq - base + 1, count do
-  local at = first + 3 * (i - 1)
-  seq = base + i
-  redis.call('XADD', KEYS[1], seq .. '-0', 'e', ARGV[at], 'd', ARGV[at + 1], 'x', ARGV[at + 2])
-  ended = ARGV[at + 2]
-end
-if ended ~= '' then
-  redis.call('HSET', KEYS[2], 'epoch', mine, 'seq', seq, 'end', ended, 'lease', 0)
-  redis.call('DEL', KEYS[3])
-elseif redis.call('HEXISTS', KEYS[2], 'end') == 0 then
-  redis.call('HSET', KEYS[2], 'epoch', mine, 'seq', seq, 'lease', now() + ARGV[2])
-end
-if count == 0 or base == 0 or ended ~= '' then
-  for i = 1, 3 do
-    redis.call('PEXPIRE', KEYS[i], ARGV[3])
+  for i = 1, notes do
+    redis.call('HSET', notes_key, ARGV[at + 4 + 2 * i], ARGV[at + 5 + 2 * i])
   end
+  local first, ended = at + 6 + 2 * notes, ''
+  for i = seq - base + 1, count do
+    local entry = first + 3 * (i - 1)
+    seq = base + i
+    redis.call('XADD', entries_key, seq .. '-0', 'e', ARGV[entry], 'd', ARGV[entry + 1], 'x', ARGV[entry + 2])
+    ended = ARGV[entry + 2]
+  end
+  if ended ~= '' then
+    redis.call('HSET', state_key, 'epoch', mine, 'seq', seq, 'end', ended, 'lease', 0)
+    redis.call('DEL', notes_key)
+  elseif redis.call('HEXISTS', state_key, 'end') == 0 then
+    redis.call('HSET', state_key, 'epoch', mine, 'seq', seq, 'lease', now() + ARGV[1])
+  end
+  if count == 0 or base == 0 or ended ~= '' then
+    for i = 1, 3 do
+      redis.call('PEXPIRE', KEYS[key + i], ttl)
+    end
+  end
+  if count > 0 then
+    redis.call('PUBLISH', state_key, 'n')
+  end
+  return {'ok', seq, stop}
 end
-if count > 0 then
-  redis.call('PUBLISH', KEYS[2], 'n')
+
+local answers, at = {}, 2
+for log = 1, #KEYS / 3 do
+  local notes, count = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
+  local done, answer = pcall(append, 3 * (log - 1), at, notes, count)
+  if not done then
+    answer = {'refused', type(answer) == 'table' and answer.err or tostring(answer)}
+  end
+  answers[log] = answer
+  at = at + 6 + 2 * notes + 3 * count
 end
-return {'ok', seq, stop}
+return answers
 """
 )
 

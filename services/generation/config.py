@@ -58,6 +58,7 @@ class GenerationSettings(MeshSettings):
     openai_api_key: SecretStr = SecretStr("")
     openai_model: str = Field("", description="the model's name at that server")
     openai_context: int = Field(8192, ge=1024, description="its context window")
+    openai_at_once: int = Field(1000, ge=1, description="replies that it is asked to write at once")
 
     gemini_api_key: SecretStr = Field(SecretStr(""), validation_alias="GEMINI_API_KEY", description="from Google")
     gemini_model: str = "gemini-2.5-flash"

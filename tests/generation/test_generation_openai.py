@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -76,6 +77,31 @@ async def test_tokens_come_one_by_one(http_fake: HttpFake, model: OpenAIModel) -
     assert (await anext(stream)).text == "one"
     go_on.set()
     assert [chunk.text async for chunk in stream] == [" two"]
+
+
+async def test_tokens_that_come_together_go_on_together(http_fake: HttpFake, model: OpenAIModel) -> None:
+    async def at_once(exchange: Exchange) -> None:
+        await exchange.begin()
+        events = [delta("one"), delta(" two"), delta(" three", "stop")]
+        await exchange.send("".join(f"data: {json.dumps(event)}\n\n" for event in events))
+        await exchange.end()
+
+    http_fake.answer = at_once
+    stream = model.stream(PROMPT, max_tokens=8, temperature=0)
+    assert [chunk.text async for chunk in stream] == ["one two three"]
+
+
+async def test_a_connection_serves_one_answer_after_the_other(http_fake: HttpFake, model: OpenAIModel) -> None:
+    async def to_the_end(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.event(delta("one", "stop"))
+        done = b"data: [DONE]\n\n"
+        exchange.writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(done), done))  # in one piece, as servers do
+        await exchange.writer.drain()
+
+    http_fake.answer = to_the_end
+    assert [await said(model) for _ in range(3)] == [("one", None)] * 3
+    assert len({exchange.writer for exchange in http_fake.exchanges}) == 1
 
 
 def refusal(status: int, error: Any, **headers: str) -> Callable[[Exchange], Awaitable[None]]:

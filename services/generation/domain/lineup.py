@@ -121,14 +121,16 @@ class Lineup:
             try:
                 async with aclosing(say(seat.provider)) as chunks:
                     end = None if alone else asyncio.get_running_loop().time() + self._first_token_seconds
-                    while True:
-                        async with asyncio.timeout_at(None if spoken else end):
+                    while not spoken:
+                        async with asyncio.timeout_at(end):
                             chunk = await anext(chunks, None)
                         if chunk is None:
                             break
-                        if chunk.text and not spoken:
+                        if chunk.text:
                             spoken = True
                             seat.rest.spoke()
+                        yield chunk
+                    async for chunk in chunks:  # without a timer, which costs as much as a piece
                         yield chunk
                 if spoken or not in_words:
                     return

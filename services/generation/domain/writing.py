@@ -3,10 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
 
 from mesh.errors import FailedPrecondition, Internal, MeshError, NotFound
 from mesh.process import ended
@@ -20,7 +19,7 @@ from services.generation.domain.continuation import How, Notes, joined, to_be_co
 from services.generation.domain.events import LOG_ENDS, Event, Failed, Progress, Seam, Text, end_of, text_of
 from services.generation.domain.lineup import Lineup
 from services.generation.domain.passages import PassageFinder
-from services.generation.domain.pieces import Pieces, reading
+from services.generation.domain.pieces import Pieces, ending
 from services.generation.domain.prompt import build, cost
 from services.generation.domain.sources import Sources, citations
 from services.generation.domain.tokens import estimate
@@ -39,7 +38,6 @@ from services.generation.ports import (
 )
 
 log = get_logger(__name__)
-T = TypeVar("T")
 _FEWEST_TOKENS = 512
 _FEWEST_MORE = 16
 _STORE_SECONDS = (0.1, 2.0)
@@ -206,7 +204,8 @@ class Writer:
         log_texts(log, "a message is answered", message_id=attempt.reply.message_id, message_text=newest)
         passages = list(attempt.notes.passages)
         if not attempt.producer.notes:
-            found = await self._in_time(attempt, self._finder.find(context))
+            async with self._in_time(attempt):
+                found = await self._finder.find(context)
             passages, attempt.description = list(found.passages), found.description
             attempt.degrade(Degraded.SEARCH, holds=not found.searched)
             attempt.note(replace(attempt.notes, passages=passages))
@@ -225,9 +224,11 @@ class Writer:
 
         chunks = self._lineup.stream(say, in_words=not attempt.text.strip())
         attempt.tell(70, "prompt", f"{context.character_name} is thinking")
-        async with reading(chunks) as pieces:
-            attempt.pieces = pieces
-            while piece := await self._in_time(attempt, pieces.next()):
+        async with ending(chunks), self._in_time(attempt):
+            async for chunk in chunks:
+                piece = attempt.pieces.take(chunk)
+                if not piece:
+                    continue
                 if not attempt.text:
                     self._first(attempt, context.character_name)
                 elif attempt.text == attempt.kept and not attempt.provider.continues:
@@ -297,12 +298,13 @@ class Writer:
             else:
                 return
 
-    async def _in_time(self, attempt: _Attempt, waiting: Coroutine[Any, Any, T]) -> T:
-        loop = asyncio.get_running_loop()
+    @asynccontextmanager
+    async def _in_time(self, attempt: _Attempt) -> AsyncIterator[None]:
+        """The block takes no longer than the reply may."""
         left = attempt.began + self._limits.seconds - time.monotonic()
         try:
-            async with asyncio.timeout_at(loop.time() + left):
-                return await waiting
+            async with asyncio.timeout(left):
+                yield
         except TimeoutError as error:
             raise failures.too_slow() from error
 
