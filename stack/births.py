@@ -14,8 +14,8 @@ from stack.logs import LogFile
 from stack.nursery import MOST_BYTES, PADDING
 from stack.processes import Program, Started, executed, wrapped
 
-_SECONDS = 60.0
-"""For a birth, and for all that is imported before the first."""
+_SECONDS = 120.0
+"""For a birth, and for all that is imported before the first, on a machine that has much else to do."""
 _PADDING_NAME = "GAJI_NURSERY"
 
 

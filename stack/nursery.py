@@ -20,7 +20,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from stack.child import tie
@@ -28,7 +28,7 @@ from stack.child import tie
 MOST_BYTES = 128 * 1024
 """Of a request; well below what a socket holds at once."""
 PADDING = 512
-"""Bytes of arguments, and as many kibibits of environment, that children may write theirs over."""
+"""Bytes of arguments that children may write theirs over; of environment eight times as many."""
 # What at least most of the rooms import. Nothing here may start a thread when it is imported; a test looks.
 SHARED = (
     "mesh.breaker",
@@ -39,7 +39,7 @@ SHARED = (
     "mesh.read_through",
     "mesh.redis_client",
 )
-_STAT_FIELDS = slice(45, 49)  # of /proc/PID/stat behind the name: arg_start, arg_end, env_start, env_end; proc(5)
+_PLACES = slice(45, 49)  # of /proc/PID/stat behind the name: arg_start, arg_end, env_start, env_end; proc(5)
 
 
 def main() -> None:
@@ -49,6 +49,10 @@ def main() -> None:
     gc.disable()  # what it would free leaves holes in pages that are to be shared
     for module in SHARED:
         importlib.import_module(module)
+    # Imported here: the other side imports this module, and none of what is shared.
+    from mesh.process import give_back  # noqa: PLC0415 - see above
+
+    give_back()
     gc.freeze()
     argv = _forking(channel)
     if argv:
@@ -57,7 +61,7 @@ def main() -> None:
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
-def _forking(channel: socket.socket) -> Sequence[str]:
+def _forking(channel: socket.socket) -> list[str]:
     """Forks on request; returns a room's command in the child, and nothing here, at the end."""
     me = os.getpid()
     woken, waker = os.pipe()
@@ -65,14 +69,14 @@ def _forking(channel: socket.socket) -> Sequence[str]:
     signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler there must be, for the descriptor to be written to
     signal.set_wakeup_fd(waker)
     while True:
-        ready, _, _ = select.select([channel, woken], [], [])
+        ready, _, _ = select.select([channel.fileno(), woken], [], [])
         if woken in ready:
             os.read(woken, 4096)
             _tell_ended(channel)
-        if channel not in ready:
+        if channel.fileno() not in ready:
             continue
         if not channel.recv(1, socket.MSG_PEEK):
-            return ()
+            return []
         taken, taking = os.pipe()
         try:
             child = os.fork()
@@ -102,7 +106,7 @@ def _tell_ended(channel: socket.socket) -> None:
         channel.send(f"ended {pid} {os.waitstatus_to_exitcode(status)}".encode())
 
 
-def _born(channel: socket.socket, taking: int, parent: int) -> Sequence[str]:
+def _born(channel: socket.socket, taking: int, parent: int) -> list[str]:
     """Makes this process what the request asks for, as `stack.child` does; returns its command."""
     packet, [output], _, _ = socket.recv_fds(channel, MOST_BYTES, 1)
     os.close(taking)
@@ -128,14 +132,16 @@ def show(argv: Sequence[str], env: Mapping[str, str]) -> None:
     They stand where the kernel has put them, at the top of the stack (proc(5)); `os.environ` has copies by now, made
     by setenv(3), so nobody else reads there any more. What does not fit is left out.
     """
-    places = list(map(int, Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()[_STAT_FIELDS]))
-    for start, end, entries in (
-        (*places[:2], list(argv)),
-        (*places[2:], [f"{name}={value}" for name, value in env.items()]),
-    ):
-        text = b"".join(os.fsencode(entry) + b"\0" for entry in entries)[: end - start - 1]
-        ctypes.memset(start, 0, end - start)
-        ctypes.memmove(start, text, len(text))
+    fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
+    arguments, until, variables, end = map(int, fields[_PLACES])
+    _write(arguments, until, argv)
+    _write(variables, end, [f"{name}={value}" for name, value in env.items()])
+
+
+def _write(start: int, end: int, entries: Iterable[str]) -> None:
+    text = b"".join(os.fsencode(entry) + b"\0" for entry in entries)[: end - start - 1]
+    ctypes.memset(start, 0, end - start)
+    ctypes.memmove(start, text, len(text))
 
 
 if __name__ == "__main__":
