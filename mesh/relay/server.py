@@ -23,7 +23,7 @@ log = get_logger(__name__)
 BATCH_SECONDS = 0.003
 LARGE_BATCH_SECONDS = 0.008
 LARGE_BATCH = 16
-"""Frames. A batch costs its reader about what so many frames do: with fewer in it, time is worth more than work."""
+"""Frames: after a batch of so many the next one waits longer, since what a message costs is much by then."""
 BEAT_SECONDS = 5.0
 """After so long without a batch an empty one says that the server lives."""
 MAX_WINDOW = 4 * 1024 * 1024
