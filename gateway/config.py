@@ -18,6 +18,10 @@ class GatewaySettings(LimitSettings):
 
     listen: str = "127.0.0.1:8080"
     admin_listen: str = "127.0.0.1:9100"
+    reuse_port: bool = Field(
+        False,
+        description="let several gateways of one user listen at one address; the kernel spreads connections over them",
+    )
     limit_min: int = Field(8, ge=1, description="the least that the limit falls to")  # it refuses before rooms do
 
     descriptors_file: Path | None = Field(

@@ -204,7 +204,7 @@ async def _start(
     app: App, settings: GatewaySettings, admission: Admission, addresses: ClientAddresses
 ) -> tuple[_Server, "asyncio.Task[None]", str]:
     host, _, port = settings.listen.rpartition(":")
-    listener = await asyncio.to_thread(_bound, host.strip("[]"), int(port))
+    listener = await asyncio.to_thread(_bound, host.strip("[]"), int(port), shared=settings.reuse_port)
     config = uvicorn.Config(
         app,
         loop="none",
@@ -233,11 +233,13 @@ async def _start(
     return server, serving, f"{host}:{listener.getsockname()[1]}"
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((host, port))
     except OSError as error:
         listener.close()

@@ -11,23 +11,30 @@ import grpc
 from gaji.generation.v1 import generation_service_pb2 as pb
 from gaji.generation.v1 import generation_service_pb2_grpc as rpc
 
+from benchmarks.relay.running import Gateway
+
 CONVERSATION = "00000000-0000-4000-8000-000000000000"
 _TICKS = 100  # of /proc/PID/stat, per second (USER_HZ on Linux)
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many streams, how many tokens on each, and the pause between tokens in milliseconds."""
+    """How many streams, how many tokens on each, and the pause between tokens in milliseconds.
+
+    Attributes:
+        stamped: whether the tokens are the times at which they are made.
+    """
 
     name: str
     streams: int
     tokens: int
     interval_ms: float
+    stamped: bool = False
 
     @property
     def content(self) -> str:
         """The request that asks the upstream for it."""
-        return f"{self.tokens} {self.interval_ms}"
+        return f"{self.tokens} {self.interval_ms}" + (" stamped" if self.stamped else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class Result:
 
     events: int
     cpu_per_event_us: float
+    upstream_cpu_per_event_us: float
     first_token_p50_ms: float
     first_token_p99_ms: float
 
@@ -72,24 +80,25 @@ class Reader(asyncio.Protocol):
             self.ended.set_result(None)
 
 
-async def run(load: Load, port: int, pid: int, token: str) -> Result:
-    """Puts the load on the gateway at a port and reads what the process with a pid spends on it.
+async def run(load: Load, gateway: Gateway, token: str) -> Result:
+    """Puts the load on a gateway and reads what its process, and the one behind it, spend on it.
 
     Raises:
         RuntimeError: events are missing.
         TimeoutError: it did not end within a minute.
     """
     request = request_for(load, token)
-    cpu = cpu_seconds(pid)
+    pids = gateway.pid, gateway.upstream_pid
+    before = [cpu_seconds(pid) for pid in pids]
     async with asyncio.timeout(60):
-        readers = [await _connect(request, port) for _ in range(load.streams)]
+        readers = [await _connect(request, gateway.port) for _ in range(load.streams)]
         await asyncio.gather(*(reader.ended for reader in readers))
-    spent = cpu_seconds(pid) - cpu
+    spent, behind = (cpu_seconds(pid) - cpu for pid, cpu in zip(pids, before, strict=True))
     events = sum(reader.events for reader in readers)
     if events != load.streams * (load.tokens + 1):
         raise RuntimeError(f"{events} events came, not {load.streams * (load.tokens + 1)}")
     firsts = [reader.first * 1000 for reader in readers if reader.first is not None]
-    return Result(events, spent / events * 1e6, *_p50_p99(firsts))
+    return Result(events, spent / events * 1e6, behind / events * 1e6, *_p50_p99(firsts))
 
 
 async def one_by_one(count: int, port: int, token: str) -> tuple[float, float]:

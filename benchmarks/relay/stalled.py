@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import socket
 import statistics
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +16,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.relay.__main__ import gateways, listening, process
 from benchmarks.relay.load import Load, Reader, request_for
+from benchmarks.relay.running import OURS, running
 from benchmarks.tokens import key_pair, sign
 
 OTHERS = Load("the others", 199, 150, 20)
@@ -70,12 +69,7 @@ async def measure(rounds: int) -> dict[bool, list[float]]:
         work = Path(stack.enter_context(TemporaryDirectory()))
         private, public = key_pair(work)
         token = sign(private)
-        up = await stack.enter_async_context(process(sys.executable, "-m", "benchmarks.relay.upstream", str(public)))
-        assert up.stdout
-        upstream = (await asyncio.wait_for(up.stdout.readline(), 15)).decode().strip()
-        port, command, env = gateways(upstream, public, work)["Gaji"]
-        await stack.enter_async_context(process(*command, env=env))
-        await listening(port)
+        port = (await stack.enter_async_context(running(public, work, only=OURS)))[OURS].port
         await one_round(port, token, stalled=False)  # warm-up
         for _ in range(rounds):
             for stalled in (False, True):

@@ -1,13 +1,15 @@
 """The model's stand-in behind every gateway: streams numbered words at a given pace.
 
 `content` of the request is ``"COUNT INTERVAL_MS"``; interval 0: as fast as it goes. It answers with COUNT token events
-and one complete event, and stands on the mesh's own server, as generation does.
+and one complete event, and stands on the mesh's own server, as generation does. With a third word, ``stamped``, tokens
+are no words but the time at which they are made: `time.monotonic_ns`, which is one clock for all processes.
 
 Usage: python -m benchmarks.relay.upstream PUBLIC_KEY_FILE; prints its address.
 """
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -31,10 +33,10 @@ class Upstream(rpc.GenerationServiceServicer):
         self, request: pb.StreamReplyRequest, context: Any
     ) -> AsyncIterator[pb.StreamReplyResponse]:
         """Streams the words that `content` asks for."""
-        count, interval_ms = request.content.split()
+        count, interval_ms, *stamped = request.content.split()
         seconds = float(interval_ms) / 1000
         for sequence in range(1, int(count) + 1):
-            token = pb.Token(content=WORDS[sequence % 100])
+            token = pb.Token(content=str(time.monotonic_ns()) if stamped else WORDS[sequence % 100])
             yield pb.StreamReplyResponse(sequence=sequence, cursor=f"{CURSOR}{sequence}", token=token)
             if seconds:
                 await asyncio.sleep(seconds)

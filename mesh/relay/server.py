@@ -21,6 +21,9 @@ from mesh.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 BATCH_SECONDS = 0.003
+LARGE_BATCH_SECONDS = 0.008
+LARGE_BATCH = 16
+"""Frames: after a batch of so many the next one waits longer, since what a message costs is much by then."""
 BEAT_SECONDS = 5.0
 """After so long without a batch an empty one says that the server lives."""
 MAX_WINDOW = 4 * 1024 * 1024
@@ -39,6 +42,11 @@ class StreamMethod:
     handler: Stream
     parse: Callable[[bytes], Any]
     response: Descriptor
+
+
+def pause_after(frames: int) -> float:
+    """Seconds until the next batch, after one of so many frames, if nothing in it is urgent."""
+    return LARGE_BATCH_SECONDS if frames >= LARGE_BATCH else BATCH_SECONDS
 
 
 class RelayServicer(rpc.RelayServiceServicer):
@@ -180,8 +188,10 @@ class _Session:
         self._pending: dict[int, list[bytes]] = {}
         self._ended: dict[int, pb.CallStatus] = {}
         self._leaving: set[asyncio.Task[None]] = set()
-        self._ready = asyncio.Event()
-        self._urgent = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._due = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_at = 0.0
         self._draining = False
         self._told = False
         self._input_over = False
@@ -227,10 +237,15 @@ class _Session:
         """Adds output of a call to the next batch."""
         if call_id not in self._calls:  # cancelled meanwhile
             return
-        self._pending.setdefault(call_id, []).append(data)
-        self._ready.set()
+        parts = self._pending.get(call_id)
+        if parts is None:
+            self._pending[call_id] = [data]
+        else:
+            parts.append(data)
         if urgent:
-            self._urgent.set()
+            self._wake()
+        elif self._timer is None and not self._due.is_set():
+            self._timer = self._loop.call_at(self._next_at, self._wake)
 
     def end(self, call_id: int, status: pb.CallStatus) -> None:
         """Adds the end of a call to the next batch."""
@@ -244,33 +259,26 @@ class _Session:
         self._wake()
 
     def _wake(self) -> None:
-        self._ready.set()
-        self._urgent.set()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._due.set()
 
     async def batches(self) -> AsyncGenerator[pb.RelayResponse, None]:
-        """Batches, at most one in `BATCH_SECONDS` unless something urgent is in it, and one at least in `BEAT_SECONDS`.
+        """Batches, so far apart as `pause_after` says unless something is urgent, and one at least in `BEAT_SECONDS`.
 
         Raises:
             MeshError: what `read` raises.
         """
-        next_at = 0.0
         while self._refusal or not ((self._told or self._input_over) and self._idle()):
-            if not self._ready.is_set() and not await self._news():
+            if not self._due.is_set() and not await self._news():
                 yield pb.RelayResponse()
                 continue
             if self._refusal is not None:
                 raise self._refusal
-            pause = next_at - time.monotonic()
-            if pause > 0 and not self._urgent.is_set():
-                try:
-                    async with asyncio.timeout(pause):
-                        await self._urgent.wait()
-                except TimeoutError:
-                    pass
-            self._ready.clear()
-            self._urgent.clear()
-            next_at = time.monotonic() + BATCH_SECONDS
+            self._due.clear()
             batch = self._take()
+            self._next_at = self._loop.time() + pause_after(len(batch.frames))
             if batch.frames or batch.draining:
                 yield batch
 
@@ -278,7 +286,7 @@ class _Session:
         """Whether there is something to say before it is time to say that nothing is wrong."""
         try:
             async with asyncio.timeout(BEAT_SECONDS):
-                await self._ready.wait()
+                await self._due.wait()
         except TimeoutError:
             return False
         return True
@@ -289,16 +297,19 @@ class _Session:
     def _take(self) -> pb.RelayResponse:
         pending, ended = self._pending, self._ended
         self._pending, self._ended = {}, {}
-        frames = [
-            pb.Frame(call_id=call_id, data=b"".join(parts), status=ended.pop(call_id, None))
-            for call_id, parts in pending.items()
-        ]
-        frames.extend(pb.Frame(call_id=call_id, status=status) for call_id, status in ended.items())
         self._told = self._draining
-        return pb.RelayResponse(frames=frames, draining=self._draining)
+        batch = pb.RelayResponse(draining=self._draining)
+        add = batch.frames.add
+        for call_id, parts in pending.items():
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            add(call_id=call_id, data=data, status=ended.pop(call_id, None) if ended else None)
+        for call_id, status in ended.items():
+            add(call_id=call_id, status=status)
+        return batch
 
     async def close(self) -> None:
         """Ends what still runs."""
+        self._wake()
         for task, _ in self._calls.values():
             self._cancel(task)
         self._calls.clear()
