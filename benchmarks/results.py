@@ -13,10 +13,10 @@ A benchmark's ``main`` takes `options`, measures each of its ways by `turns`, an
     results.raw["lookups"] = figures
     results.finish(arguments.json)
 
-Figures are named with their unit: ``cpu_per_event_us``, ``first_token_p99_ms``. What `benchmarks.plots` reads of ``raw``:
+Figures are named with their unit: ``cpu_per_event_us``, ``first_token_p99_ms``. `benchmarks.plots` reads of ``raw``:
 
 - relay: ``{"results": {gateway: {"paced" | "saturated": [{"cpu_per_event_us": ...}, ... a round]}}}``
-- talks: ``{"steps": [{"stack": ..., "round": 0, "conversations": 40, "first_token_p99_ms": 93.0, "held": true}, ...]}``,
+- talks: ``{"steps": [{"stack": ..., "round": 0, "conversations": 40, "first_token_p99_ms": 93, "held": true}, ...]}``,
   a step for each stack, round and number of concurrent conversations; ``held``: within the bounds of the knee
 - search: ``{"ways": {way: [p50 in ms, ... a round]}}``
 """
