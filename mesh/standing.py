@@ -196,18 +196,8 @@ class Standing(Generic[Question, Answer]):
         try:
             while self._queue:
                 under_way = self._taken()
-                if not under_way:
-                    continue
-                call = self._open()
-                await call.write(self._wire.message(list(under_way.values())))
-                while under_way:
-                    message = await call.read()
-                    if message is grpc.aio.EOF:
-                        raise _BrokenError
-                    for number, answer in self._wire.answers(message):
-                        asked = under_way.pop(number, None)
-                        if asked is not None:
-                            self._answered(asked, answer)
+                if under_way:
+                    await self._exchange(self._open(), under_way)
         except asyncio.CancelledError:  # of the call, by `_drop`, or of this task
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -222,6 +212,18 @@ class Standing(Generic[Question, Answer]):
                     if not asked.answer.done():
                         asked.answer.set_exception(_BrokenError())
                 self._queue.clear()
+
+    async def _exchange(self, call: Any, under_way: dict[int, Asked[Question, Answer]]) -> None:
+        """Asks, and hands out the answers until there is one to each question."""
+        await call.write(self._wire.message(list(under_way.values())))
+        while under_way:
+            message = await call.read()
+            if message is grpc.aio.EOF:
+                raise _BrokenError
+            for number, answer in self._wire.answers(message):
+                asked = under_way.pop(number, None)
+                if asked is not None:
+                    self._answered(asked, answer)
 
     def _taken(self) -> dict[int, Asked[Question, Answer]]:
         """The next questions whose askers still wait."""
@@ -266,7 +268,9 @@ class Standing(Generic[Question, Answer]):
         told = from_rpc_error(error) if isinstance(error, grpc.aio.AioRpcError) else error
         rest = NOT_OFFERED_SECONDS if isinstance(told, Unimplemented) else REST_SECONDS
         self._rest_until = asyncio.get_running_loop().time() + rest
-        log.info("a standing stream broke", extra={"method": self._wire.path, "error": f"{type(told).__name__}: {told}"})
+        log.info(
+            "a standing stream broke", extra={"method": self._wire.path, "error": f"{type(told).__name__}: {told}"}
+        )
 
     def _drop(self) -> None:
         self._well = False

@@ -1,9 +1,9 @@
-"""What a value takes by where it comes from: near, the cache over gRPC, and Valkey asked directly or by cache libraries.
+"""What a value takes by where it comes from: near, the cache over gRPC, Valkey asked directly, by cache libraries.
 
-Usage: python -m benchmarks.cache [--calls N] [--rounds N] [--json FILE]. Linux only (it reads /proc); loopback only: a
-Valkey and the cache service as processes of their own, which end with this one, in about a minute. The ways take turns.
+Usage: python -m benchmarks.cache [--calls N] [--rounds N] [--json FILE]. Linux only (it reads /proc); loopback only:
+Valkey and the cache service are processes of their own, which end with this one, in about a minute. Ways take turns.
 One after the other: percentiles are of all calls, ratios medians of the rounds' ratios to the direct GET of the same
-value. At once: 64 callers, each with a key of its own; CPU is of caller and cache service together, and of Valkey apart.
+value. At once: 64 callers, each with a key of its own; CPU is of caller and cache service together, of Valkey apart.
 The peers cache bytes as bytes, without a lease, a check of the key, compression or news. The last line is of 1,000
 equal misses of ten readers at once: how often the value was computed, and after how long all had it.
 """

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
@@ -64,7 +63,7 @@ async def open_house() -> AsyncIterator[House]:
     """Starts everything, with all values in place."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gaji-bench-")))
-        folder.chmod(0o711)  # the store runs as a user of its own where this one is root
+        os.chmod(folder, 0o711)  # noqa: PTH101, S103 - in a coroutine; the store runs as a user of its own where this one is root
         valkey = prepare_valkey(
             folder / "valkey",
             port=Ports().free(),
@@ -85,7 +84,7 @@ async def open_house() -> AsyncIterator[House]:
         for name, size in SIZES.items():
             keys = [f"passages:{uuid.uuid4()}:{uuid.uuid4().hex}:10" for _ in range(AT_ONCE)]
             values = [text(size, number) for number in range(AT_ONCE)]
-            every[name] = await _ways(keys, values, direct, blocking, client, near)
+            every[name] = await _ways(keys, values, direct, blocking, client=client, near=near)
             for peer, (put, take) in peers.items():
                 for key, value in zip(keys, values, strict=True):
                     await put(key, value)
@@ -99,6 +98,7 @@ async def _ways(
     values: list[bytes],
     direct: redis.asyncio.Redis,
     blocking: redis.Redis,
+    *,
     client: CacheClient,
     near: NearCache,
 ) -> dict[str, Way]:
@@ -141,18 +141,13 @@ async def _peers(stack: AsyncExitStack, url: str) -> dict[str, tuple[Put, Take]]
     import aiocache.serializers  # noqa: PLC0415 - likewise
     import cashews  # noqa: PLC0415 - likewise
 
-    where = urlsplit(url)
     one = cashews.Cache()
     one.setup(url, pickle_type="null", digestmod=None)
     stack.push_async_callback(one.close)
     other = aiocache.Cache(
-        aiocache.Cache.REDIS,
-        endpoint=where.hostname,
-        port=where.port,
-        password=where.password,
-        serializer=aiocache.serializers.NullSerializer(),
-        namespace="aiocache",
+        aiocache.Cache.REDIS, serializer=aiocache.serializers.NullSerializer(encoding=None), namespace="aiocache"
     )
+    other.client = redis.asyncio.Redis.from_url(url, protocol=3)  # it takes no name of a user itself
     stack.push_async_callback(other.close)
     return {CASHEWS: (lambda key, value: one.set(f"cashews:{key}", value), lambda key: one.get(f"cashews:{key}"))} | {
         AIOCACHE: (other.set, other.get)

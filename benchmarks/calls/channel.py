@@ -1,7 +1,7 @@
 """What a channel of the mesh adds to a gRPC call: the CPU of the calling process, against a bare grpc.aio call.
 
-Usage: python -m benchmarks.calls.channel [--calls N] [--rounds N]. Loopback only; ends by itself in about a minute. The server
-is a process of its own; the ways take turns in each round, and a row is the median of the rounds' ratios.
+Usage: python -m benchmarks.calls.channel [--calls N] [--rounds N]. Loopback only; ends by itself in about a minute. The
+server is a process of its own; the ways take turns in each round, and a row is the median of the rounds' ratios.
 """
 
 import argparse
@@ -97,7 +97,9 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
-    server = subprocess.Popen([sys.executable, "-m", "benchmarks.calls.server"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.calls.server"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     try:
         assert server.stdout
         bare = server.stdout.readline().split()[0]

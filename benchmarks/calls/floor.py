@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,6 +16,7 @@ from gaji.cache.v1 import cache_service_pb2 as pb
 
 from benchmarks.results import Results, Spread, percentile, turns
 from benchmarks.spent import together
+from benchmarks.tracing.__main__ import started
 from mesh.client import open_channel
 from mesh.config import MeshSettings
 from mesh.telemetry import trace
@@ -36,12 +35,8 @@ Way = Callable[[], Awaitable[object]]
 async def ways() -> AsyncIterator[tuple[dict[str, Way], int]]:
     """What is measured, and the process at the other end of gRPC."""
     async with AsyncExitStack() as stack:
-        command = [sys.executable, "-m", "benchmarks.calls.server"]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        stack.callback(server.wait, 10)
-        stack.callback(server.terminate)
-        assert server.stdout
-        bare, ours, path, pid = (await asyncio.to_thread(server.stdout.readline)).split()
+        server = await stack.enter_async_context(started("benchmarks.calls.server"))
+        bare, ours, path, pid = (await server.line()).split()
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gaji-bench-")))
         valkey = await stack.enter_async_context(open_valkey(folder / "valkey"))
         direct = await stack.enter_async_context(redis.asyncio.Redis.from_url(valkey.url, protocol=3))
@@ -130,4 +125,7 @@ async def measure(results: Results, calls: int, rounds: int) -> None:
         ("", "p50", "p99", "p50 to GET", "CPU, one after the other", f"CPU, {AT_ONCE} at once"),
         rows,
     )
-    results.raw["floor"] = {"p50_us": {n: [percentile(t, 50) / 1000 for t in r] for n, r in alone.items()}, "cpu_us": cpu}
+    results.raw["floor"] = {
+        "p50_us": {n: [percentile(t, 50) / 1000 for t in r] for n, r in alone.items()},
+        "cpu_us": cpu,
+    }

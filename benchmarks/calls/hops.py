@@ -1,4 +1,4 @@
-"""One call over each hop of a real stack: what a request takes through the gateway, and what of it the room's call is."""
+"""One call over each hop of a real stack: what a request takes through the gateway, and what the room's call alone."""
 
 import asyncio
 import time

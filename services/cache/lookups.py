@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from typing import Any
 
 import grpc
 from gaji.cache.v1 import cache_service_pb2 as pb
@@ -31,15 +32,14 @@ class LookupStreams:
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._resting: set[asyncio.Timeout] = set()
+        self._resting: set[asyncio.Task[Any]] = set()
         self._ended = False
 
     def end(self) -> None:
         """Ends all streams, each once what it was asked is answered."""
         self._ended = True
-        now = asyncio.get_running_loop().time()
-        for rest in self._resting:
-            rest.reschedule(now)
+        for task in self._resting:
+            task.cancel()
 
     async def answers(
         self, requests: AsyncIterator[pb.LookupManyRequest]
@@ -57,19 +57,20 @@ class LookupStreams:
                 yield response
 
     async def _next(self, requests: AsyncIterator[pb.LookupManyRequest]) -> pb.LookupManyRequest | None:
-        if self._ended:
+        task = asyncio.current_task()
+        if self._ended or task is None:
             return None
+        self._resting.add(task)
         try:
-            async with asyncio.timeout(None) as rest:
-                self._resting.add(rest)
-                try:
-                    return await anext(requests, None)
-                finally:
-                    self._resting.discard(rest)
-        except TimeoutError:
+            return await anext(requests, None)
+        except asyncio.CancelledError:
+            if not self._ended or task.uncancel():
+                raise
             return None
         except DecodeError as error:
             raise InvalidArgument("what was sent is no LookupManyRequest", reason="MALFORMED_MESSAGE") from error
+        finally:
+            self._resting.discard(task)
 
     async def _results(self, asked: Sequence[pb.NumberedLookup]) -> list[pb.NumberedResult]:
         results: list[pb.NumberedResult] = []

@@ -1,8 +1,7 @@
 """CacheService: proto to domain and back."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeAlias
 
 import grpc
@@ -58,12 +57,10 @@ class CacheServicer(rpc.CacheServiceServicer):
         lookups(key.kind.name, result).inc()
         return response
 
-    async def LookupMany(
+    def LookupMany(
         self, request_iterator: AsyncIterator[pb.LookupManyRequest], context: _Context
-    ) -> AsyncIterator[pb.LookupManyResponse]:
-        async with aclosing(self._lookups.answers(request_iterator)) as responses:
-            async for response in responses:
-                yield response
+    ) -> AsyncGenerator[pb.LookupManyResponse, None]:
+        return self._lookups.answers(request_iterator)
 
     async def Store(self, request: pb.StoreRequest, context: _Context) -> pb.StoreResponse:
         check = Violations()

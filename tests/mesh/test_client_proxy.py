@@ -1,6 +1,5 @@
 """A proxy of the environment is for the world outside: calls to peers do not go by it."""
 
-
 import grpc
 import pytest
 from gaji.cache.v1 import cache_service_pb2 as pb

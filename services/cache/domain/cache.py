@@ -204,7 +204,9 @@ class Cache:
                 if isinstance(lease, Lease):
                     await self._store.release(one.place, lease.lease_id)
         except StoreUnavailableError:
-            log.debug("leases could not be given back and will expire", extra={"keys": [one.place.key for one in wanted]})
+            log.debug(
+                "leases could not be given back and will expire", extra={"keys": [one.place.key for one in wanted]}
+            )
 
     def _owe(self, keys: Sequence[str], prefixes: Sequence[GroupPrefix]) -> None:
         if forgotten := self._debts.owe(keys, prefixes):

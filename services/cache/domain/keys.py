@@ -3,11 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from services.cache.ports import GroupPrefix, Place
 
 MAX_KEY_BYTES = 512
 MAX_TOP_K = 50
+_REMEMBERED = 4_096
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _HASH = r"[0-9A-Za-z_-]{8,128}"
@@ -64,17 +66,17 @@ KINDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of the right grammar."""
+    """A key of the right grammar.
+
+    Attributes:
+        text: the key.
+        kind: what it is of.
+        place: where the store keeps it.
+    """
 
     text: str
     kind: Kind
-
-    @property
-    def place(self) -> Place:
-        """Where the store keeps it."""
-        if not self.kind.grouped:
-            return Place(self.text)
-        return Place(self.text, _group(self.text), 2 * 1000 * self.kind.ttl_seconds)
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,9 @@ class Prefix:
         return GroupPrefix(self.text, _group(self.text))
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def parse_key(text: str) -> Key:
-    """Reads a key.
+    """Reads a key; what is asked for again and again is read once.
 
     Raises:
         KeyRefusedError: unknown kind, wrong grammar, or too long.
@@ -99,7 +102,9 @@ def parse_key(text: str) -> Key:
     kind, rest = _split(text)
     if not kind.pattern.fullmatch(rest) or (kind.grouped and int(rest.rpartition(":")[2]) > MAX_TOP_K):
         raise KeyRefusedError(f"is not of the form {_help(kind)}")
-    return Key(text, kind)
+    if not kind.grouped:
+        return Key(text, kind, Place(text))
+    return Key(text, kind, Place(text, _group(text), 2 * 1000 * kind.ttl_seconds))
 
 
 def parse_prefix(text: str) -> Key | Prefix:

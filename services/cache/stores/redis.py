@@ -15,7 +15,7 @@ expires unseen.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from redis.exceptions import NoScriptError, RedisError
 from mesh.telemetry.spans.stores import REDIS, asked
 from services.cache.ports import Contended, Found, GroupPrefix, Kept, Lease, Place, StoreUnavailableError, Wanted
 from services.cache.stores import entries, news
+from services.cache.stores.line import Line, Script
 
 # Entries of one group share KEYS[2], the group's list; other entries have no KEYS[2].
 _PRELUDE = """
@@ -142,10 +143,6 @@ class _Run:
         return (entry,) if place.group is None else (entry, self.list + place.group)
 
 
-_Script = tuple[str, Sequence[str], Sequence[Any]]
-"""A digest, KEYS and ARGV."""
-
-
 class RedisStore:
     """The `Store` port.
 
@@ -156,6 +153,7 @@ class RedisStore:
 
     def __init__(self, redis: Redis, *, timeout: float) -> None:
         self._redis = redis
+        self._line = Line(redis, timeout)
         self._timeout = timeout
         self._channel = news.channel(redis)
         self._run: _Run | None = None
@@ -164,7 +162,9 @@ class RedisStore:
     async def lookup_many(self, wanted: Sequence[Wanted], lease_ms: int) -> list[Found]:
         """Finds values; on a miss that nobody else works on, grants the lease, if asked for also on a stale hit."""
         found: list[Found] = []
-        answers = await self._call("cache.lookup", lambda run: [_lookup(run, one, lease_ms) for one in wanted])
+        answers = await self._called(
+            "cache.lookup", lambda run: self._line.evaluated([_lookup(run, one, lease_ms) for one in wanted])
+        )
         for one, (entry, ttl_ms, granted) in zip(wanted, answers, strict=True):
             lease = Lease(one.lease_id, lease_ms) if granted else None
             found.append(await entries.read(entry, max(0, ttl_ms), lease) or lease or Contended(max(0, ttl_ms)))
@@ -177,28 +177,24 @@ class RedisStore:
             *(f"l{lease_id}", entry, ttl_ms, place.key, place.group_ttl_ms),
             *(self._channel, news.settled(place.key)),
         )
-        (stored,) = await self._call("cache.store", lambda run: [(run.store, run.names(place), arguments)])
+        stored = await self._call("cache.store", lambda run: (run.store, run.names(place), arguments))
         return Kept(bool(stored), len(entry) - entries.HEADER)
 
     async def release(self, place: Place, lease_id: str) -> bool:
         """Ends the lease if it is held; whether it was."""
         arguments = (f"l{lease_id}", self._channel, news.settled(place.key))
-        (released,) = await self._call("cache.release", lambda run: [(run.release, run.names(place), arguments)])
-        return bool(released)
+        return bool(await self._call("cache.release", lambda run: (run.release, run.names(place), arguments)))
 
     async def invalidate(self, keys: Sequence[str], prefixes: Sequence[GroupPrefix]) -> list[int]:
         """Removes values, voids leases and tells every replica. How many values went: by key, then by prefix."""
         notice = news.invalidated(keys, [prefix.text for prefix in prefixes])
-        counts: list[int]
-        (counts,) = await self._call(
+        counts: list[int] = await self._call(
             "cache.invalidate",
-            lambda run: [
-                (
-                    run.invalidate,
-                    (*(run.entry + key for key in keys), *(run.list + prefix.group for prefix in prefixes)),
-                    (self._channel, notice, run.entry, *(prefix.text for prefix in prefixes)),
-                )
-            ],
+            lambda run: (
+                run.invalidate,
+                (*(run.entry + key for key in keys), *(run.list + prefix.group for prefix in prefixes)),
+                (self._channel, notice, run.entry, *(prefix.text for prefix in prefixes)),
+            ),
         )
         return counts
 
@@ -211,36 +207,35 @@ class RedisStore:
             return False
         return True
 
-    async def _call(self, operation: str, scripts: Callable[[_Run], Sequence[_Script]]) -> list[Any]:
-        """Runs scripts in one round trip: their digests, KEYS and ARGV depend on the server's run."""
+    async def _call(self, operation: str, script: Callable[[_Run], Script]) -> Any:
+        """Runs a script over a connection of the pool: it may be large, and is not to hold up lookups."""
+
+        async def run(life: _Run) -> Any:
+            digest, keys, arguments = script(life)
+            async with asyncio.timeout(self._timeout):
+                return await self._redis.evalsha(digest, len(keys), *keys, *arguments)
+
+        return await self._called(operation, run)
+
+    async def _called(self, operation: str, run: Callable[[_Run], Awaitable[Any]]) -> Any:
+        """Runs scripts: their digests, KEYS and ARGV depend on the server's run."""
         try:
             with asked(REDIS, operation):
-                async with asyncio.timeout(self._timeout):
-                    while True:
-                        run = self._run or await self._start()
-                        try:
-                            return await self._evaluated(scripts(run))
-                        except NoScriptError:
-                            if self._run is run:
-                                self._run = None
+                while True:
+                    life = self._run or await self._start()
+                    try:
+                        return await run(life)
+                    except NoScriptError:
+                        if self._run is life:
+                            self._run = None
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreUnavailableError(f"the store does not answer: {str(error) or 'no answer in time'}") from error
-
-    async def _evaluated(self, scripts: Sequence[_Script]) -> list[Any]:
-        if len(scripts) == 1:
-            digest, keys, arguments = scripts[0]
-            return [await self._redis.evalsha(digest, len(keys), *keys, *arguments)]
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for digest, keys, arguments in scripts:
-                pipeline.evalsha(digest, len(keys), *keys, *arguments)
-            answers: list[Any] = await pipeline.execute()
-            return answers
 
     async def _start(self) -> _Run:
         async with self._starting:
             if self._run is None:
                 # One connection for both: it breaks when the server restarts in between.
-                async with self._redis.client() as connection:
+                async with asyncio.timeout(self._timeout), self._redis.client() as connection:
                     run_id = (await connection.info("server"))["run_id"]
                     # The id makes the digests those of this run, whatever else has loaded the same scripts.
                     digests = [
@@ -252,7 +247,7 @@ class RedisStore:
             return self._run
 
 
-def _lookup(run: _Run, one: Wanted, lease_ms: int) -> _Script:
+def _lookup(run: _Run, one: Wanted, lease_ms: int) -> Script:
     place = one.place
     arguments = (f"l{one.lease_id}".encode(), lease_ms, place.key, place.group_ttl_ms, "1" if one.renews else "")
     return run.lookup, run.names(place), arguments
