@@ -31,7 +31,7 @@ def new_key() -> str:
 @asynccontextmanager
 async def near(site: Site) -> AsyncIterator[Round]:
     """The process has the value."""
-    kept, key, count = NearCache(1_000_000), new_key(), site.some(4_000)
+    kept, key, count = NearCache(1_000_000), new_key(), site.some(4_000, 100)
     kept.covered(time.monotonic() + 3600)
     ticket = kept.begin(key)
     kept.keep(ticket, VALUE, 3600)
@@ -51,10 +51,10 @@ async def near(site: Site) -> AsyncIterator[Round]:
 async def reader(site: Site) -> AsyncIterator[Round]:
     """The reader's end of a hit in the cache service."""
     address = await site.peer.ask("cache", redis_url=site.redis_url)
-    key, count = new_key(), site.some(100)
+    key, count = new_key(), site.some(40, 4)
     async with open_channel(address, MeshSettings(), [CACHE]) as channel:
         through = ReadThrough(CacheClient(channel), patience=5)
-        while not await _there(through, key):
+        while not await _there(through, key):  # noqa: ASYNC110 - the service is only about to serve, of which none tells
             await asyncio.sleep(0.05)
 
         async def run() -> int:
@@ -69,12 +69,12 @@ async def reader(site: Site) -> AsyncIterator[Round]:
 async def service(site: Site) -> AsyncIterator[Round]:
     """The service's end of it, with its store."""
     settings = CacheSettings(listen="127.0.0.1:0", admin_listen="127.0.0.1:0", redis_url=site.redis_url)
-    key, count = new_key(), site.some(100)
+    key, count = new_key(), site.some(40, 4)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving(settings))
         channel = await stack.enter_async_context(open_channel(server.address, MeshSettings(), [CACHE]))
         through = ReadThrough(CacheClient(channel), patience=5)
-        while not await _there(through, key):
+        while not await _there(through, key):  # noqa: ASYNC110 - the service is only about to serve, of which none tells
             await asyncio.sleep(0.05)
 
         async def run() -> int:
