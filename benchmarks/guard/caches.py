@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from gaji.cache.v1 import cache_service_pb2 as pb
 
+from benchmarks.guard.calls import handled
 from benchmarks.guard.paths import Round, Site
 from mesh.client import open_channel
 from mesh.config import MeshSettings
@@ -57,9 +58,12 @@ async def reader(site: Site) -> AsyncIterator[Round]:
         while not await _there(through, key):  # noqa: ASYNC110 - the service is only about to serve, of which none tells
             await asyncio.sleep(0.05)
 
-        async def run() -> int:
+        async def work() -> None:
             for _ in range(count):
                 await through.get(key, _unwanted)
+
+        async def run() -> int:
+            await handled(site, work)
             return count
 
         yield run

@@ -1,6 +1,7 @@
 """A unary call: what stands around it at the caller and at the server."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -47,13 +48,12 @@ async def caller(site: Site) -> AsyncIterator[Round]:
         stub: Any = rpc.CacheServiceStub(channel)
         request = pb.GetStatsRequest()
 
+        async def work() -> None:
+            for _ in range(count):
+                await stub.GetStats(request)
+
         async def run() -> int:
-            trace.enter()
-            identity.enter(Identity(str(uuid4()), guest=True, expires_at=float("inf"), token=site.token))
-            with deadlines.scope(60):
-                for _ in range(count):
-                    await stub.GetStats(request)
-            identity.enter(None)
+            await handled(site, work)
             return count
 
         yield run
@@ -70,3 +70,15 @@ async def server(site: Site) -> AsyncIterator[Round]:
             return int(await site.peer.ask("calls", address=echo.address, token=site.token, count=count))
 
         yield run
+
+
+async def handled(site: Site, work: Callable[[], Awaitable[None]]) -> None:
+    """Does some work as the handler of a reader's call does: with his token, a deadline and a trace."""
+
+    async def handler() -> None:
+        trace.enter()
+        identity.enter(Identity(str(uuid4()), guest=True, expires_at=float("inf"), token=site.token))
+        with deadlines.scope(60):
+            await work()
+
+    await asyncio.create_task(handler())  # in a context of its own: nothing of it stays
