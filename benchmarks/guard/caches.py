@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -29,6 +30,13 @@ def new_key() -> str:
     return f"passages:{uuid4()}:{uuid4().hex}:10"
 
 
+def cache_settings(redis_url: str, public_key: Path) -> CacheSettings:
+    """Those of a cache service, on free ports."""
+    return CacheSettings(
+        listen="127.0.0.1:0", admin_listen="127.0.0.1:0", redis_url=redis_url, jwt_public_key_file=public_key
+    )
+
+
 @asynccontextmanager
 async def near(site: Site) -> AsyncIterator[Round]:
     """The process has the value."""
@@ -51,7 +59,7 @@ async def near(site: Site) -> AsyncIterator[Round]:
 @asynccontextmanager
 async def reader(site: Site) -> AsyncIterator[Round]:
     """The reader's end of a hit in the cache service."""
-    address = await site.peer.ask("cache", redis_url=site.redis_url)
+    address = await site.peer.ask("cache", redis_url=site.redis_url, public_key=str(site.public_key))
     key, count = new_key(), site.some(40, 4)
     async with open_channel(address, MeshSettings(), [CACHE]) as channel:
         through = ReadThrough(CacheClient(channel), patience=5)
@@ -72,7 +80,7 @@ async def reader(site: Site) -> AsyncIterator[Round]:
 @asynccontextmanager
 async def service(site: Site) -> AsyncIterator[Round]:
     """The service's end of it, with its store."""
-    settings = CacheSettings(listen="127.0.0.1:0", admin_listen="127.0.0.1:0", redis_url=site.redis_url)
+    settings = cache_settings(site.redis_url, site.public_key)
     key, count = new_key(), site.some(40, 4)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving(settings))
@@ -82,7 +90,7 @@ async def service(site: Site) -> AsyncIterator[Round]:
             await asyncio.sleep(0.05)
 
         async def run() -> int:
-            return int(await site.peer.ask("lookups", address=server.address, key=key, count=count))
+            return int(await site.peer.ask("lookups", address=server.address, token=site.token, key=key, count=count))
 
         yield run
 
