@@ -1,7 +1,8 @@
 """How far the guard's measures are off where nothing has changed: this tree against a copy of itself.
 
 Usage: python -m benchmarks.guard.noise [--runs N] [--busy N]. Each run counts instructions, and compares CPU in fresh
-processes, as a check does; it takes half a minute. --busy has so many loops run beside it that never rest.
+processes, as a check does; it takes half a minute, and shows the
+worst ratio. --busy has so many loops run beside it that never rest.
 """
 
 import argparse
@@ -64,7 +65,7 @@ async def measured(runs: int, busy: int) -> tuple[dict[str, list[float]], dict[s
                     for name, turns in (await bench.cpu(HERE, same, list(PATHS), ROUNDS)).items():
                         assert isinstance(turns, Turns), turns
                         ratios[name].append(turns.ratio)
-                print(".", end="", file=sys.stderr, flush=True)
+                print(f"{max(off[-1] for off in ratios.values()):.2f} ", end="", file=sys.stderr, flush=True)
     return counts, ratios
 
 
