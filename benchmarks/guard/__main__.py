@@ -1,12 +1,12 @@
 """Fails where a path takes 15 % more than before, and names it.
 
-Usage: python -m benchmarks.guard [--only PATH] [--update] [--bytecodes] [--against COMMIT] [--json FILE]. Loopback only;
-some 25 s. Two measures, since each is blind to what the other sees:
+Usage: python -m benchmarks.guard [--only PATH] [--update] [--bytecodes] [--against COMMIT] [--json FILE]. Loopback
+only; some 25 s. Two measures, since each is blind to what the other sees:
 
 - the instructions that the interpreter executes for a unit, against benchmarks/guard/baseline.json: the same number on
   every machine; --update makes what is counted now the measure;
-- the CPU that a unit takes, of all threads and in C as well, against the commit that this branch left main at (on main:
-  the commit before): both trees are measured in turn, here and now. What is too much is measured again before it counts.
+- the CPU that a unit takes, of all threads and in C as well, against the commit at which this branch left main (on
+  main: the commit before): both trees are measured in turn, here and now. Too much is measured again before it counts.
 """
 
 import argparse
@@ -67,7 +67,7 @@ async def counted(names: Sequence[str]) -> dict[str, Modules]:
         ChildError: those of one could not be counted.
     """
     async with open_bench() as bench:
-        return _sure(await bench.bytecodes(HERE, names))
+        return sure(await bench.bytecodes(HERE, names))
 
 
 async def judged(names: Sequence[str], baseline: Path, against: str | None, *, cpu: bool) -> list[Verdict]:
@@ -79,7 +79,7 @@ async def judged(names: Sequence[str], baseline: Path, against: str | None, *, c
     known = read_baseline(PYTHON, baseline)
     commit = against or await asyncio.to_thread(base_commit)
     async with open_bench() as bench:
-        verdicts = [Verdict(name, now) for name, now in _sure(await bench.bytecodes(HERE, names)).items()]
+        verdicts = [Verdict(name, now) for name, now in sure(await bench.bytecodes(HERE, names)).items()]
         for verdict in verdicts:
             verdict.before = known.get(verdict.name)
             if verdict.before is None:
@@ -128,8 +128,8 @@ def report(verdicts: Sequence[Verdict]) -> bool:
             *(("", "", "") if turns is None else (_us(turns.now), _us(turns.before), f"{turns.ratio:.3f}")),
         )
     Console(width=110).print(table)
-    notes = {note: [verdict.name for verdict in verdicts if note in verdict.notes] for verdict in verdicts for note in verdict.notes}
-    for note, names in notes.items():
+    for note in dict.fromkeys(note for verdict in verdicts for note in verdict.notes):
+        names = [verdict.name for verdict in verdicts if note in verdict.notes]
         print(f"guard: {note}" if len(names) == len(verdicts) else f"guard: {', '.join(names)}: {note}")
     gained = [verdict.name for verdict in verdicts if verdict.ratio is not None and verdict.ratio < GAIN]
     if gained:
@@ -153,13 +153,18 @@ def _note(verdicts: Sequence[Verdict], text: str) -> None:
         verdict.notes.append(text)
 
 
-def _sure(counts: "dict[str, Modules | ChildError]") -> dict[str, Modules]:
-    sure: dict[str, Modules] = {}
+def sure(counts: "dict[str, Modules | ChildError]") -> dict[str, Modules]:
+    """What was counted of all paths.
+
+    Raises:
+        ChildError: one of them could not be counted.
+    """
+    found: dict[str, Modules] = {}
     for name, modules in counts.items():
         if isinstance(modules, ChildError):
-            raise modules
-        sure[name] = modules
-    return sure
+            raise ChildError(f"{name}: {modules}")
+        found[name] = modules
+    return found
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Counts what the interpreter executes, instruction by instruction.
 
 The count of a piece of work is the same on every machine and beside every neighbour, but not in every minor version of
-Python, whose compiler is another. It sees nothing of what C does: an instruction that calls a regular expression is one.
+Python, whose compiler is another. It sees nothing of what C does: an instruction that runs a regular expression is one.
 """
 
 import sys

@@ -1,6 +1,7 @@
 """A unary call: what stands around it at the caller and at the server."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -41,19 +42,18 @@ async def open_echo(settings: MeshSettings) -> AsyncIterator[MeshServer]:
 async def caller(site: Site) -> AsyncIterator[Round]:
     """As a handler calls another room: with a reader's token, a deadline, a trace and a circuit breaker."""
     address = await site.peer.ask("echo", public_key=str(site.public_key))
-    settings, count = MeshSettings(), site.some(100)
+    settings, count = MeshSettings(), site.some(40, 4)
     gate = Breakers(BreakerSettings.of(settings)).before(CACHE)
     async with open_channel(address, settings, [CACHE], gate=gate) as channel:
         stub: Any = rpc.CacheServiceStub(channel)
         request = pb.GetStatsRequest()
 
+        async def work() -> None:
+            for _ in range(count):
+                await stub.GetStats(request)
+
         async def run() -> int:
-            trace.enter()
-            identity.enter(Identity(str(uuid4()), guest=True, expires_at=float("inf"), token=site.token))
-            with deadlines.scope(60):
-                for _ in range(count):
-                    await stub.GetStats(request)
-            identity.enter(None)
+            await handled(site, work)
             return count
 
         yield run
@@ -64,9 +64,21 @@ async def server(site: Site) -> AsyncIterator[Round]:
     """All that a server does before and after its handler."""
     settings = MeshSettings(jwt_public_key_file=site.public_key)
     async with open_echo(settings) as echo:
-        count = site.some(100)
+        count = site.some(40, 4)
 
         async def run() -> int:
             return int(await site.peer.ask("calls", address=echo.address, token=site.token, count=count))
 
         yield run
+
+
+async def handled(site: Site, work: Callable[[], Awaitable[None]]) -> None:
+    """Does some work as the handler of a reader's call does: with his token, a deadline and a trace."""
+
+    async def handler() -> None:
+        trace.enter()
+        identity.enter(Identity(str(uuid4()), guest=True, expires_at=float("inf"), token=site.token))
+        with deadlines.scope(60):
+            await work()
+
+    await asyncio.create_task(handler())  # in a context of its own: nothing of it stays

@@ -25,8 +25,13 @@ class Turns:
 
     @property
     def ratio(self) -> float:
-        """How much more it takes now: the median of the rounds' ratios, since neighbours in time have like neighbours."""
-        return statistics.median(one / other for one, other in zip(self.now, self.before, strict=True))
+        """How much more it takes now, by the more lenient of two: what neighbours do to one they seldom do to both.
+
+        The median of the rounds' ratios, whose two sides had the same neighbours; and the ratio of the lower quartiles,
+        in whose rounds they were quiet.
+        """
+        paired = statistics.median(one / other for one, other in zip(self.now, self.before, strict=True))
+        return min(paired, _quiet(self.now) / _quiet(self.before))
 
 
 class Bench:
@@ -104,6 +109,10 @@ async def _in_turn(new: Child, old: Child, name: str, rounds: int) -> Turns | Ch
             if turn >= 0:
                 took[worker].append(seconds)
     return Turns(took[new], took[old])
+
+
+def _quiet(seconds: Sequence[float]) -> float:
+    return sorted(seconds)[len(seconds) // 4]
 
 
 def _least(rounds: Sequence[Modules]) -> Modules:

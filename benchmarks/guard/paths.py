@@ -42,14 +42,14 @@ class Site:
     token: str
     counting: bool
 
-    def some(self, many: int) -> int:
-        """How many units a round has that is worth so many when it is timed."""
-        return max(1, many // 50) if self.counting else many
+    def some(self, timed: int, counted: int) -> int:
+        """How many a round has: so many where it is timed, so many where instructions are counted."""
+        return counted if self.counting else timed
 
     @property
     def pause(self) -> float:
         """Seconds between one batch of events and the next: longer than any of ours is held back."""
-        return 0.02 if self.counting else 0.006
+        return 0.02 if self.counting else 0.005
 
 
 def opened(path: str, site: Site) -> AbstractAsyncContextManager[Round]:

@@ -16,12 +16,12 @@ import uvloop
 from gaji.cache.v1 import cache_service_pb2 as cache_pb
 from gaji.cache.v1 import cache_service_pb2_grpc as cache_rpc
 
+from benchmarks.guard.caches import cache_settings
 from benchmarks.guard.calls import open_echo
 from benchmarks.guard.children import answer
 from benchmarks.guard.readers import Followers, Upstream, open_library, open_upstream, readers
 from mesh.config import MeshSettings
 from services.cache.__main__ import serving
-from services.cache.config import CacheSettings
 
 _SECONDS = 30.0
 
@@ -45,28 +45,25 @@ class Peer:
         settings = MeshSettings(jwt_public_key_file=Path(public_key))
         return (await self._stack.enter_async_context(open_echo(settings))).address
 
-    async def cache(self, redis_url: str) -> str:
+    async def cache(self, redis_url: str, public_key: str) -> str:
         """Opens a cache service; its address."""
-        settings = CacheSettings(listen="127.0.0.1:0", admin_listen="127.0.0.1:0", redis_url=redis_url)
+        settings = cache_settings(redis_url, Path(public_key))
         return (await self._stack.enter_async_context(serving(settings))).address
 
     async def calls(self, address: str, token: str, count: int) -> int:
         """Calls as a room does, one after the other; how many."""
-        metadata = [
-            ("authorization", f"Bearer {token}"),
-            ("x-request-id", uuid4().hex),
-            ("traceparent", f"00-{uuid4().hex}-{uuid4().hex[:16]}-00"),
-        ]
+        metadata = _metadata(token)
         stub: Any = cache_rpc.CacheServiceStub(self._channel(address))
         for _ in range(count):
             await stub.GetStats(cache_pb.GetStatsRequest(), metadata=metadata, timeout=_SECONDS)
         return count
 
-    async def lookups(self, address: str, key: str, count: int) -> int:
+    async def lookups(self, address: str, token: str, key: str, count: int) -> int:
         """Looks a value up that is there, one time after the other; how many times."""
+        metadata, request = _metadata(token), cache_pb.LookupRequest(key=key, renews=True)
         stub: Any = cache_rpc.CacheServiceStub(self._channel(address))
         for _ in range(count):
-            found = await stub.Lookup(cache_pb.LookupRequest(key=key, renews=True), timeout=_SECONDS)
+            found = await stub.Lookup(request, metadata=metadata, timeout=_SECONDS)
             assert found.HasField("hit")
         return count
 
@@ -108,6 +105,15 @@ class Peer:
         if address not in self._channels:
             self._channels[address] = grpc.aio.insecure_channel(address, [("grpc.enable_http_proxy", 0)])
         return self._channels[address]
+
+
+def _metadata(token: str) -> list[tuple[str, str]]:
+    """What a room's call for a reader bears."""
+    return [
+        ("authorization", f"Bearer {token}"),
+        ("x-request-id", uuid4().hex),
+        ("traceparent", f"00-{uuid4().hex}-{uuid4().hex[:16]}-00"),
+    ]
 
 
 def bounded(handler: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:

@@ -80,7 +80,7 @@ async def ranked(site: Site) -> AsyncIterator[Round]:
     searching = Searching(parts, parts, Indexes(parts, 1_000_000_000))
 
     async def run() -> int:
-        count = _QUERIES if site.counting else 2 * _QUERIES
+        count = site.some(2 * _QUERIES, _QUERIES)
         for turn in range(count):
             found = await searching.search(book.novel, book.queries[turn % _QUERIES], 10, None)
             assert len(found) == 10

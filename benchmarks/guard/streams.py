@@ -59,7 +59,7 @@ async def producer(site: Site) -> AsyncIterator[Round]:
         search_target=library,  # it knows no search: replies go on without
         reply_seconds=_LONG,
     )
-    model, turns = Dictated(), site.some(30)
+    model, turns = Dictated(), site.some(16, 1)
     async with serving(settings, model) as server:
         words, events = await site.peer.ask("follow", address=server.address, token=site.token, count=STREAMS)
         await _stored(events)
@@ -95,7 +95,7 @@ async def gateway(site: Site) -> AsyncIterator[Round]:
         revocation_poll_seconds=10,
         web_root="none",
     )
-    turns = site.some(30)
+    turns = site.some(16, 1)
     async with open_gateway(settings) as opened:
         await site.peer.ask("read", address=opened.address, token=site.token, count=STREAMS)
 
@@ -108,5 +108,5 @@ async def gateway(site: Site) -> AsyncIterator[Round]:
 async def _stored(events: int) -> None:
     """Returns when the log of all replies has so many events, which readers have before it has them."""
     log = REGISTRY.restricted_registry([_STORED])
-    while sum(sample.value for family in log.collect() for sample in family.samples) < events:
+    while sum(sample.value for family in log.collect() for sample in family.samples) < events:  # noqa: ASYNC110 - none tells
         await asyncio.sleep(0.01)

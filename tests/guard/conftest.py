@@ -1,6 +1,5 @@
 """A source tree with a brake in it."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 
 from benchmarks.guard.trees import HERE
 
-BRAKE = '''
+BRAKE = """
 
 import hashlib as _hashlib
 import os as _os
@@ -25,7 +24,7 @@ def _with_brake(self: NearCache, key: str) -> bytes | None:
 
 
 NearCache.get = _with_brake
-'''
+"""
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def braked(tmp_path: Path) -> Path:
     for name in ("benchmarks/__init__.py", "benchmarks/tokens.py"):
         shutil.copy(HERE / name, tree / name)
     for name in ("services", "generated", "stack", "gateway"):
-        os.symlink(HERE / name, tree / name)
+        (tree / name).symlink_to(HERE / name)
     with (tree / "mesh/near/cache.py").open("a") as module:
         module.write(BRAKE)
     return tree

@@ -1,0 +1,86 @@
+"""How far the guard's measures are off where nothing has changed: this tree against a copy of itself.
+
+Usage: python -m benchmarks.guard.noise [--runs N] [--busy N]. Each run counts instructions, and compares CPU in fresh
+processes, as a check does; it takes half a minute, and shows the
+worst ratio. --busy has so many loops run beside it that never rest.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.guard.__main__ import ROUNDS, sure
+from benchmarks.guard.measuring import Turns, open_bench
+from benchmarks.guard.paths import PATHS
+from benchmarks.guard.trees import HERE, NEEDED, YARDSTICK
+from benchmarks.guard.verdict import LIMIT
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--busy", type=int, default=0)
+    arguments = parser.parse_args()
+    counts, ratios = uvloop.run(measured(arguments.runs, arguments.busy))
+    table = Table(title=f"{arguments.runs} runs beside {arguments.busy} busy loops; nothing has changed")
+    for heading in ("path", "instructions", "most / least", "CPU ratio, median", "least", "most", f"beyond {LIMIT}"):
+        table.add_column(heading, justify="left" if heading == "path" else "right")
+    for name in PATHS:
+        total, off = counts[name], sorted(ratios[name])
+        beyond = sum(ratio > LIMIT for ratio in off)
+        shown = (
+            f"{min(total):,.0f}",
+            f"{max(total) / min(total):.3f}",
+            *(f"{off[at]:.3f}" for at in (len(off) // 2, 0, -1)),
+        )
+        table.add_row(name, *shown, str(beyond))
+    Console(width=110).print(table)
+
+
+async def measured(runs: int, busy: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Instructions of each run, and CPU ratios before anything is measured again, by path."""
+    counts: dict[str, list[float]] = {name: [] for name in PATHS}
+    ratios: dict[str, list[float]] = {name: [] for name in PATHS}
+    with tempfile.TemporaryDirectory(prefix="gaji-guard-") as folder:
+        same = Path(folder)
+        for name in (*NEEDED, *YARDSTICK):
+            copy = shutil.copytree if (HERE / name).is_dir() else shutil.copy
+            (same / name).parent.mkdir(parents=True, exist_ok=True)
+            copy(HERE / name, same / name)
+        async with neighbours(busy):
+            for _ in range(runs):
+                async with open_bench() as bench:
+                    for name, modules in sure(await bench.bytecodes(HERE, list(PATHS))).items():
+                        counts[name].append(sum(modules.values()))
+                    for name, turns in (await bench.cpu(HERE, same, list(PATHS), ROUNDS)).items():
+                        assert isinstance(turns, Turns), turns
+                        ratios[name].append(turns.ratio)
+                print(f"{max(off[-1] for off in ratios.values()):.2f} ", end="", file=sys.stderr, flush=True)
+    return counts, ratios
+
+
+@contextlib.asynccontextmanager
+async def neighbours(count: int) -> AsyncIterator[None]:
+    """So many processes that never rest."""
+    loop = (sys.executable, "-c", "while True: pass")
+    running = [await asyncio.create_subprocess_exec(*loop) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            await process.wait()
+
+
+if __name__ == "__main__":
+    main()
