@@ -50,7 +50,7 @@ def main() -> None:
     for module in SHARED:
         importlib.import_module(module)
     # Imported here: the other side imports this module, and none of what is shared.
-    from mesh.process import give_back  # noqa: PLC0415 - see above
+    from mesh.memory import give_back  # noqa: PLC0415 - see above
 
     give_back()
     gc.freeze()

@@ -23,7 +23,7 @@ from services.search.clients import CacheClient
 from stack.embedded.valkey import prepare_valkey
 from stack.logs import LogFile
 from stack.ports import Ports
-from stack.probes import grpc_serving
+from stack.probes import http_ok
 from stack.processes import Program, running
 
 CACHE = pb.DESCRIPTOR.services_by_name["CacheService"]
@@ -132,7 +132,8 @@ async def _ways(
     }
 
 
-Put, Take = Callable[[str, bytes], Awaitable[object]], Callable[[str], Awaitable[object]]
+Put: TypeAlias = Callable[[str, bytes], Awaitable[object]]
+Take: TypeAlias = Callable[[str], Awaitable[object]]
 
 
 async def _peers(stack: AsyncExitStack, url: str) -> dict[str, tuple[Put, Take]]:
@@ -159,15 +160,16 @@ def _by_key(take: Callable[[str], Awaitable[object]], keys: list[str]) -> Way:
 
 
 def _cache(folder: Path, redis_url: str, address: str) -> Program:
+    admin = f"127.0.0.1:{Ports().free()}"
     return Program(
         name="cache",
         argv=[sys.executable, "-P", "-m", "services.cache"],
         log=LogFile(folder / "cache.log"),
-        ready=grpc_serving(address),
+        ready=http_ok(admin, "/ready"),
         env={
             **os.environ,
             "GAJI_LISTEN": address,
-            "GAJI_ADMIN_LISTEN": "127.0.0.1:0",
+            "GAJI_ADMIN_LISTEN": admin,
             "GAJI_REDIS_URL": redis_url,
         },
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stack.logs import LogFile
 from stack.ports import HOST, Ports
-from stack.probes import grpc_serving
+from stack.probes import http_ok
 from stack.processes import Program, running
 
 
@@ -27,14 +27,15 @@ async def room(service: str, folder: Path, **variables: str) -> AsyncIterator[tu
     Raises:
         StartFailedError: it does not start.
     """
-    address = f"{HOST}:{Ports().free()}"
+    ports = Ports()
+    address, admin = f"{HOST}:{ports.free()}", f"{HOST}:{ports.free()}"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GAJI_")}
     program = Program(
         name=service,
         argv=[sys.executable, "-P", "-m", f"services.{service}"],
         log=LogFile(folder / f"{service}.log"),
-        ready=grpc_serving(address),
-        env={**kept, "GAJI_LISTEN": address, "GAJI_ADMIN_LISTEN": f"{HOST}:0", **variables},
+        ready=http_ok(admin, "/ready"),
+        env={**kept, "GAJI_LISTEN": address, "GAJI_ADMIN_LISTEN": admin, **variables},
     )
     async with running(program) as process:
         yield address, process.pid
