@@ -10,6 +10,15 @@ Probe = Callable[[int], Awaitable[bool]]
 _SECONDS = 2.0
 
 
+def grpc_serving(address: str, room: str = "", certs: Path | None = None) -> Probe:
+    """Whether a gRPC server reports SERVING (``grpc.health.v1``); the arguments are those of `grpc_health`."""
+
+    async def probe(_pid: int) -> bool:
+        return await grpc_health(address, room, certs) == "SERVING"
+
+    return probe
+
+
 def http_ok(address: str, path: str) -> Probe:
     """Whether an HTTP server answers 200."""
 
