@@ -132,7 +132,8 @@ async def _ways(
     }
 
 
-Put, Take = Callable[[str, bytes], Awaitable[object]], Callable[[str], Awaitable[object]]
+Put = Callable[[str, bytes], Awaitable[object]]
+Take = Callable[[str], Awaitable[object]]
 
 
 async def _peers(stack: AsyncExitStack, url: str) -> dict[str, tuple[Put, Take]]:
