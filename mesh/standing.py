@@ -5,9 +5,9 @@ it, and four times for a message each way on a stream that is there. What is ask
 with the next one (as in https://github.com/graphql/dataloader), so the more is asked at once, the less a question
 costs.
 
-The stream is for when all is well. What it does not answer is asked by a call of its own, in what time is left: of
-calls the circuit breaker hears, and they find another replica. Once one of them has been answered, a stream is opened
-again. A question may thus be asked twice.
+The stream is for when all is well. A question whose time is up, or that was on its way when the stream broke, has
+failed as a call would have; whatever is asked after that is asked by a call of its own, of which the circuit breaker
+hears and which finds another replica. Once one of those has been answered, a stream is opened again.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import grpc
 
 from mesh.deadlines import expired
-from mesh.errors import MeshError, Unimplemented, from_rpc_error
+from mesh.errors import PEER, MeshError, Unavailable, Unimplemented, from_rpc_error, peer_name
 from mesh.process import ended
 from mesh.telemetry import trace
 from mesh.telemetry.logs import get_logger
@@ -112,8 +112,8 @@ class Wire(Protocol[Question, Answer]):
         """What is to be done about an answer whose asker has left; None: nothing."""
 
 
-class _BrokenError(Exception):
-    """The stream has ended without an answer."""
+class _UnaskedError(Exception):
+    """The stream has ended, and the peer has not looked at the question."""
 
 
 class Standing(Generic[Question, Answer]):
@@ -130,7 +130,9 @@ class Standing(Generic[Question, Answer]):
         self._pumping: asyncio.Task[None] | None = None
         self._call: Any = None
         self._opened_at = self._rest_until = float("-inf")
-        self._well = False
+        self._well = False  # calls are answered
+        self._spent = False  # the stream is given up, once nobody waits for it any more
+        self._asking = 0
         self._unclaimed: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: Question, timeout: float) -> Answer:
@@ -146,10 +148,11 @@ class Standing(Generic[Question, Answer]):
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
-        if self._well and began >= self._rest_until and len(self._queue) < MOST_WAITING:
+        ready = self._well and not self._spent and began >= self._rest_until
+        if ready and len(self._queue) < MOST_WAITING:
             try:
                 return await self._shared(question, timeout)
-            except _BrokenError:
+            except _UnaskedError:
                 pass
         left = began + timeout - loop.time()
         if left < _SHORTEST:
@@ -172,6 +175,7 @@ class Standing(Generic[Question, Answer]):
             self._pumping = loop.create_task(self._pump(), context=contextvars.Context())
         timer = loop.call_later(timeout, self._late, asked, timeout)
         code, left = grpc.StatusCode.OK, False
+        self._asking += 1
         try:
             return await asked.answer
         except asyncio.CancelledError:
@@ -182,17 +186,21 @@ class Standing(Generic[Question, Answer]):
             if code in _UNWELL:
                 self._well = False
             raise
-        except _BrokenError:
+        except _UnaskedError:
             code = grpc.StatusCode.UNAVAILABLE
             raise
         finally:
             timer.cancel()
+            self._asking -= 1
+            if self._spent and not self._asking:
+                self._drop()
             if asked.span is not None:
                 calls.end_attempt(asked.span, code, left=left)
 
     async def _pump(self) -> None:
         """Asks what is asked, message by message, until nothing is."""
         under_way: dict[int, Asked[Question, Answer]] = {}
+        failed: Exception = _UnaskedError()
         try:
             while self._queue:
                 under_way = self._taken()
@@ -203,14 +211,17 @@ class Standing(Generic[Question, Answer]):
             if task is not None and task.cancelling():
                 raise
         except Exception as error:  # noqa: BLE001 - whatever it is, those who have asked go another way
-            self._broke(error)
+            failed = self._broke(error)
         finally:
             self._pumping = None
             if under_way or self._queue:
                 self._drop()
-                for asked in (*under_way.values(), *self._queue):
+                for asked in under_way.values():
                     if not asked.answer.done():
-                        asked.answer.set_exception(_BrokenError())
+                        asked.answer.set_exception(failed)
+                for asked in self._queue:
+                    if not asked.answer.done():
+                        asked.answer.set_exception(_UnaskedError())
                 self._queue.clear()
 
     async def _exchange(self, call: Any, under_way: dict[int, Asked[Question, Answer]]) -> None:
@@ -219,7 +230,7 @@ class Standing(Generic[Question, Answer]):
         while under_way:
             message = await call.read()
             if message is grpc.aio.EOF:
-                raise _BrokenError
+                raise _UnaskedError
             for number, answer in self._wire.answers(message):
                 asked = under_way.pop(number, None)
                 if asked is not None:
@@ -259,21 +270,25 @@ class Standing(Generic[Question, Answer]):
                 task.add_done_callback(self._unclaimed.discard)
 
     def _late(self, asked: Asked[Question, Answer], timeout: float) -> None:
-        """The time of a question is up: the stream is given up, and with it what else is under way."""
+        """The time of a question is up. What else is under way may be answered yet; nothing follows it."""
         if not asked.answer.done():
             asked.answer.set_exception(expired(timeout, self._wire.path))
-            self._drop()
+            self._spent = True
 
-    def _broke(self, error: Exception) -> None:
+    def _broke(self, error: Exception) -> Exception:
+        """What the end of the stream means for the questions that were on their way."""
         told = from_rpc_error(error) if isinstance(error, grpc.aio.AioRpcError) else error
-        rest = NOT_OFFERED_SECONDS if isinstance(told, Unimplemented) else REST_SECONDS
-        self._rest_until = asyncio.get_running_loop().time() + rest
-        log.info(
-            "a standing stream broke", extra={"method": self._wire.path, "error": f"{type(told).__name__}: {told}"}
-        )
+        unknown = isinstance(told, Unimplemented)
+        self._rest_until = asyncio.get_running_loop().time() + (NOT_OFFERED_SECONDS if unknown else REST_SECONDS)
+        name, peer = type(told).__name__, peer_name(self._wire.path)
+        log.info("a standing stream broke", extra={"method": self._wire.path, "error": f"{name}: {told}"})
+        if unknown or not isinstance(error, grpc.aio.AioRpcError):  # it was not opened, or had ended well before
+            return _UnaskedError()
+        reason = f"{peer.upper()}_UNAVAILABLE"
+        return Unavailable(f"{peer} does not answer; try again", reason=reason, metadata={PEER: peer})
 
     def _drop(self) -> None:
-        self._well = False
+        self._well = self._spent = False
         call, self._call = self._call, None
         if call is not None:
             call.cancel()

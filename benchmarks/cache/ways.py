@@ -132,8 +132,8 @@ async def _ways(
     }
 
 
-Put: TypeAlias = Callable[[str, bytes], Awaitable[object]]
-Take: TypeAlias = Callable[[str], Awaitable[object]]
+Put = Callable[[str, bytes], Awaitable[object]]
+Take = Callable[[str], Awaitable[object]]
 
 
 async def _peers(stack: AsyncExitStack, url: str) -> dict[str, tuple[Put, Take]]:

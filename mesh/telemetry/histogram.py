@@ -30,17 +30,16 @@ class Histogram(prometheus_client.Histogram):
         at = bisect_left(self._upper_bounds, amount)
         bucket: Any = self._buckets[at]
         bucket.inc(1)
-        if exemplar is None:
-            context = trace.current()
-            if context is None or context.flags[-1] not in _SAMPLED:
-                return
+        context = trace.current() if exemplar is None else None
+        if exemplar is None and (context is None or context.flags[-1] not in _SAMPLED):
+            return
         now = time.time()
         if now - self._kept_at[at] < EVERY_SECONDS:  # as most often: seen before anything is made to be kept
             return
-        if exemplar is None:
+        if context is not None:
             exemplar = {"trace_id": context.trace_id, "span_id": context.span_id}
         self._kept_at[at] = now
-        bucket.set_exemplar(Exemplar(exemplar, amount, now))
+        bucket.set_exemplar(Exemplar(exemplar or {}, amount, now))
 
     def _metric_init(self) -> None:
         super()._metric_init()

@@ -117,13 +117,12 @@ def configure(process: str, level: str, *, texts: bool = False) -> None:
 
 
 def _leave_out_what_no_line_has() -> None:
-    """Records are made without place, thread, process and task (https://docs.python.org/3/howto/logging.html#optimization).
+    """Records are made without place, thread and process (https://docs.python.org/3/howto/logging.html#optimization).
 
     To look for them takes a quarter of what a line costs.
     """
-    logging._srcfile = None  # type: ignore[attr-defined]  # documented there
+    logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging.logAsyncioTasks = False  # since Python 3.12
 
 
 class _Texts:

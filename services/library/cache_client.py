@@ -211,16 +211,16 @@ class _LookupWire:
             else:
                 yield result.number, from_status(status_pb2.Status.FromString(result.status))
 
-    async def alone(self, key: str, timeout: float, wait_ms: int = 0) -> Found:
+    async def alone(self, question: str, timeout: float, wait_ms: int = 0) -> Found:
         """Looks up by a call of its own, which may wait for another caller's value."""
-        request = pb.LookupRequest(key=key, wait_ms=wait_ms, renews=True)
+        request = pb.LookupRequest(key=question, wait_ms=wait_ms, renews=True)
         with translated("cache"):
             return _found(await self._stub.Lookup(request, timeout=timeout))
 
-    def unclaimed(self, key: str, found: Found) -> Coroutine[Any, Any, None] | None:
+    def unclaimed(self, question: str, answer: Found) -> Coroutine[Any, Any, None] | None:
         """A lease that nobody wants any more is given back."""
-        lease = found.renewal if isinstance(found, CacheHit) else found
-        return self._given_back(key, lease.lease_id) if isinstance(lease, CacheLease) else None
+        lease = answer.renewal if isinstance(answer, CacheHit) else answer
+        return self._given_back(question, lease.lease_id) if isinstance(lease, CacheLease) else None
 
     async def _given_back(self, key: str, lease_id: str) -> None:
         with suppress(grpc.aio.AioRpcError, MeshError):  # then it ends by itself

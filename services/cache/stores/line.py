@@ -31,7 +31,7 @@ class Line:
     """
 
     def __init__(self, redis: Redis, timeout: float) -> None:
-        self._pool = redis.connection_pool
+        self._pool: Any = redis.connection_pool  # its methods have no types
         self._timeout = timeout
         self._connection: Any = None
         self._waiting: list[tuple[Sequence[Script], asyncio.Future[list[Any]]]] = []
