@@ -9,6 +9,7 @@ import asyncio
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import uuid4
 
 import uvloop
 
@@ -31,6 +32,7 @@ from benchmarks.ingest.stages import (
 )
 from benchmarks.novels import novel
 from benchmarks.results import Results, Spread, machine, options, turns
+from services.library.intake.reading import read_book
 from services.search.domain.chapters import split_chapters
 from services.search.domain.passages import split_passages
 from services.search.providers.minilm import MiniLM
@@ -43,7 +45,7 @@ _BEFORE = (CHAPTERS, CUTTING, CHARACTERS)
 def main() -> None:
     """Measures and prints."""
     parser = options(__doc__, rounds=3)
-    parser.add_argument("--novel", default=NOVEL, help="a file of the novels' folder, without .txt")
+    parser.add_argument("--novel", default=NOVEL, help="an English one: a file of the novels' folder, without .txt")
     arguments = parser.parse_args()
     name, rounds = (QUICK_NOVEL, 1) if arguments.quick else (arguments.novel, arguments.rounds)
     text, real = novel(name)
@@ -59,7 +61,8 @@ async def measure(text: str, rounds: int) -> tuple[list[Book], int]:
     """What each stage took in each round; and how many passages there are."""
     with tempfile.TemporaryDirectory(prefix="gaji-bench-") as folder:
         provider = MiniLM(settings_of(Path(folder) / "none"))
-        passages = [one.content for one in split_passages("a", split_chapters(text))]
+        as_taken_in = read_book(text.encode(), "novel.txt").text
+        passages = [one.content for one in split_passages(str(uuid4()), split_chapters(as_taken_in))]
         await asyncio.to_thread(bare, provider, passages[:: max(1, len(passages) // 40)], Book())
         books = [Book() for _ in range(rounds)]
         for turn, way in turns((WHOLE, BARE), rounds, warm_up=0):

@@ -105,9 +105,9 @@ async def ingestion(folder: Path, data: bytes, book: Book) -> Ingested:
         book: is told what each stage takes.
     """
     text = book.call(READING, lambda: read_book(data, "novel.txt")).text
-    chapters = book.call(CHAPTERS, lambda: (detect(text), split_chapters(text))[1])
+    language, chapters = book.call(CHAPTERS, lambda: (detect(text), split_chapters(text)))
     passages = book.call(CUTTING, lambda: split_passages(str(uuid4()), chapters))
-    book.call(CHARACTERS, lambda: find_characters(str(uuid4()), "en", passages))
+    book.call(CHARACTERS, lambda: find_characters(str(uuid4()), language, passages))
     settings = settings_of(folder)
     async with open_chroma(settings) as store, open_embedder(settings, PROVIDERS) as embedder:
         await embedder.ask("minilm", "a query, so that the model is loaded")
