@@ -1,7 +1,7 @@
 """``openai``: any server that speaks OpenAI's chat completions: vLLM, Ollama, llama-server, Gemini's own endpoint.
 
-By aiohttp, whose parser is C: a piece of an answer costs a quarter of what httpx takes for it, and a connection is used
-again although an answer is not read beyond its ``[DONE]``.
+By aiohttp, whose parser is C: a token of an answer costs about a quarter of what httpx takes for it, and a connection
+is used again although an answer is not read beyond its ``[DONE]``.
 """
 
 import asyncio
