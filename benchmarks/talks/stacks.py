@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -71,8 +72,18 @@ class Both:
 
 
 def _seconds(role: str, pid: int) -> float:
-    # PostgreSQL has a process for each connection.
-    return sum(map(cpu_seconds, [pid, *_children(pid)] if role == "postgres" else [pid]))
+    if role != "postgres":
+        return cpu_seconds(pid)
+    # It has a process for each connection; of those that have ended it knows the sum.
+    return _fields(pid, 4) + sum(_fields(child, 2) for child in _children(pid))
+
+
+def _fields(pid: int, count: int) -> float:
+    """User and system time of a process; of four fields, also of its children that have ended (proc(5), 14 to 17)."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11 : 11 + count])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _children(pid: int) -> list[int]:
@@ -149,6 +160,7 @@ async def running(words: int, rate: float) -> AsyncIterator[Both]:
             "GAJI_PROVIDER": "openai",
             "GAJI_OPENAI_BASE_URL": model_url,
             "GAJI_OPENAI_MODEL": MODEL,
+            "GAJI_ACCESS_TOKEN_SECONDS": "3600",
             "GAJI_LOG_LEVEL": "WARNING",  # as uvicorn's of the other stack, which writes no access log
         }
         stack = await exits.enter_async_context(

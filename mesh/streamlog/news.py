@@ -17,6 +17,8 @@ log = get_logger(__name__)
 
 _RECONNECT_SECONDS = (0.05, 1.0)
 _HOME = "gaji:log:home"  # a connection that listens to nothing cannot be read
+_LEAVING = 32
+"""Channels that are left together: each time is a command and its answer."""
 Told = Callable[[str], None]
 
 
@@ -34,6 +36,7 @@ class News:
         self._timeout = timeout
         self._trouble = trouble
         self._listeners: dict[bytes, Told] = {}
+        self._leaving: set[bytes] = set()
         self._pubsub: PubSub | None = None
 
     async def listen(self, stream_id: UUID, told: Told) -> None:
@@ -46,15 +49,21 @@ class News:
         """
         channel = names(stream_id)[1]
         self._listeners[channel.encode()] = told
+        self._leaving.discard(channel.encode())
         if self._pubsub is not None:
             try:
                 await self._pubsub.subscribe(channel)
+                if len(self._leaving) >= _LEAVING:  # never without names: that would leave all channels
+                    leaving, self._leaving = self._leaving, set()
+                    await self._pubsub.unsubscribe(*leaving)
             except (RedisError, OSError, TimeoutError):
                 self._pubsub = None  # its reader will see it too, and subscribe anew
 
     def forget(self, stream_id: UUID) -> None:
-        """Listens no longer. The channel is left the next time that something comes on it."""
-        self._listeners.pop(names(stream_id)[1].encode(), None)
+        """Listens no longer. The channel is left with others, or when something comes on it."""
+        channel = names(stream_id)[1].encode()
+        if self._listeners.pop(channel, None) is not None:
+            self._leaving.add(channel)
 
     async def run(self) -> None:
         """Reads until cancelled."""
@@ -76,6 +85,7 @@ class News:
 
     async def _read(self) -> None:
         async with self._redis.pubsub() as pubsub:
+            self._leaving.clear()
             await pubsub.subscribe(_HOME, *self._listeners)
             self._pubsub = pubsub
             for told in list(self._listeners.values()):
@@ -86,6 +96,7 @@ class News:
                         continue
                     listener = self._listeners.get(message["channel"])
                     if listener is None:
+                        self._leaving.discard(message["channel"])
                         await pubsub.unsubscribe(message["channel"])
                     else:
                         listener(message["data"].decode())

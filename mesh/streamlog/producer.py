@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from mesh.streamlog.redis_log import Append
+from mesh.streamlog.redis_log import Append, Taken
 from mesh.streamlog.stream import Entry, Stream
 
 T = TypeVar("T")
@@ -22,6 +22,7 @@ class Producer(Generic[T]):
         notes: the facts that are kept beside the log.
         fenced: set when a later epoch holds the log: whatever is appended from then on counts for nothing.
         stop_requested: set when somebody asked for a stop.
+        followed: whether another process follows the log, as far as is known.
         closed: whether `close` was called.
         done: whether nothing of it has to be sent any more.
         renewed: when its lease was last renewed, by the loop's clock.
@@ -33,6 +34,7 @@ class Producer(Generic[T]):
         self.notes = notes
         self.fenced = asyncio.Event()
         self.stop_requested = asyncio.Event()
+        self.followed = False
         self.closed = False
         self.done = False
         self.renewed = 0.0
@@ -93,11 +95,11 @@ class Producer(Generic[T]):
         notes = self.notes if self._reset else self._new_notes
         return Append(self.stream.stream_id, self.epoch, base, entries, dict(notes), reset=self._reset)
 
-    def answered(self, sent: Append[T], answer: tuple[bytes, bool] | None, now: float) -> None:
+    def answered(self, sent: Append[T], answer: Taken | None, now: float) -> None:
         """What Redis said to it."""
         if answer is None:
             return
-        word, stop = answer
+        word = answer.word
         if word in {b"fenced", b"broken"}:
             self.fence()
         elif word == b"behind":
@@ -110,7 +112,8 @@ class Producer(Generic[T]):
                 if self._new_notes.get(name) is value:
                     del self._new_notes[name]
             self.renewed = now
-            if stop:
+            self.followed = answer.followed
+            if answer.stop:
                 self.stop_requested.set()
         self._settled.set()
 

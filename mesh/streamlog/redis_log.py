@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 from redis.asyncio import Redis
@@ -24,7 +24,6 @@ TROUBLE = (RedisError, OSError, TimeoutError)
 Mode = Literal["fresh", "restart", "keep"]
 _GIVEN_BACK = -1e6  # a lease that ends at 0, not a second ago
 _GRACE_SECONDS = 1.5  # more than a producer waits before it tries again
-_MOST_ARGUMENTS = 1_000  # of one script, some hundred entries: Redis serves nobody else while it runs
 _DIGESTS = {script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in scripts.ALL}
 # Not READ: who follows a log reads it at each piece of news.
 _OPERATIONS = {
@@ -63,6 +62,25 @@ class LogState:
     end: str
     lease_left: float
     stop: bool
+
+
+class Taken(NamedTuple):
+    """What became of an append.
+
+    Attributes:
+        word: ``b"ok"``, ``b"behind"``, ``b"fenced"`` or ``b"broken"`` (its events are none that can be written).
+        stop: whether a stop was asked for.
+        followed: whether another process follows the log.
+    """
+
+    word: bytes
+    stop: bool = False
+    followed: bool = False
+
+    @classmethod
+    def of(cls, answer: Sequence[Any]) -> "Taken":
+        """Of what the script answers."""
+        return cls(answer[0], *(each == b"1" for each in answer[2:]))
 
 
 @dataclass(slots=True)
@@ -134,62 +152,39 @@ class RedisLog(Generic[T]):
         pairs = notes.items() if isinstance(notes, dict) else zip(notes[::2], notes[1::2], strict=True)
         return self._entries(found[2]), {name.decode(): value for name, value in pairs}
 
-    async def append(self, appends: Sequence[Append[T]]) -> list[tuple[bytes, bool] | None]:
+    async def append(self, appends: Sequence[Append[T]]) -> list[Taken | None]:
         """Writes to many logs in one round trip.
 
         Returns:
-            For each ``b"ok"``, ``b"behind"``, ``b"fenced"`` or ``b"broken"`` (its events are none that can be written),
-            and whether a stop was asked for; None where it must be tried again.
+            What became of each; None where it must be tried again.
 
         Raises:
             Unavailable: Redis does not answer.
         """
         pipeline = self._redis.pipeline(transaction=False)
-        sent: list[UUID] = []
-        calls: list[int] = []  # how many logs each call is of
-        keys: list[str] = []
-        arguments: list[Any] = []
-
-        def call() -> None:
-            calls.append(len(keys) // 3)
-            pipeline.evalsha(_DIGESTS[scripts.APPEND], len(keys), *keys, self._lease_ms, *arguments)
-            keys.clear()
-            arguments.clear()
-
+        sent = []
         for append in appends:
+            keys = names(append.stream_id)
             try:
-                arguments += self._arguments(append)
+                arguments = self._arguments(append)
             except (ValueError, TypeError):
                 log.exception("an event cannot be written", extra={"stream": str(append.stream_id)})
                 continue
-            sent.append(append.stream_id)
-            keys += names(append.stream_id)
-            if len(arguments) >= _MOST_ARGUMENTS:
-                call()
-        if keys:
-            call()
-        answers = await self._answered(pipeline.execute(raise_on_error=False)) if calls else []
-        told: dict[UUID, tuple[bytes, bool] | None] = {}
-        said: list[Any] = []
-        for answer, logs in zip(answers, calls, strict=True):
-            said += [answer] * logs if isinstance(answer, Exception) else answer
-        if any(isinstance(answer, NoScriptError) for answer in answers):
+            sent.append(append)
+            pipeline.evalsha(_DIGESTS[scripts.APPEND], len(keys), *keys, *arguments)
+        answers = await self._answered(pipeline.execute(raise_on_error=False)) if sent else []
+        refused = [answer for answer in answers if isinstance(answer, Exception)]
+        if any(isinstance(answer, NoScriptError) for answer in refused):
             await self._load()
-        else:
-            self._check_taken(said)
-        for stream_id, answer in zip(sent, said, strict=True):
-            taken = not isinstance(answer, Exception) and answer[0] != b"refused"
-            told[stream_id] = (answer[0], answer[2:] == [b"1"]) if taken else None
-        return [told.get(append.stream_id, (b"broken", False)) for append in appends]
-
-    @staticmethod
-    def _check_taken(said: Sequence[Any]) -> None:
-        """Raises an error if Redis has refused the entries of every log; of some is a matter of those alone."""
-        refused = [answer for answer in said if isinstance(answer, Exception) or answer[0] == b"refused"]
-        if refused and len(refused) == len(said):
-            raise unavailable() from (refused[0] if isinstance(refused[0], Exception) else RedisError(refused[0][1]))
-        if refused:
+        elif refused and len(refused) == len(answers):
+            raise unavailable() from refused[0]
+        elif refused:
             log.error("Redis refuses to take entries of a log", extra={"error": repr(refused[0])})
+        told = {
+            append.stream_id: None if isinstance(answer, Exception) else Taken.of(answer)
+            for append, answer in zip(sent, answers, strict=True)
+        }
+        return [told.get(append.stream_id, Taken(b"broken")) for append in appends]
 
     async def read(self, stream_id: UUID, first: int | None) -> tuple[LogState, list[Entry[T]]] | None:
         """A log's state and its entries from a sequence on; None: there is no such log.
@@ -245,8 +240,7 @@ class RedisLog(Generic[T]):
     def _arguments(self, append: Append[T]) -> list[Any]:
         ended = bool(append.entries and append.entries[-1].end)
         ttl = self._ttl_ms if ended else self.LIVE_SECONDS * 1000
-        count = len(append.entries)
-        arguments: list[Any] = [append.epoch, ttl, append.base, int(append.reset), len(append.notes), count]
+        arguments: list[Any] = [append.epoch, self._lease_ms, ttl, append.base, int(append.reset), len(append.notes)]
         for name, value in append.notes.items():
             arguments += (name, value)
         for entry in append.entries:

@@ -17,8 +17,7 @@ log = get_logger(__name__)
 
 PAUSE_SECONDS = 0.003
 MOST_PAUSE_SECONDS = 0.05
-_PAUSES = 3
-"""Times what a pipeline took is the pause before the next one: much work is done in fewer, larger ones."""
+"""Between two pipelines, while another process follows one of the logs in them, and while none does."""
 _BACKOFF_SECONDS = (0.05, 1.0)
 _KEEP_SECONDS = 600.0
 _MOST_ENTRIES = 5_000  # of one pipeline, which Redis must take within its time
@@ -27,11 +26,6 @@ APPENDED = Counter("gaji_log_entries", "Entries of logs that Redis has taken.", 
 FENCED = Counter("gaji_log_fenced", "Producers that have lost their log to a later epoch.", registry=REGISTRY)
 PRODUCERS = Gauge("gaji_log_producers", "Logs that this process writes.", registry=REGISTRY)
 DOWN = Gauge("gaji_log_down", "1 while Redis does not take entries.", registry=REGISTRY)
-
-
-def pause_after(seconds: float) -> float:
-    """Seconds until the next pipeline, after one that took so long."""
-    return min(MOST_PAUSE_SECONDS, max(PAUSE_SECONDS, _PAUSES * seconds))
 
 
 class Replicator:
@@ -50,6 +44,7 @@ class Replicator:
         self._producers: dict[Producer[Any], float] = {}
         self._work = asyncio.Event()
         self._beat_now = False
+        self._followed = False
 
     def add(self, producer: Producer[Any], now: float) -> None:
         """Takes care of a producer until it is done."""
@@ -70,10 +65,8 @@ class Replicator:
     async def run(self) -> None:
         """Runs until cancelled."""
         delay, most = _BACKOFF_SECONDS
-        loop = asyncio.get_running_loop()
         while True:
             self._work.clear()
-            began = loop.time()
             try:
                 sent = await self._send()
                 DOWN.set(0)
@@ -93,7 +86,7 @@ class Replicator:
             finally:
                 self._drop()
             if sent:
-                await asyncio.sleep(pause_after(loop.time() - began))
+                await asyncio.sleep(PAUSE_SECONDS if self._followed else MOST_PAUSE_SECONDS)
             try:
                 # Without producers there is no lease to renew: `add` wakes.
                 async with asyncio.timeout(self._beat / 4 if self._producers else None):
@@ -115,10 +108,11 @@ class Replicator:
                 producer.answered(sent, answer, now)
                 if producer.fenced.is_set():
                     FENCED.inc()
-                elif answer is not None and answer[0] == b"ok":
+                elif answer is not None and answer.word == b"ok":
                     APPENDED.inc(len(sent.entries))
                 if producer.dirty:
                     self._work.set()
+        self._followed = any(producer.followed for producer in due)
         return bool(due)
 
     def _drop(self) -> None:

@@ -1,9 +1,10 @@
 """What happens in Redis: each operation is one Lua script, atomic and one round trip.
 
 A log has three keys of one hash slot: its entries (a stream whose ids are ``<sequence>-0``, so that Redis itself
-refuses a sequence that does not grow), its state (a hash: epoch, seq, end, lease, stop) and its notes (a hash). The
-state's name is also the channel on which is told that something changed: ``n`` new entries, ``o`` opened by another
-epoch, ``r`` lease given back, ``s`` stop asked for.
+refuses a sequence that does not grow), its state (a hash: epoch, seq, end, lease, stop, followed) and its notes (a
+hash). The state's name is also the channel on which is told that something changed: ``n`` new entries, ``o`` opened by
+another epoch, ``r`` lease given back, ``s`` stop asked for. New entries are told only while somebody follows, who says
+so at each look (``followed``, until when): mostly nobody does, and the producer itself would have to listen to each.
 
 ``lease`` is when the producer's lease ends, in milliseconds of the server's own clock.
 """
@@ -41,11 +42,8 @@ return {'held', redis.call('HGETALL', KEYS[3]), redis.call('XRANGE', KEYS[1], '-
 """
 )
 
-# Of many logs at once, since a script costs more to call than what most of them have to say. KEYS: those of each log,
-# one log after the other. ARGV: lease ms, then of each log: epoch, time to live ms, sequence before the first entry,
-# reset, number of notes, number of entries, then name and value of each note, then epoch, data and end of each entry.
-# Without entries and notes it is the heartbeat. Answers what there is to say of each log; `refused` and why, where
-# Redis takes nothing, e.g. because its memory is full: that is no matter of the other logs.
+# ARGV: epoch, lease ms, time to live ms, sequence before the first entry, reset, number of notes, then name and value
+# of each note, then epoch, data and end of each entry. Without entries and notes it is the heartbeat.
 #
 # Sent again after a lost answer it changes nothing, and neither does a reset that comes late, after what was sent
 # behind it. When Redis knows less than the producer thinks (it came back from an older snapshot, or empty), the answer
@@ -53,70 +51,58 @@ return {'held', redis.call('HGETALL', KEYS[3]), redis.call('XRANGE', KEYS[1], '-
 APPEND = (
     _NOW
     + """
-local function append(key, at, notes, count)
-  local entries_key, state_key, notes_key = KEYS[key + 1], KEYS[key + 2], KEYS[key + 3]
-  local state = redis.call('HMGET', state_key, 'epoch', 'seq', 'stop')
-  local held, seq, stop = tonumber(state[1] or '0'), tonumber(state[2] or '0'), state[3] or ''
-  local mine, ttl, base = tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2])
-  if held > mine then
-    return {'fenced', held}
-  end
-  if ARGV[at + 3] == '1' then
-    if held == mine and seq >= count and redis.call('XLEN', entries_key) == seq then
-      return {'ok', seq, stop}
-    end
-    redis.call('DEL', entries_key)
-    redis.call('HDEL', state_key, 'end')
-    if held < mine then
-      redis.call('HDEL', state_key, 'stop')
-      stop = ''
-    end
-    seq = 0
-  elseif held < mine or seq < base or (seq > 0 and redis.call('EXISTS', entries_key) == 0) then
-    return {'behind', seq}
-  end
-  for i = 1, notes do
-    redis.call('HSET', notes_key, ARGV[at + 4 + 2 * i], ARGV[at + 5 + 2 * i])
-  end
-  local first, ended = at + 6 + 2 * notes, ''
-  for i = seq - base + 1, count do
-    local entry = first + 3 * (i - 1)
-    seq = base + i
-    redis.call('XADD', entries_key, seq .. '-0', 'e', ARGV[entry], 'd', ARGV[entry + 1], 'x', ARGV[entry + 2])
-    ended = ARGV[entry + 2]
-  end
-  if ended ~= '' then
-    redis.call('HSET', state_key, 'epoch', mine, 'seq', seq, 'end', ended, 'lease', 0)
-    redis.call('DEL', notes_key)
-  elseif redis.call('HEXISTS', state_key, 'end') == 0 then
-    redis.call('HSET', state_key, 'epoch', mine, 'seq', seq, 'lease', now() + ARGV[1])
-  end
-  if count == 0 or base == 0 or ended ~= '' then
-    for i = 1, 3 do
-      redis.call('PEXPIRE', KEYS[key + i], ttl)
-    end
-  end
-  if count > 0 then
-    redis.call('PUBLISH', state_key, 'n')
-  end
-  return {'ok', seq, stop}
+local state = redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'stop', 'followed')
+local held, seq, stop = tonumber(state[1] or '0'), tonumber(state[2] or '0'), state[3] or ''
+local followed = tonumber(state[4] or '0') > now()
+local mine, base, notes = tonumber(ARGV[1]), tonumber(ARGV[4]), tonumber(ARGV[6])
+if held > mine then
+  return {'fenced', held}
 end
-
-local answers, at = {}, 2
-for log = 1, #KEYS / 3 do
-  local notes, count = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
-  local done, answer = pcall(append, 3 * (log - 1), at, notes, count)
-  if not done then
-    answer = {'refused', type(answer) == 'table' and answer.err or tostring(answer)}
+local first = 7 + 2 * notes
+local count = (#ARGV - first + 1) / 3
+if ARGV[5] == '1' then
+  if held == mine and seq >= count and redis.call('XLEN', KEYS[1]) == seq then
+    return {'ok', seq, stop, followed and '1' or ''}
   end
-  answers[log] = answer
-  at = at + 6 + 2 * notes + 3 * count
+  redis.call('DEL', KEYS[1])
+  redis.call('HDEL', KEYS[2], 'end')
+  if held < mine then
+    redis.call('HDEL', KEYS[2], 'stop')
+    stop = ''
+  end
+  seq = 0
+elseif held < mine or seq < base or (seq > 0 and redis.call('EXISTS', KEYS[1]) == 0) then
+  return {'behind', seq}
 end
-return answers
+for i = 1, notes do
+  redis.call('HSET', KEYS[3], ARGV[5 + 2 * i], ARGV[6 + 2 * i])
+end
+local ended = ''
+for i = seq - base + 1, count do
+  local at = first + 3 * (i - 1)
+  seq = base + i
+  redis.call('XADD', KEYS[1], seq .. '-0', 'e', ARGV[at], 'd', ARGV[at + 1], 'x', ARGV[at + 2])
+  ended = ARGV[at + 2]
+end
+if ended ~= '' then
+  redis.call('HSET', KEYS[2], 'epoch', mine, 'seq', seq, 'end', ended, 'lease', 0)
+  redis.call('DEL', KEYS[3])
+elseif redis.call('HEXISTS', KEYS[2], 'end') == 0 then
+  redis.call('HSET', KEYS[2], 'epoch', mine, 'seq', seq, 'lease', now() + ARGV[2])
+end
+if count == 0 or base == 0 or ended ~= '' then
+  for i = 1, 3 do
+    redis.call('PEXPIRE', KEYS[i], ARGV[3])
+  end
+end
+if count > 0 and (followed or ended ~= '') then
+  redis.call('PUBLISH', KEYS[2], 'n')
+end
+return {'ok', seq, stop, followed and '1' or ''}
 """
 )
 
-# ARGV: sequence of the first entry that is wanted; empty: none is.
+# ARGV: sequence of the first entry that is wanted; empty: none is. Who wants some follows, and looks once a second.
 READ = (
     _NOW
     + """
@@ -127,6 +113,7 @@ end
 local entries = {}
 if ARGV[1] ~= '' then
   entries = redis.call('XRANGE', KEYS[1], ARGV[1] .. '-0', '+')
+  redis.call('HSET', KEYS[2], 'followed', now() + 5000)
 end
 local left = (state[4] or 0) - now()
 return {tonumber(state[1]), tonumber(state[2] or '0'), state[3] or '', left, state[5] or '', entries}

@@ -1,7 +1,7 @@
 """``openai``: any server that speaks OpenAI's chat completions: vLLM, Ollama, llama-server, Gemini's own endpoint.
 
-By aiohttp, whose parser is C: a piece of an answer costs a quarter of what httpx takes for it, and a connection is used
-again although an answer is not read beyond its ``[DONE]``.
+By aiohttp, whose parser is C: a token of an answer costs about a quarter of what httpx takes for it, and a connection
+is used again although an answer is not read beyond its ``[DONE]``.
 """
 
 import asyncio
@@ -11,6 +11,8 @@ import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import certifi
@@ -206,18 +208,25 @@ async def open_provider(settings: GenerationSettings) -> OpenAIModel:
     if not settings.openai_model:
         raise failures.misconfigured("GAJI_PROVIDER=openai needs the model's name in GAJI_OPENAI_MODEL")
     key = settings.openai_api_key.get_secret_value()
+    url = settings.openai_base_url.rstrip("/") + "/chat/completions"
     trusted = os.environ.get("SSL_CERT_FILE") or certifi.where()
     verified = await asyncio.to_thread(ssl.create_default_context, cafile=trusted)  # certificates are read from files
     session = aiohttp.ClientSession(
         headers={"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})},
         timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=settings.model_timeout),
         connector=aiohttp.TCPConnector(limit=0, ssl=verified, keepalive_timeout=_KEPT_SECONDS),
-        trust_env=True,  # for proxies
+        proxy=_proxy(url),
     )
     return OpenAIModel(
         session,
-        settings.openai_base_url.rstrip("/") + "/chat/completions",
+        url,
         model=settings.openai_model,
         context_window=settings.openai_context,
         at_once=settings.openai_at_once,
     )
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy on the way to a server, as the environment has it; aiohttp would look for it in a thread each time."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)

@@ -27,6 +27,22 @@ from services.library.stores.readings import chapter_of
 from services.library.stores.tree import PLACED
 
 _OPENING = " WHERE message.conversation_id = $1 AND message.parent_id IS NULL AND message.role = 'character'"
+_BRANCH = """
+WITH RECURSIVE branch AS (
+    SELECT message_id, parent_id, whole, whole::int AS kept
+    FROM messages CROSS JOIN LATERAL (
+        SELECT status = 'complete' OR (status = 'stopped' AND content <> '') AS whole
+    ) AS judged
+    WHERE message_id = $1
+    UNION ALL
+    SELECT messages.message_id, messages.parent_id, judged.whole, branch.kept + judged.whole::int
+    FROM branch JOIN messages ON messages.message_id = branch.parent_id CROSS JOIN LATERAL (
+        SELECT status = 'complete' OR (status = 'stopped' AND content <> '') AS whole
+    ) AS judged
+    WHERE branch.kept < $2
+)
+"""
+"""The whole messages before one, itself among them, at most so many."""
 
 
 class PostgresReplies:
@@ -123,24 +139,23 @@ class PostgresReplyTransaction:
         lease_id: UUID | None,
     ) -> Reply:
         """Stores the reader's message, if there is one, and a pending reply after it, which becomes the head."""
-        position = await self._connection.fetchval(
-            "SELECT coalesce(max(position), -1) + 1 FROM messages WHERE conversation_id = $1", conversation_id
-        )
         reply_id = uuid4()
-        messages = [(reply_id, parent_id, position, Role.CHARACTER, "", MessageStatus.PENDING, lease_id)]
+        messages = [(reply_id, parent_id, Role.CHARACTER, "", MessageStatus.PENDING, lease_id)]
         if content is not None:
             said_id = uuid4()
             messages = [
-                (said_id, parent_id, position, Role.READER, content, MessageStatus.COMPLETE, None),
-                (reply_id, said_id, position + 1, Role.CHARACTER, "", MessageStatus.PENDING, lease_id),
+                (said_id, parent_id, Role.READER, content, MessageStatus.COMPLETE, None),
+                (reply_id, said_id, Role.CHARACTER, "", MessageStatus.PENDING, lease_id),
             ]
         await self._connection.executemany(
             """
             INSERT INTO messages
                 (conversation_id, request_id, message_id, parent_id, position, role, content, status, lease_id, epoch,
                  leased_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::uuid, CASE WHEN $9::uuid IS NULL THEN 0 ELSE 1 END,
-                    CASE WHEN $8::text = 'pending' THEN clock_timestamp() END)
+            VALUES ($1, $2, $3, $4,
+                    (SELECT coalesce(max(position), -1) + 1 FROM messages WHERE conversation_id = $1),
+                    $5, $6, $7, $8::uuid, CASE WHEN $8::uuid IS NULL THEN 0 ELSE 1 END,
+                    CASE WHEN $7::text = 'pending' THEN clock_timestamp() END)
             """,
             [(conversation_id, request_id, *values) for values in messages],
         )
@@ -169,29 +184,10 @@ class PostgresReplyTransaction:
 
     async def history(self, message_id: UUID, limit: int) -> Sequence[Message]:
         """A message and those before it on its branch, oldest first; only whole ones, and stopped ones with text."""
-        found = await self._connection.fetch(
-            """
-            WITH RECURSIVE branch AS (
-                SELECT message_id, parent_id, whole, whole::int AS kept
-                FROM messages CROSS JOIN LATERAL (
-                    SELECT status = 'complete' OR (status = 'stopped' AND content <> '') AS whole
-                ) AS judged
-                WHERE message_id = $1
-                UNION ALL
-                SELECT messages.message_id, messages.parent_id, judged.whole, branch.kept + judged.whole::int
-                FROM branch JOIN messages ON messages.message_id = branch.parent_id CROSS JOIN LATERAL (
-                    SELECT status = 'complete' OR (status = 'stopped' AND content <> '') AS whole
-                ) AS judged
-                WHERE branch.kept < $2
-            )
-            SELECT message_id FROM branch WHERE whole
-            """,
+        placed = await self._connection.fetch(
+            _BRANCH + PLACED + " JOIN branch USING (message_id) WHERE branch.whole ORDER BY message.position",
             message_id,
             limit,
-        )
-        placed = await self._connection.fetch(
-            PLACED + " WHERE message.message_id = ANY($1) ORDER BY message.position",
-            [row["message_id"] for row in found],
         )
         return [rows.message(row) for row in placed]
 
