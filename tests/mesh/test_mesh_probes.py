@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,3 +86,20 @@ def test_a_port_that_nobody_can_know_is_a_mistake_of_the_environment(environment
 async def test_a_server_that_listens_everywhere_is_asked_here(server: MeshServer) -> None:
     port = server.admin_address.rpartition(":")[2]
     assert await asked(f"0.0.0.0:{port}", "/ready") == ""
+
+
+async def test_the_admin_port_does_not_look_around_while_nobody_asks() -> None:
+    async with open_admin("127.0.0.1:0") as address:
+        assert await asked(address, "/health") == ""
+        await asyncio.sleep(0.1)  # until it has ended that connection
+        thread = next(one for one in threading.enumerate() if one.name == "admin")
+        status = Path(f"/proc/self/task/{thread.native_id}/status")
+        waits = _waits(status)
+        await asyncio.sleep(0.5)
+        assert _waits(status) == waits
+    assert not thread.is_alive()
+
+
+def _waits(status: Path) -> str:
+    """How often a thread has begun to wait."""
+    return next(line for line in status.read_text().splitlines() if line.startswith("voluntary"))
