@@ -1,8 +1,8 @@
 """How far the guard's measures are off where nothing has changed: this tree against a copy of itself.
 
 Usage: python -m benchmarks.guard.noise [--runs N] [--busy N]. Each run counts instructions, and compares CPU in fresh
-processes, as a check does; it takes half a minute, and shows the
-worst ratio. --busy has so many loops run beside it that never rest.
+processes, as a check does; it takes half a minute and shows its worst ratio. With --busy, so many loops that never
+rest run beside it.
 """
 
 import argparse
