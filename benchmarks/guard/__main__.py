@@ -27,10 +27,10 @@ from benchmarks.guard.children import ChildError
 from benchmarks.guard.measuring import Bench, Modules, Turns, open_bench
 from benchmarks.guard.paths import PATHS
 from benchmarks.guard.trees import HERE, base_commit, differs, extract
-from benchmarks.guard.verdict import BASELINE, GAIN, LIMIT, Verdict, read_baseline, write_baseline
+from benchmarks.guard.verdict import BASELINE, GAIN, LIMIT, Verdict, read_baseline, slower, write_baseline
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-ROUNDS = 15
+ROUNDS = 25
 UPDATE = "python -m benchmarks.guard --update"
 
 
@@ -107,9 +107,9 @@ async def _compare(bench: Bench, verdicts: Sequence[Verdict], before: Path) -> N
             told = turns[verdict.name]
             if not isinstance(told, Turns):
                 verdict.notes.append(f"CPU is not compared, the earlier tree cannot be measured so: {told}")
-            elif verdict.turns is None or told.ratio < verdict.turns.ratio:
+            elif verdict.turns is None or told.sure < verdict.turns.sure:
                 verdict.turns = told
-        left = [verdict for verdict in left if verdict.turns is not None and verdict.turns.ratio > LIMIT]
+        left = [verdict for verdict in left if verdict.turns is not None and slower(verdict.turns)]
         if not left:
             return
 
