@@ -6,7 +6,8 @@ only; some 25 s. Two measures, since each is blind to what the other sees:
 - the instructions that the interpreter executes for a unit, against benchmarks/guard/baseline.json: the same number on
   every machine; --update makes what is counted now the measure;
 - the CPU that a unit takes, of all threads and in C as well, against the commit at which this branch left main (on
-  main: the commit before): both trees are measured in turn, here and now. Too much is measured again before it counts.
+  main: the commit before): both trees are measured in turn, here and now. Too much is measured twice more before it
+  counts.
 """
 
 import argparse
@@ -26,10 +27,10 @@ from benchmarks.guard.children import ChildError
 from benchmarks.guard.measuring import Bench, Modules, Turns, open_bench
 from benchmarks.guard.paths import PATHS
 from benchmarks.guard.trees import HERE, base_commit, differs, extract
-from benchmarks.guard.verdict import BASELINE, GAIN, LIMIT, Verdict, read_baseline, write_baseline
+from benchmarks.guard.verdict import BASELINE, GAIN, LIMIT, Verdict, read_baseline, slower, write_baseline
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-ROUNDS = 15
+ROUNDS = 25
 UPDATE = "python -m benchmarks.guard --update"
 
 
@@ -98,17 +99,17 @@ async def judged(names: Sequence[str], baseline: Path, against: str | None, *, c
 
 
 async def _compare(bench: Bench, verdicts: Sequence[Verdict], before: Path) -> None:
-    """Compares CPU; what is too much is measured again in other processes, and the better of the two counts."""
+    """Compares CPU. What is too much is measured twice more, in other processes, and the least of the three counts."""
     left = list(verdicts)
-    for rounds in (ROUNDS, 2 * ROUNDS):
+    for rounds in (ROUNDS, 2 * ROUNDS, 2 * ROUNDS):
         turns = await bench.cpu(HERE, before, [verdict.name for verdict in left], rounds)
         for verdict in left:
             told = turns[verdict.name]
             if not isinstance(told, Turns):
                 verdict.notes.append(f"CPU is not compared, the earlier tree cannot be measured so: {told}")
-            elif verdict.turns is None or told.ratio < verdict.turns.ratio:
+            elif verdict.turns is None or told.sure < verdict.turns.sure:
                 verdict.turns = told
-        left = [verdict for verdict in left if verdict.turns is not None and verdict.turns.ratio > LIMIT]
+        left = [verdict for verdict in left if verdict.turns is not None and slower(verdict.turns)]
         if not left:
             return
 

@@ -40,7 +40,7 @@ def cache_settings(redis_url: str, public_key: Path) -> CacheSettings:
 @asynccontextmanager
 async def near(site: Site) -> AsyncIterator[Round]:
     """The process has the value."""
-    kept, key, count = NearCache(1_000_000), new_key(), site.some(4_000, 100)
+    kept, key, count = NearCache(1_000_000), new_key(), site.some(2_000, 100)
     kept.covered(time.monotonic() + 3600)
     ticket = kept.begin(key)
     kept.keep(ticket, VALUE, 3600)
@@ -60,7 +60,7 @@ async def near(site: Site) -> AsyncIterator[Round]:
 async def reader(site: Site) -> AsyncIterator[Round]:
     """The reader's end of a hit in the cache service."""
     address = await site.peer.ask("cache", redis_url=site.redis_url, public_key=str(site.public_key))
-    key, count = new_key(), site.some(40, 4)
+    key, count = new_key(), site.some(20, 4)
     async with open_channel(address, MeshSettings(), [CACHE]) as channel:
         through = ReadThrough(CacheClient(channel), patience=5)
         while not await _there(through, key):  # noqa: ASYNC110 - the service is only about to serve, of which none tells
@@ -81,7 +81,7 @@ async def reader(site: Site) -> AsyncIterator[Round]:
 async def service(site: Site) -> AsyncIterator[Round]:
     """The service's end of it, with its store."""
     settings = cache_settings(site.redis_url, site.public_key)
-    key, count = new_key(), site.some(40, 4)
+    key, count = new_key(), site.some(20, 4)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving(settings))
         channel = await stack.enter_async_context(open_channel(server.address, MeshSettings(), [CACHE]))

@@ -42,7 +42,7 @@ async def open_echo(settings: MeshSettings) -> AsyncIterator[MeshServer]:
 async def caller(site: Site) -> AsyncIterator[Round]:
     """As a handler calls another room: with a reader's token, a deadline, a trace and a circuit breaker."""
     address = await site.peer.ask("echo", public_key=str(site.public_key))
-    settings, count = MeshSettings(), site.some(40, 4)
+    settings, count = MeshSettings(), site.some(20, 4)
     gate = Breakers(BreakerSettings.of(settings)).before(CACHE)
     async with open_channel(address, settings, [CACHE], gate=gate) as channel:
         stub: Any = rpc.CacheServiceStub(channel)
@@ -64,7 +64,7 @@ async def server(site: Site) -> AsyncIterator[Round]:
     """All that a server does before and after its handler."""
     settings = MeshSettings(jwt_public_key_file=site.public_key)
     async with open_echo(settings) as echo:
-        count = site.some(40, 4)
+        count = site.some(20, 4)
 
         async def run() -> int:
             return int(await site.peer.ask("calls", address=echo.address, token=site.token, count=count))

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ _LONGEST_LINE = 1024 * 1024
 _DROPPED = ("GAJI_", "OTEL_", "GRPC_", "PYTHON", "GEMINI_")
 _SET = {
     "PYTHONHASHSEED": "0",  # sets of text are walked in one order
-    "PYTHONDONTWRITEBYTECODE": "1",
     "OMP_NUM_THREADS": "1",  # a thread that spins while it waits would be counted as work
     "OPENBLAS_NUM_THREADS": "1",
 }
@@ -96,6 +95,26 @@ async def open_child(module: str, *arguments: str, tree: Path, log: Path) -> Asy
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+class LateChild:
+    """A child that is begun when it is first asked.
+
+    Args:
+        opened: begins it.
+        stack: ends it.
+    """
+
+    def __init__(self, opened: AbstractAsyncContextManager[Child], stack: AsyncExitStack) -> None:
+        self._opened = opened
+        self._stack = stack
+        self._child: Child | None = None
+
+    async def ask(self, do: str, **arguments: Any) -> Any:
+        """As `Child.ask`."""
+        if self._child is None:
+            self._child = await self._stack.enter_async_context(self._opened)
+        return await self._child.ask(do, **arguments)
 
 
 async def answer(handlers: Mapping[str, Handler]) -> None:

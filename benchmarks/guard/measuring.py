@@ -25,13 +25,18 @@ class Turns:
 
     @property
     def ratio(self) -> float:
-        """How much more it takes now, by the more lenient of two: what neighbours do to one they seldom do to both.
+        """How much more it takes now: the median of the rounds' ratios, whose two sides had the same neighbours."""
+        return statistics.median(self._ratios)
 
-        The median of the rounds' ratios, whose two sides had the same neighbours; and the ratio of the lower quartiles,
-        in whose rounds they were quiet.
-        """
-        paired = statistics.median(one / other for one, other in zip(self.now, self.before, strict=True))
-        return min(paired, _quiet(self.now) / _quiet(self.before))
+    @property
+    def sure(self) -> float:
+        """How much more at least: the lower end of that median's 95 % interval (the sign test)."""
+        count = len(self.now)
+        return self._ratios[max(0, round(count / 2 - 0.98 * count**0.5))]
+
+    @property
+    def _ratios(self) -> list[float]:
+        return sorted(one / other for one, other in zip(self.now, self.before, strict=True))
 
 
 class Bench:
@@ -109,10 +114,6 @@ async def _in_turn(new: Child, old: Child, name: str, rounds: int) -> Turns | Ch
             if turn >= 0:
                 took[worker].append(seconds)
     return Turns(took[new], took[old])
-
-
-def _quiet(seconds: Sequence[float]) -> float:
-    return sorted(seconds)[len(seconds) // 4]
 
 
 def _least(rounds: Sequence[Modules]) -> Modules:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.guard.children import Child
+from benchmarks.guard.children import LateChild
 
 Round = Callable[[], Awaitable[int]]
 """Does the work once; returns how many units that were."""
@@ -36,7 +36,7 @@ class Site:
         counting: whether instructions are counted, which needs few of them, and patience.
     """
 
-    peer: Child
+    peer: LateChild
     redis_url: str
     public_key: Path
     token: str

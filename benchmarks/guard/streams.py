@@ -59,7 +59,7 @@ async def producer(site: Site) -> AsyncIterator[Round]:
         search_target=library,  # it knows no search: replies go on without
         reply_seconds=_LONG,
     )
-    model, turns = Dictated(), site.some(16, 1)
+    model, turns = Dictated(), site.some(8, 1)
     async with serving(settings, model) as server:
         words, events = await site.peer.ask("follow", address=server.address, token=site.token, count=STREAMS)
         await _stored(events)
@@ -95,7 +95,7 @@ async def gateway(site: Site) -> AsyncIterator[Round]:
         revocation_poll_seconds=10,
         web_root="none",
     )
-    turns = site.some(16, 1)
+    turns = site.some(8, 1)
     async with open_gateway(settings) as opened:
         await site.peer.ask("read", address=opened.address, token=site.token, count=STREAMS)
 

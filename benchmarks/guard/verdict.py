@@ -9,6 +9,8 @@ from benchmarks.guard.measuring import Modules, Turns
 
 LIMIT = 1.15
 """How much of what it was a path may take, by either measure."""
+SURE = 1.08
+"""What it must take more at least, by CPU: of code that has not changed no lower end comes near it."""
 GAIN = 0.85
 """Below which a baseline no longer guards what was gained."""
 BASELINE = Path(__file__).with_name("baseline.json")
@@ -50,7 +52,7 @@ class Verdict:
             counts = f"{sum(self.before.values()):,.0f} -> {sum(self.now.values()):,.0f}"
             more = f"more in {', '.join(grown)}" if (grown := self.grown) else "a little everywhere"
             found.append(f"{self.name}: {self.ratio - 1:.0%} more instructions ({counts}); {more}")
-        if self.turns is not None and self.turns.ratio > LIMIT:
+        if self.turns is not None and slower(self.turns):
             found.append(f"{self.name}: {self.turns.ratio - 1:.0%} more CPU")
         return found
 
@@ -63,6 +65,11 @@ class Verdict:
         more = {module: count - self.before.get(module, 0.0) for module, count in small.items()}
         most = sorted(more, key=lambda module: -more[module])[:_NAMED]
         return [f"{module} (+{more[module]:,.0f})" for module in most if more[module] > _SMALL * sum(small.values())]
+
+
+def slower(turns: Turns) -> bool:
+    """Whether something takes too much CPU, and surely so."""
+    return turns.ratio > LIMIT and turns.sure > SURE
 
 
 def read_baseline(python: str, file: Path = BASELINE) -> Baseline:

@@ -15,7 +15,7 @@ from typing import Any
 import uvloop
 
 from benchmarks.guard.bytecodes import Bytecodes
-from benchmarks.guard.children import Child, answer, open_child
+from benchmarks.guard.children import LateChild, answer, open_child
 from benchmarks.guard.paths import Round, Site, opened
 from benchmarks.tokens import key_pair, sign
 from mesh.telemetry import logs
@@ -76,10 +76,8 @@ async def main(folder: Path, redis_url: str, *, counting: bool) -> None:
     counter = Bytecodes() if counting else None
     private, public = key_pair(folder)
     stack = AsyncExitStack()
-    peer: Child = await stack.enter_async_context(
-        open_child("benchmarks.guard.peer", tree=TREE, log=folder / "peer.log")
-    )
-    site = Site(peer, redis_url, public, sign(private), counting)
+    peer = open_child("benchmarks.guard.peer", tree=TREE, log=folder / "peer.log")
+    site = Site(LateChild(peer, stack), redis_url, public, sign(private), counting)
     worker = Worker(site, stack, counter)
     if counter is not None:
         counter.install()
