@@ -1,17 +1,17 @@
 """How a process starts and stops."""
 
 import asyncio
-import ctypes
 import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import uvloop
 from pydantic import ValidationError
 
+from mesh import memory
 from mesh.config import MeshSettings
 from mesh.telemetry import logs
 from mesh.telemetry.metrics import BUILD
@@ -54,23 +54,14 @@ def ending_in_words(name: str) -> Iterator[None]:
 _YOUNG_OBJECTS = 20_000
 
 
-def give_back() -> None:
-    """Gives memory that is free here back to the system: what was loaded has left holes. Takes some milliseconds.
-
-    With glibc (malloc_trim(3)); other C libraries have no such call.
-    """
-    with suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 async def until_signal() -> signal.Signals:
-    """Returns at SIGTERM or SIGINT. Called when the process is ready, it also puts its memory in order."""
+    """Returns at SIGTERM or SIGINT. Called when the process is ready, it also settles its memory."""
     # What is here by now lives as long as the process: not to be looked through again. And a request makes hundreds of
     # objects that die with it; the default of 700 new ones has the collector run several times for each.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS)
-    give_back()
+    memory.give_back()
     loop = asyncio.get_running_loop()
     received: asyncio.Future[signal.Signals] = loop.create_future()
 
