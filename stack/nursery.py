@@ -23,6 +23,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from mesh.memory import give_back
 from stack.child import tie
 
 MOST_BYTES = 128 * 1024
@@ -49,9 +50,6 @@ def main() -> None:
     gc.disable()  # what it would free leaves holes in pages that are to be shared
     for module in SHARED:
         importlib.import_module(module)
-    # Imported here: the other side imports this module, and none of what is shared.
-    from mesh.memory import give_back  # noqa: PLC0415 - see above
-
     give_back()
     gc.freeze()
     argv = _forking(channel)
