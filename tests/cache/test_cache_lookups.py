@@ -29,6 +29,7 @@ from services.cache.lookups import MAX_LOOKUPS
 from services.library.cache_client import GrpcCache
 from services.search.clients import CacheClient
 from tests.cache.conftest import OpenRoom, Room, make_stale, novel_key, passages_key, refusal
+from tests.cache.test_cache_outages import command
 from tests.fixtures.cache_process import open_cache_process
 from tests.fixtures.otlp import recording
 from tests.fixtures.servers import JwtKeys
@@ -251,14 +252,14 @@ async def test_counts_are_those_of_calls(room: Room, client: Client) -> None:
 
 async def test_a_lease_that_nobody_waits_for_any_more_is_given_back(room: Room, client: Client, redis_url: str) -> None:
     async with redis.asyncio.Redis.from_url(redis_url) as store:
-        await store.execute_command("CLIENT", "PAUSE", "10000", "WRITE")
+        await command(store, "CLIENT", "PAUSE", "10000", "WRITE")
         key = novel_key()
         leaving = asyncio.create_task(client.lookup(key, 0, 30))
         staying = asyncio.create_task(client.lookup(novel_key(), 0, 30))
         await asyncio.sleep(0.2)
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
-        await store.execute_command("CLIENT", "UNPAUSE")
+        await command(store, "CLIENT", "UNPAUSE")
         assert isinstance(await staying, CacheLease)
         assert (await room.lookup(key, wait_ms=5_000)).HasField("lease")
 
@@ -266,7 +267,7 @@ async def test_a_lease_that_nobody_waits_for_any_more_is_given_back(room: Room, 
 async def test_a_stream_that_is_cut_off_gives_its_leases_back(room: Room, redis_url: str) -> None:
     async with redis.asyncio.Redis.from_url(redis_url) as store:
         await room.lookup(novel_key())
-        await store.execute_command("CLIENT", "PAUSE", "10000", "WRITE")
+        await command(store, "CLIENT", "PAUSE", "10000", "WRITE")
         keys = [novel_key(), novel_key()]
         call = room.stub.LookupMany(timeout=30)
         lookups = [pb.NumberedLookup(number=number, key=key) for number, key in enumerate(keys, 1)]
@@ -274,7 +275,7 @@ async def test_a_stream_that_is_cut_off_gives_its_leases_back(room: Room, redis_
         await asyncio.sleep(0.2)
         call.cancel()
         await asyncio.sleep(0.1)
-        await store.execute_command("CLIENT", "UNPAUSE")
+        await command(store, "CLIENT", "UNPAUSE")
         for key in keys:
             assert (await room.lookup(key, wait_ms=5_000)).HasField("lease")
 
@@ -284,7 +285,7 @@ async def test_a_store_that_is_down_is_told_of_each(open_room: OpenRoom, server_
         call = room.stub.LookupMany(timeout=30)
         lookups = [pb.NumberedLookup(number=number, key=novel_key()) for number in (1, 2)]
         await call.write(pb.LookupManyRequest(lookups=lookups))
-        response = await call.read()
+        response: Any = await call.read()
         assert [result.number for result in response.results] == [1, 2]
         for result in response.results:
             error = from_status(status_pb2.Status.FromString(result.status))

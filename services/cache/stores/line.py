@@ -1,8 +1,8 @@
 """One connection to the store, over which what is asked meanwhile goes in one round trip.
 
-A command by way of redis-py's client and its pool takes as much CPU again for what stands around it: the turn at the
-pool, a timer for each part, figures for whoever would observe it. Here connection and protocol are redis-py's and the
-rest is left out: one timer for a round, however many ask, and no turn to wait for.
+A command by way of redis-py's client and its pool takes half as much CPU again, for what stands around it: the turn at
+the pool, a timer for each part, figures for whoever would observe it. Here connection and protocol are redis-py's and
+the rest is left out: one timer for a round, however many ask, and no turn to wait for.
 """
 
 import asyncio
