@@ -30,7 +30,7 @@ from stack.processes import wrapped
 from stack.state import read_state
 
 SUPERVISOR = "gaji up"
-_READY_SECONDS = 60.0
+_READY_SECONDS = 90.0  # of a machine with much else to do; mostly ten
 _CALM_SECONDS = 45.0
 _CALM = 0.1  # of a core, over a look: whatever a start has left to do is done
 _LOOK_SECONDS = 3.0
