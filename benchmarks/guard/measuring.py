@@ -26,7 +26,7 @@ class Turns:
     @property
     def ratio(self) -> float:
         """How much more it takes now: the median of the rounds' ratios, whose two sides had the same neighbours."""
-        return statistics.median(self._ratios)
+        return float(statistics.median(self._ratios))
 
     @property
     def sure(self) -> float:
