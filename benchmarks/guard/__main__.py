@@ -32,7 +32,7 @@ from benchmarks.guard.verdict import BASELINE, GAIN, LIMIT, Verdict, read_baseli
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 ROUNDS = 25
 TRIES = 5
-"""A process may take half as much again for its whole life as another of the same code: gRPC's threads fall into step."""
+"""Beside busy neighbours a process may take half as much again, for its whole life, as another of the same code."""
 UPDATE = "python -m benchmarks.guard --update"
 
 
