@@ -1,7 +1,7 @@
 """Fails where a path takes 15 % more than before, and names it.
 
 Usage: python -m benchmarks.guard [--only PATH] [--update] [--bytecodes] [--against COMMIT] [--json FILE]. Loopback
-only; some 25 s. Two measures, since each is blind to what the other sees:
+only; half a minute. Two measures, since each is blind to what the other sees:
 
 - the instructions that the interpreter executes for a unit, against benchmarks/guard/baseline.json: the same number on
   every machine; --update makes what is counted now the measure;
