@@ -1,5 +1,6 @@
 """Has paths measured: instructions in one source tree, CPU in two that take turns."""
 
+import math
 import statistics
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -32,7 +33,7 @@ class Turns:
     def sure(self) -> float:
         """How much more at least: the lower end of that median's 95 % interval (the sign test)."""
         count = len(self.now)
-        return self._ratios[max(0, round(count / 2 - 0.98 * count**0.5))]
+        return self._ratios[max(0, round(count / 2 - 0.98 * math.sqrt(count)))]
 
     @property
     def _ratios(self) -> list[float]:

@@ -53,7 +53,7 @@ class Verdict:
             more = f"more in {', '.join(grown)}" if (grown := self.grown) else "a little everywhere"
             found.append(f"{self.name}: {self.ratio - 1:.0%} more instructions ({counts}); {more}")
         if self.turns is not None and slower(self.turns):
-            found.append(f"{self.name}: {self.turns.ratio - 1:.0%} more CPU")
+            found.append(f"{self.name}: {self.turns.ratio - 1:.0%} more CPU, {self.turns.sure - 1:.0%} at least")
         return found
 
     @property
