@@ -67,20 +67,20 @@ async def test_a_port_that_is_taken_is_said(settings: ProbeSettings) -> None:
 
 async def test_gateways_share_a_port_where_that_is_wanted(settings: ProbeSettings) -> None:
     shared = settings.model_copy(update={"reuse_port": True})
-    async with open_gateway(shared) as second, AsyncExitStack() as stack:
-        first = await stack.enter_async_context(open_gateway(shared.model_copy(update={"listen": second.address})))
-        assert first.address == second.address
+    async with open_gateway(shared) as stays, AsyncExitStack() as stack:
+        leaves = await stack.enter_async_context(open_gateway(shared.model_copy(update={"listen": stays.address})))
+        assert leaves.address == stays.address
 
         async def answers() -> set[int]:
             """Of connections that the kernel spreads: a listener that answers nothing would hold half of them up."""
             async with httpx.AsyncClient(trust_env=False, timeout=20, headers={"connection": "close"}) as client:
-                return {(await client.get(f"http://{second.address}/health")).status_code for _ in range(16)}
+                return {(await client.get(f"http://{stays.address}/health")).status_code for _ in range(16)}
 
         assert await answers() == {200}
         await stack.aclose()
         assert await answers() == {200}
         with pytest.raises(OSError, match="cannot listen"):  # both must want it
-            async with open_gateway(settings.model_copy(update={"listen": second.address})):
+            async with open_gateway(settings.model_copy(update={"listen": stays.address})):
                 pass
 
 
