@@ -9,7 +9,7 @@ import redis.asyncio
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.redis_client import open_redis
 from mesh.streamlog import COMPLETE, STOPPED, Cursor, Entry, FencedError, Hub, Lapse, Stream, open_hub
-from mesh.streamlog.redis_log import Append, RedisLog, names
+from mesh.streamlog.redis_log import Append, RedisLog, Taken, names
 from stack.embedded.valkey import open_valkey
 from tests.fixtures.servers import temporary_folder
 from tests.streamlog.conftest import OpenHub, Texts
@@ -285,8 +285,8 @@ def appending(stream_id: UUID, epoch: int, base: int, *events: str, end: str = "
 async def test_a_reset_takes_a_log_that_an_earlier_epoch_has_ended(redis_log: RedisLog[str], stream_id: UUID) -> None:
     await redis_log.open(stream_id, 1, "fresh")
     await redis_log.append([appending(stream_id, 1, 0, "failed", end="failed")])
-    assert await redis_log.append([appending(stream_id, 2, 1, "b")]) == [(b"behind", False)]
-    assert await redis_log.append([appending(stream_id, 2, 0, "a", "b", reset=True)]) == [(b"ok", False)]
+    assert await redis_log.append([appending(stream_id, 2, 1, "b")]) == [Taken(b"behind")]
+    assert await redis_log.append([appending(stream_id, 2, 0, "a", "b", reset=True)]) == [Taken(b"ok")]
     found = await redis_log.read(stream_id, 1)
     assert found is not None
     state, entries = found
@@ -299,7 +299,7 @@ async def test_a_reset_that_comes_late_changes_nothing(redis_log: RedisLog[str],
     reset = appending(stream_id, 1, 0, "a", "b", reset=True)
     await redis_log.append([reset])
     await redis_log.append([appending(stream_id, 1, 2, "c", "end", end=COMPLETE)])
-    assert await redis_log.append([reset]) == [(b"ok", False)]
+    assert await redis_log.append([reset]) == [Taken(b"ok")]
     found = await redis_log.read(stream_id, 1)
     assert found is not None
     assert [entry.event for entry in found[1]] == ["a", "b", "c", "end"]
