@@ -15,7 +15,7 @@ from sse_starlette.sse import EventSourceResponse
 from benchmarks.replaced.settings import Settings, client, serve
 from mesh.identity import AUDIENCE, ISSUER
 
-settings = Settings()  # type: ignore[call-arg]  # the port comes from the environment
+settings = Settings()
 key = load_pem_public_key(settings.public_key_file.read_bytes())
 
 

@@ -14,7 +14,7 @@ from sse_starlette.sse import EventSourceResponse
 from benchmarks.replaced.conversations import Conversation, Conversations, open_conversations
 from benchmarks.replaced.settings import Settings, client, serve
 
-settings = Settings()  # type: ignore[call-arg]  # the port comes from the environment
+settings = Settings()
 
 
 @asynccontextmanager

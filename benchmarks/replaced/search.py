@@ -15,7 +15,7 @@ from benchmarks.replaced.settings import Settings, serve
 from services.search.config import SearchSettings
 from services.search.providers.minilm import MiniLM
 
-settings = Settings()  # type: ignore[call-arg]  # the port comes from the environment
+settings = Settings()
 _TTL_SECONDS = 600
 
 

@@ -228,7 +228,9 @@ class Crowd:
     def unmark(self) -> None:
         """Notes nothing any more; who waits now has waited at least so long, or what is slowest would not be seen."""
         seen, self.seen, now = self.seen, None, time.monotonic()
-        for reader in self._readers if seen is not None else ():
+        if seen is None:
+            return
+        for reader in self._readers:
             if reader.busy and reader.waiting and now - reader.sent > max(seen.first, default=0.0):
                 seen.first.append(now - reader.sent)
             elif reader.busy and not reader.waiting and now - reader.last > 1.0:
