@@ -20,8 +20,8 @@ import jwt
 
 from benchmarks.faults.running import Stack, running_stack
 from benchmarks.faults.world import Client, World
-from benchmarks.relay.__main__ import free_port, process
 from benchmarks.relay.load import cpu_seconds
+from benchmarks.relay.running import free_port, process
 from benchmarks.replaced.conversations import SCHEMA, open_conversations
 from benchmarks.talks.model import MODEL
 from benchmarks.talks.readers import Conversation

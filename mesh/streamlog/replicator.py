@@ -16,7 +16,7 @@ from mesh.telemetry.metrics import REGISTRY
 log = get_logger(__name__)
 
 PAUSE_SECONDS = 0.003
-MOST_PAUSE_SECONDS = 0.05
+MOST_PAUSE_SECONDS = 0.01
 """Between two pipelines, while another process follows one of the logs in them, and while none does."""
 _BACKOFF_SECONDS = (0.05, 1.0)
 _KEEP_SECONDS = 600.0
