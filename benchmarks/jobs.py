@@ -39,5 +39,6 @@ JOBS = (
     Job("search", "benchmarks.search", 600, "a search, against Chroma asked directly"),
     Job("ingest", "benchmarks.ingest", 600, "an ingestion, stage by stage, against the bare model"),
     Job("talks", "benchmarks.talks", 900, "whole conversations, against the stack that this one replaces"),
-    Job("idle", "benchmarks.idle", 180, "the whole stack when nothing happens"),
+    Job("start", "benchmarks.start", 180, "from `gaji up` to ready, warm"),
+    Job("idle", "benchmarks.idle", 240, "the whole stack when nothing happens"),
 )

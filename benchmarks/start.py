@@ -67,7 +67,7 @@ def _start(tree: Path, data_dir: Path) -> tuple[float, float]:
         return time.monotonic() - began, _cpu(process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait()
+        process.wait(60)
 
 
 def _cpu(root: int) -> float:

@@ -15,8 +15,8 @@ import uuid
 import uvloop
 
 from benchmarks.cache.ways import AT_ONCE, GET, SIZES, House, Way, open_house, text
+from benchmarks.cpu import cpu_seconds
 from benchmarks.results import Results, Spread, machine, options, percentile, turns
-from benchmarks.spent import cpu_seconds, together
 from mesh.read_through import ReadThrough
 from services.search.clients import CacheClient
 
@@ -55,14 +55,14 @@ async def _alone(results: Results, house: House, calls: int, rounds: int) -> Non
     names = {f"{size} / {name}": (size, name) for size, name in ways}
     for turn, label in turns(names, rounds):
         which = names[label]
-        way, times, before = ways[which], list[int](), together(house.pids)
+        way, times, before = ways[which], list[int](), cpu_seconds(*house.pids)
         for _ in range(calls):
             began = clock()
             await way(0)
             times.append(clock() - began)
         if turn >= 0:
             took[which].append(times)
-            cpu[which].append((together(house.pids) - before) / calls * 1e6)
+            cpu[which].append((cpu_seconds(*house.pids) - before) / calls * 1e6)
     rows = []
     for size, name in ways:
         medians = [percentile(times, 50) for times in took[size, name]]
@@ -95,12 +95,12 @@ async def _at_once(results: Results, house: House, calls: int, rounds: int) -> N
             for _ in range(each):
                 await way(number)
 
-        before, valkey, began = together(house.pids), cpu_seconds(house.valkey), time.perf_counter()
+        before, valkey, began = cpu_seconds(*house.pids), cpu_seconds(house.valkey), time.perf_counter()
         await asyncio.gather(*(several(number) for number in range(AT_ONCE)))
         done = each * AT_ONCE / 1e6
         if turn >= 0:
             wall[name].append((time.perf_counter() - began) / done)
-            cpu[name].append((together(house.pids) - before) / done)
+            cpu[name].append((cpu_seconds(*house.pids) - before) / done)
             store[name].append((cpu_seconds(house.valkey) - valkey) / done)
     rows = [
         (

@@ -14,8 +14,8 @@ import redis
 import redis.asyncio
 from gaji.cache.v1 import cache_service_pb2 as pb
 
+from benchmarks.cpu import cpu_seconds
 from benchmarks.results import Results, Spread, percentile, turns
-from benchmarks.spent import together
 from benchmarks.tracing.__main__ import started
 from mesh.client import open_channel
 from mesh.config import MeshSettings
@@ -94,19 +94,19 @@ async def measure(results: Results, calls: int, rounds: int) -> None:
         pids = (os.getpid(), server)
         for turn, name in turns(every, rounds):
             way, took = every[name], list[int]()
-            before = together(pids)
+            before = cpu_seconds(*pids)
             for _ in range(calls):
                 began = clock()
                 await way()
                 took.append(clock() - began)
-            middle = together(pids)
+            middle = cpu_seconds(*pids)
 
             async def several(way: Way = way) -> None:
                 for _ in range(calls // AT_ONCE):
                     await way()
 
             await asyncio.gather(*(several() for _ in range(AT_ONCE)))
-            after = together(pids)
+            after = cpu_seconds(*pids)
             if turn >= 0:
                 alone.setdefault(name, []).append(took)
                 first, second = cpu.values()

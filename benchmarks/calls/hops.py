@@ -16,10 +16,10 @@ from gaji.library.v1 import novel_service_pb2_grpc as library_rpc
 from gaji.search.v1 import search_service_pb2 as search
 from gaji.search.v1 import search_service_pb2_grpc as search_rpc
 
+from benchmarks.cpu import cpu_seconds
 from benchmarks.faults.running import Stack, running_stack
 from benchmarks.faults.world import Client, World
 from benchmarks.results import Results, Spread, percentile, turns
-from benchmarks.spent import cpu_seconds
 from mesh.client import MeshChannel, open_channel
 from mesh.config import MeshSettings
 from services.search.clients import CacheClient

@@ -18,6 +18,7 @@ from gaji.cache.v1 import cache_service_pb2_grpc as rpc
 
 from mesh.config import MeshSettings
 from mesh.server import Service, open_server
+from mesh.telemetry import logs
 
 MESSAGES = 100
 """How many a stream has."""
@@ -50,6 +51,7 @@ class Answering(rpc.CacheServiceServicer):
 
 async def main() -> None:
     """Serves."""
+    logs.configure("calls", "INFO")  # as in production: a line for each call is a part of its price
     server = grpc.aio.server()
     handlers: dict[str, Any] = {
         "GetStats": grpc.unary_unary_rpc_method_handler(unary),

@@ -21,10 +21,11 @@ from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cpu import cpu_seconds
 from benchmarks.fanout.__main__ import connect
 from benchmarks.faults.running import Stack, running_stack
 from benchmarks.faults.world import Client, World
-from benchmarks.relay.load import Reader, cpu_seconds
+from benchmarks.relay.load import Reader
 
 TOKENS = 200
 RATE = 20.0

@@ -21,9 +21,10 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cpu import cpu_seconds
 from benchmarks.faults.running import Stack, running_stack
 from benchmarks.faults.world import Client, World
-from benchmarks.relay.load import Reader, cpu_seconds
+from benchmarks.relay.load import Reader
 
 TOKENS = 200
 RATE = 50.0

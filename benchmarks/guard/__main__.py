@@ -109,7 +109,7 @@ async def _compare(bench: Bench, verdicts: Sequence[Verdict], before: Path) -> N
             told = turns[verdict.name]
             if not isinstance(told, Turns):
                 verdict.notes.append(f"CPU is not compared, the earlier tree cannot be measured so: {told}")
-            elif verdict.turns is None or told.sure < verdict.turns.sure:
+            elif verdict.turns is None or not slower(told) or told.sure < verdict.turns.sure:
                 verdict.turns = told
         left = [verdict for verdict in left if verdict.turns is not None and slower(verdict.turns)]
         if not left:

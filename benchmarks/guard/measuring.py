@@ -33,7 +33,7 @@ class Turns:
     def sure(self) -> float:
         """How much more at least: the lower end of that median's 95 % interval (the sign test)."""
         count = len(self.now)
-        return self._ratios[max(0, round(count / 2 - 0.98 * math.sqrt(count)))]
+        return self._ratios[max(0, math.floor(count / 2 - 0.98 * math.sqrt(count)))]
 
     @property
     def _ratios(self) -> list[float]:

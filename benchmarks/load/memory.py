@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.cpu import cpu_seconds
 from benchmarks.faults.running import Stack
-from benchmarks.relay.load import cpu_seconds
 
 EVERY_SECONDS = 2.0
 

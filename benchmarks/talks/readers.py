@@ -231,7 +231,7 @@ class Crowd:
         if seen is None:
             return
         for reader in self._readers:
-            if reader.busy and reader.waiting and now - reader.sent > max(seen.first, default=0.0):
+            if reader.busy and reader.waiting and now - reader.sent > 1.0:
                 seen.first.append(now - reader.sent)
             elif reader.busy and not reader.waiting and now - reader.last > 1.0:
                 seen.gap(now - reader.last)

@@ -18,9 +18,9 @@ import asyncpg
 import httpx
 import jwt
 
+from benchmarks.cpu import cpu_seconds
 from benchmarks.faults.running import Stack, running_stack
 from benchmarks.faults.world import Client, World
-from benchmarks.relay.load import cpu_seconds
 from benchmarks.relay.running import free_port, process
 from benchmarks.replaced.conversations import SCHEMA, open_conversations
 from benchmarks.talks.model import MODEL
@@ -161,7 +161,6 @@ async def running(words: int, rate: float) -> AsyncIterator[Both]:
             "GAJI_OPENAI_BASE_URL": model_url,
             "GAJI_OPENAI_MODEL": MODEL,
             "GAJI_ACCESS_TOKEN_SECONDS": "3600",
-            "GAJI_LOG_LEVEL": "WARNING",  # as uvicorn's of the other stack, which writes no access log
         }
         stack = await exits.enter_async_context(
             running_stack("gateway=1", tokens=words, rate=rate, variables=variables)

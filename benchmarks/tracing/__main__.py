@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
+from benchmarks.cpu import cpu_seconds
 from benchmarks.relay.load import CONVERSATION, Load, Reader, request_for
 from benchmarks.tokens import key_pair, sign
 from benchmarks.tracing.modes import FLUSH, OFF, RATIOS
@@ -70,14 +71,6 @@ async def started(*command: str, env: Mapping[str, str] | None = None) -> AsyncI
 _NOWHERE = asyncio.subprocess.DEVNULL
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time of all threads of a process so far, in nanoseconds' resolution (proc(5), schedstat)."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e9
-
-
 @dataclass(frozen=True, slots=True)
 class Side:
     """What is measured: a gateway at a port and the service behind it."""
@@ -92,7 +85,7 @@ class Side:
 
     def spent(self) -> float:
         """CPU seconds of both so far."""
-        return sum(cpu_seconds(child.process.pid) for child in self.children)
+        return cpu_seconds(*(child.process.pid for child in self.children))
 
 
 @asynccontextmanager
