@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from stack.processes import Program, Started, executed, wrapped
 _SECONDS = 120.0
 """For a birth, and for all that is imported before the first, on a machine that has much else to do."""
 _PADDING_NAME = "GAJI_NURSERY"
+_NAMES = ("HOME", "LANG", "PATH", "TMPDIR", "TZ")
+_KINDS = ("LC_", "LD_", "MALLOC_", "PYTHON")
 
 
 class Forked:
@@ -128,7 +130,7 @@ class Nursery:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=writing,
                 stderr=writing,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", _PADDING_NAME: "-" * 8 * PADDING},
+                env={**_spared(os.environ), "PYTHONUNBUFFERED": "1", _PADDING_NAME: "-" * 8 * PADDING},
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
@@ -179,6 +181,11 @@ class Nursery:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.end(-signal.SIGKILL)
+
+
+def _spared(environ: Mapping[str, str]) -> dict[str, str]:
+    """What Python needs to start. All else, with it keys of vendors and URLs with passwords, is for the rooms that get it."""
+    return {name: value for name, value in environ.items() if name in _NAMES or name.startswith(_KINDS)}
 
 
 @asynccontextmanager

@@ -102,7 +102,8 @@ return {'ok', seq, stop, followed and '1' or ''}
 """
 )
 
-# ARGV: sequence of the first entry that is wanted; empty: none is. Who wants some follows, and looks once a second.
+# ARGV: sequence of the first entry that is wanted; empty: none is. Who wants some follows, and looks once a second. A
+# server that takes no writes is read all the same.
 READ = (
     _NOW
     + """
@@ -113,7 +114,9 @@ end
 local entries = {}
 if ARGV[1] ~= '' then
   entries = redis.call('XRANGE', KEYS[1], ARGV[1] .. '-0', '+')
-  redis.call('HSET', KEYS[2], 'followed', now() + 5000)
+  if not state[3] then
+    redis.pcall('HSET', KEYS[2], 'followed', now() + 5000)
+  end
 end
 local left = (state[4] or 0) - now()
 return {tonumber(state[1]), tonumber(state[2] or '0'), state[3] or '', left, state[5] or '', entries}

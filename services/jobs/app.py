@@ -20,8 +20,7 @@ _HARD_SECONDS = 70.0
 _VISIBLE_SECONDS = 60.0
 _RESULT_SECONDS = 3600
 _CONNECTIONS = 8
-_ASK_SECONDS = 3  # a queue answers after so long that there is no job, and is asked again
-_OVERDUE_SECONDS = 3  # a worker whose queue is silent for longer than it ever is connects anew: its host may be gone
+_OVERDUE_SECONDS = 4  # a worker whose queue is silent for longer than it ever is connects anew: its host may be gone
 
 
 class _Places(QoS):
@@ -80,7 +79,6 @@ def create_app(settings: JobsSettings) -> Celery:
         broker_transport_options={
             **transport,
             "socket_timeout": settings.jobs_redis_timeout,
-            "polling_interval": _ASK_SECONDS,
             "health_check_interval": _OVERDUE_SECONDS,
             "visibility_timeout": hard
             + longest_retry_delay(settings.jobs_retries, settings.jobs_retry_seconds)

@@ -68,8 +68,7 @@ def test_celery_is_set_as_intended() -> None:
         "global_keyprefix": KEY_PREFIX,
         "socket_connect_timeout": 1.0,
         "socket_timeout": 1.0,
-        "polling_interval": 3,
-        "health_check_interval": 3,
+        "health_check_interval": 4,
         "visibility_timeout": 300 + 300 + 60,
     }
 

@@ -113,6 +113,16 @@ async def test_a_killed_child_is_known_to_have_been(nursery: Nursery, tmp_path: 
         assert await process.wait() == -signal.SIGKILL
 
 
+async def test_no_child_has_the_secrets_of_the_stack(
+    modules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = os.urandom(16).hex()
+    monkeypatch.setenv("GEMINI_API_KEY", secret)
+    async with open_nursery(LogFile(modules / "spared.log")) as nursery, running(make(nursery, tmp_path, "one")) as one:
+        pids = one.pid, facts_of(tmp_path, "one")["parent"]
+        assert [await asyncio.to_thread(_found_in, pid, secret.encode()) for pid in pids] == [False, False]
+
+
 async def test_no_child_has_the_secrets_of_another(nursery: Nursery, tmp_path: Path) -> None:
     secret = os.urandom(16).hex()
     async with (
