@@ -184,7 +184,7 @@ class Nursery:
 
 
 def _spared(environ: Mapping[str, str]) -> dict[str, str]:
-    """What Python needs to start. All else, with it keys of vendors and URLs with passwords, is for the rooms that get it."""
+    """What Python needs to start; keys of vendors and URLs with passwords are for the rooms that get them."""
     return {name: value for name, value in environ.items() if name in _NAMES or name.startswith(_KINDS)}
 
 
