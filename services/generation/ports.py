@@ -87,7 +87,8 @@ class ModelProvider(Protocol):
     ) -> AsyncGenerator[Chunk, None]:
         """The model's answer as it comes.
 
-        Closing the generator or cancelling the task that reads it stops the model and frees its slot within 1 s.
+        Closing the generator or cancelling the task that reads it stops the model and frees its slot within 1 s. A
+        model that does not stop is left behind after 4 s; after 5 s this clean-up is itself cancelled.
 
         Args:
             prompt: what it is given.

@@ -3,13 +3,16 @@
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mesh.errors import FailedPrecondition, ResourceExhausted
 from mesh.telemetry.metrics import REGISTRY
+from services.generation.domain import writing
 from services.generation.domain.prompt import build, cost
 from services.generation.ports import Message, Passage, Prompt, PromptTooLong, ReplyContext, Turn
 from services.generation.providers import local
@@ -103,6 +106,33 @@ async def test_closing_stops_it_too(model: local.LocalModel) -> None:
         break
     await stream.aclose()
     assert in_use() == 0
+
+
+class StuckServer:
+    """Runs no model, and does not hear that it shall stop."""
+
+    def __init__(self) -> None:
+        self.freed = threading.Event()
+
+    def handle_chat_completions(self, request: object, on_event: Callable[[dict[str, Any]], bool]) -> None:
+        on_event({"choices": [{"delta": {"content": "one"}}]})
+        self.freed.wait(60)
+
+
+async def test_a_model_that_does_not_stop_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert local._STOP_SECONDS < writing._STOPPING_SECONDS, "else its reader goes first, and nothing is said of it"
+    monkeypatch.setattr(local, "_STOP_SECONDS", 0.05)
+    server = StuckServer()
+    stuck = local.LocalModel(server, model="stuck", context_window=2048, slots=1, queue=0)
+    stream = stuck.stream(PROMPT, max_tokens=2, temperature=0)
+    assert (await anext(stream)).text == "one"
+    await stream.aclose()
+    assert not server.freed.is_set()
+    assert "the model did not stop" in caplog.messages
+    server.freed.set()
+    await stuck.aclose()
 
 
 async def test_more_readers_than_slots_wait_and_one_too_many_is_told_to_come_back(model: local.LocalModel) -> None:

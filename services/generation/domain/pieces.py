@@ -1,13 +1,7 @@
 """A model's text on its way into a reply."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
-
 from mesh import plain_text
 from services.generation.ports import Chunk, TokenCounts
-
-_STOPPING_SECONDS = 5.0
 
 
 class Pieces:
@@ -33,14 +27,3 @@ class Pieces:
         if text:
             self._written.append(text)
         return text
-
-
-@asynccontextmanager
-async def ending(chunks: AsyncGenerator[Chunk, None]) -> AsyncIterator[None]:
-    """A model has ended, or has had five seconds to end, when the block is left."""
-    try:
-        yield
-    finally:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_STOPPING_SECONDS):
-                await chunks.aclose()

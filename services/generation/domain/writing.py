@@ -19,7 +19,7 @@ from services.generation.domain.continuation import How, Notes, joined, to_be_co
 from services.generation.domain.events import LOG_ENDS, Event, Failed, Progress, Seam, Text, end_of, text_of
 from services.generation.domain.lineup import Lineup
 from services.generation.domain.passages import PassageFinder
-from services.generation.domain.pieces import Pieces, ending
+from services.generation.domain.pieces import Pieces
 from services.generation.domain.prompt import build, cost
 from services.generation.domain.sources import Sources, citations
 from services.generation.domain.tokens import estimate
@@ -41,6 +41,8 @@ log = get_logger(__name__)
 _FEWEST_TOKENS = 512
 _FEWEST_MORE = 16
 _STORE_SECONDS = (0.1, 2.0)
+_STOPPING_SECONDS = 5.0
+"""How long a model may take to stop; then its cleaning up is cancelled as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ class Writer:
         try:
             await asyncio.wait({working, fenced, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if stopping.done() and not (working.done() or fenced.done() or attempt.storing):
-                await ended(working)  # and with it the model
+                await ended(working, again=_STOPPING_SECONDS)  # and with it the model
                 working = asyncio.create_task(self._end(attempt, Outcome.STOPPED))
             await asyncio.wait({working, fenced}, return_when=asyncio.FIRST_COMPLETED)
             if working.done() and not working.cancelled() and (error := working.exception()) is not None:
@@ -162,7 +164,7 @@ class Writer:
                 metrics.ENDED.labels(attempt.provider.name, "fenced").inc()
         finally:
             try:
-                await ended(working, fenced, stopping)
+                await ended(working, fenced, stopping, again=_STOPPING_SECONDS)
             finally:
                 metrics.ACTIVE.labels(attempt.provider.name).dec()
                 producer.close()
@@ -224,7 +226,7 @@ class Writer:
 
         chunks = self._lineup.stream(say, in_words=not attempt.text.strip())
         attempt.tell(70, "prompt", f"{context.character_name} is thinking")
-        async with ending(chunks), self._in_time(attempt):
+        async with aclosing(chunks), self._in_time(attempt):
             async for chunk in chunks:
                 piece = attempt.pieces.take(chunk)
                 if not piece:
@@ -300,10 +302,10 @@ class Writer:
 
     @asynccontextmanager
     async def _in_time(self, attempt: _Attempt) -> AsyncIterator[None]:
-        """The block takes no longer than the reply may."""
+        """The block takes no longer than the reply may; if it does not end then, it is cancelled once more."""
         left = attempt.began + self._limits.seconds - time.monotonic()
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(left + _STOPPING_SECONDS), asyncio.timeout(left):
                 yield
         except TimeoutError as error:
             raise failures.too_slow() from error

@@ -31,7 +31,8 @@ import xllamacpp
 
 log = get_logger(__name__)
 
-_STOP_SECONDS = 30.0
+_STOP_SECONDS = 4.0
+"""How long an answer that is stopped is waited for; a second less than whoever reads it waits."""
 _BATCH = 64
 """Tokens of a prompt between two chances to stop: 0.3 s on a slow core, and no slower than larger batches."""
 _PROMPT_CACHE_MIB = 256

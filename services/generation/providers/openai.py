@@ -203,19 +203,23 @@ async def open_provider(settings: GenerationSettings) -> OpenAIModel:
     """The model of the settings.
 
     Raises:
-        FailedPrecondition: GAJI_OPENAI_MODEL is not set.
+        FailedPrecondition: GAJI_OPENAI_MODEL is not set, or the proxy on the way is not one for HTTP.
     """
     if not settings.openai_model:
         raise failures.misconfigured("GAJI_PROVIDER=openai needs the model's name in GAJI_OPENAI_MODEL")
     key = settings.openai_api_key.get_secret_value()
     url = settings.openai_base_url.rstrip("/") + "/chat/completions"
-    trusted = os.environ.get("SSL_CERT_FILE") or certifi.where()
-    verified = await asyncio.to_thread(ssl.create_default_context, cafile=trusted)  # certificates are read from files
+    proxy = _proxy(url)
+    verified = await asyncio.to_thread(_verifying)  # certificates are read from files
     session = aiohttp.ClientSession(
         headers={"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})},
-        timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS, sock_read=settings.model_timeout),
+        # `connect` is for all of the way, the server's name and the proxy's CONNECT included; `sock_connect` is for an
+        # address of several, and for TLS.
+        timeout=aiohttp.ClientTimeout(
+            connect=_CONNECT_SECONDS, sock_connect=_CONNECT_SECONDS, sock_read=settings.model_timeout
+        ),
         connector=aiohttp.TCPConnector(limit=0, ssl=verified, keepalive_timeout=_KEPT_SECONDS),
-        proxy=_proxy(url),
+        proxy=proxy,
     )
     return OpenAIModel(
         session,
@@ -226,7 +230,29 @@ async def open_provider(settings: GenerationSettings) -> OpenAIModel:
     )
 
 
+def _verifying() -> ssl.SSLContext:
+    """Trusts whom OpenSSL's variables name, else certifi's authorities; blocks."""
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    trusted = file or (None if folder else certifi.where())
+    return ssl.create_default_context(cafile=trusted, capath=folder or None)
+
+
 def _proxy(url: str) -> str | None:
-    """The proxy on the way to a server, as the environment has it; aiohttp would look for it in a thread each time."""
+    """The proxy on the way to a server, as the environment has it; aiohttp would look for it in a thread each time.
+
+    Raises:
+        FailedPrecondition: it speaks something else than HTTP.
+    """
     parts = urlsplit(url)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    found = getproxies()
+    kind = next((kind for kind in (parts.scheme, "all") if found.get(kind)), "")
+    if not kind or proxy_bypass(parts.hostname or ""):
+        return None
+    proxy = found[kind] if "://" in found[kind] else f"http://{found[kind]}"
+    scheme = urlsplit(proxy).scheme
+    if scheme not in {"http", "https"}:
+        raise failures.misconfigured(
+            f"{kind.upper()}_PROXY names a proxy for {scheme}, and GAJI_PROVIDER=openai can use one for HTTP alone: "
+            f"name an http:// proxy there, or {parts.hostname} in NO_PROXY"
+        )
+    return proxy

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from mesh import memory
+from mesh.telemetry.logs import get_logger
 from mesh.telemetry.spans.models import embeddings
 from services.search.config import SearchSettings
 from services.search.domain.languages import primary
@@ -25,9 +26,11 @@ from services.search.ports import (
     Vectors,
 )
 
+log = get_logger(__name__)
 QUERY_THREADS = 2
 REST_SECONDS = 10.0
 """After so long without passages, memory that reading them took is given back."""
+_RESTING_SECONDS = 10.0
 
 T = TypeVar("T")
 
@@ -133,7 +136,7 @@ class EmbeddingPool:
         if self._timer is not None:
             self._timer.cancel()
         if self._resting is not None:
-            await self._resting
+            await asyncio.wait({self._resting}, timeout=_RESTING_SECONDS)
         for executor in (self._passages, self._queries):
             await asyncio.to_thread(executor.shutdown, cancel_futures=True)
         for loading in self._loading.values():
@@ -181,6 +184,7 @@ class EmbeddingPool:
             loaded = [one.result() for one in self._loading.values() if one.done() and one.exception() is None]
             work = asyncio.to_thread(_rest, loaded)
             self._resting = asyncio.create_task(work, name="memory", context=Context())
+            self._resting.add_done_callback(_rested)
 
 
 def _rest(providers: Sequence[EmbeddingProvider]) -> None:
@@ -189,6 +193,11 @@ def _rest(providers: Sequence[EmbeddingProvider]) -> None:
         if isinstance(provider, RestingProvider):
             provider.rest()
     memory.give_back()
+
+
+def _rested(resting: "asyncio.Task[None]") -> None:
+    if not resting.cancelled() and (error := resting.exception()) is not None:
+        log.error("memory is not given back", exc_info=error)
 
 
 def batches_of(texts: Sequence[str], size: int) -> list[list[int]]:
