@@ -180,6 +180,9 @@ class Standing(Generic[Question, Answer]):
             return await asked.answer
         except asyncio.CancelledError:
             code, left = grpc.StatusCode.CANCELLED, True
+            answer = asked.answer
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                self._left(question, answer.result())  # it came just before
             raise
         except MeshError as error:
             code = error.code
@@ -263,11 +266,16 @@ class Standing(Generic[Question, Answer]):
             else:
                 asked.answer.set_result(answer)
         elif not isinstance(answer, MeshError):
-            work = self._wire.unclaimed(asked.question, answer)
-            if work is not None:
-                task = asyncio.create_task(work)
-                self._unclaimed.add(task)
-                task.add_done_callback(self._unclaimed.discard)
+            self._left(asked.question, answer)
+
+    def _left(self, question: Question, answer: Answer) -> None:
+        """Nobody takes the answer any more."""
+        work = self._wire.unclaimed(question, answer)
+        if work is not None:
+            # As the pump's: the deadline of who has left is not that of this.
+            task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+            self._unclaimed.add(task)
+            task.add_done_callback(self._unclaimed.discard)
 
     def _late(self, asked: Asked[Question, Answer], timeout: float) -> None:
         """The time of a question is up. What else is under way may be answered yet; nothing follows it."""

@@ -41,6 +41,11 @@ def found_answer(found: Found) -> tuple[str, pb.LookupResponse]:
     return "lease", pb.LookupResponse(lease=_granted(found))
 
 
+def unavailable(error: StoreUnavailableError) -> Unavailable:
+    """The error of the mesh for it."""
+    return Unavailable(str(error), reason="CACHE_STORE_UNAVAILABLE")
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turns what the domain raises into errors of the mesh.
@@ -52,7 +57,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except StoreUnavailableError as error:
-        raise Unavailable(str(error), reason="CACHE_STORE_UNAVAILABLE") from error
+        raise unavailable(error) from error
     except LeaseLostError as error:
         raise Aborted(
             "the lease is not held any more: it expired, or the key was invalidated; look the key up again",

@@ -11,11 +11,11 @@ from google.protobuf.message import DecodeError
 from mesh.errors import InvalidArgument, MeshError
 from mesh.telemetry.spans import calls
 from mesh.validation import Violations
-from services.cache.answers import found_answer, key_of, translated
+from services.cache.answers import found_answer, key_of, translated, unavailable
 from services.cache.domain.cache import Cache
-from services.cache.domain.keys import Key
+from services.cache.domain.keys import Key, parse_key
 from services.cache.metrics import lookups
-from services.cache.ports import Found
+from services.cache.ports import Found, StoreUnavailableError
 
 MAX_LOOKUPS = 256
 _PATH = "/gaji.cache.v1.CacheService/Lookup"
@@ -53,8 +53,15 @@ class LookupStreams:
             check = Violations()
             check.range("lookups", len(request.lookups), 1, MAX_LOOKUPS)
             check.raise_if_any()
-            for response in _messages(await self._results(request.lookups)):
-                yield response
+            unwritten: list[pb.NumberedResult] = []
+            try:
+                await self._answer(request.lookups, unwritten)
+                for response in _messages(tuple(unwritten)):
+                    yield response
+                    del unwritten[: len(response.results)]
+            finally:
+                if unwritten:  # the stream was cut off
+                    self._give_back(request.lookups, unwritten)
 
     async def _next(self, requests: AsyncIterator[pb.LookupManyRequest]) -> pb.LookupManyRequest | None:
         task = asyncio.current_task()
@@ -72,8 +79,8 @@ class LookupStreams:
         finally:
             self._resting.discard(task)
 
-    async def _results(self, asked: Sequence[pb.NumberedLookup]) -> list[pb.NumberedResult]:
-        results: list[pb.NumberedResult] = []
+    async def _answer(self, asked: Sequence[pb.NumberedLookup], results: list[pb.NumberedResult]) -> None:
+        """Looks up, and adds each result as soon as it is there."""
         plain: list[tuple[pb.NumberedLookup, Key]] = []
         traced: list[tuple[pb.NumberedLookup, Key]] = []
         for one in asked:
@@ -84,42 +91,54 @@ class LookupStreams:
             else:
                 (traced if one.traceparent else plain).append((one, key))
         if not traced:
-            return results + await self._looked_up(plain)
-        # Each in a task, and so in a context, of its own: a span has one parent.
-        parts = await asyncio.gather(self._looked_up(plain), *(self._traced(*one) for one in traced))
-        return [*results, *(result for part in parts for result in part)]
+            await self._plain(plain, results)
+        else:
+            # Each in a task, and so in a context, of its own: a span has one parent.
+            await asyncio.gather(self._plain(plain, results), *(self._traced(*one, results) for one in traced))
 
-    async def _looked_up(self, asked: Sequence[tuple[pb.NumberedLookup, Key]]) -> list[pb.NumberedResult]:
-        if not asked:
-            return []
-        try:
-            with translated():
-                found = await self._cache.lookup_many([(key, one.renews) for one, key in asked])
-        except MeshError as error:
-            for _, key in asked:
-                lookups(key.kind.name, "error").inc()
-            return [_refused(one, error) for one, _ in asked]
-        return [_result(one, key, what) for (one, key), what in zip(asked, found, strict=True)]
+    async def _plain(self, asked: Sequence[tuple[pb.NumberedLookup, Key]], results: list[pb.NumberedResult]) -> None:
+        if asked:
+            found = await self._found(asked)
+            results.extend(_result(one, key, what) for (one, key), what in zip(asked, found, strict=True))
 
-    async def _traced(self, one: pb.NumberedLookup, key: Key) -> list[pb.NumberedResult]:
+    async def _traced(self, one: pb.NumberedLookup, key: Key, results: list[pb.NumberedResult]) -> None:
         context = calls.enter_call(_PATH, one.request_id, one.traceparent)
         code, reason = grpc.StatusCode.OK, None
         try:
-            with translated():
-                (found,) = await self._cache.lookup_many([(key, one.renews)])
-        except MeshError as error:
-            code, reason = error.code, error.reason
-            lookups(key.kind.name, "error").inc()
-            return [_refused(one, error)]
+            (found,) = await self._found([(one, key)])
+            if isinstance(found, MeshError):
+                code, reason = found.code, found.reason
+            results.append(_result(one, key, found))
         except asyncio.CancelledError:
             code = grpc.StatusCode.CANCELLED
             raise
         finally:
             calls.end_call(context, code, reason=reason)
-        return [_result(one, key, found)]
+
+    async def _found(self, asked: Sequence[tuple[pb.NumberedLookup, Key]]) -> list[Found | MeshError]:
+        try:
+            with translated():
+                found = await self._cache.lookup_many([(key, one.renews) for one, key in asked])
+        except MeshError as error:
+            return [error] * len(asked)
+        return [unavailable(one) if isinstance(one, StoreUnavailableError) else one for one in found]
+
+    def _give_back(self, asked: Sequence[pb.NumberedLookup], results: Sequence[pb.NumberedResult]) -> None:
+        keys = {one.number: one.key for one in asked}
+        leases: list[tuple[Key, str]] = []
+        for result in results:
+            found = result.found
+            lease = found.hit.renewal if found.HasField("hit") else found.lease
+            if lease.lease_id:
+                leases.append((parse_key(keys[result.number]), lease.lease_id))
+        if leases:
+            self._cache.give_back(leases)
 
 
-def _result(one: pb.NumberedLookup, key: Key, found: Found) -> pb.NumberedResult:
+def _result(one: pb.NumberedLookup, key: Key, found: Found | MeshError) -> pb.NumberedResult:
+    if isinstance(found, MeshError):
+        lookups(key.kind.name, "error").inc()
+        return _refused(one, found)
     result, response = found_answer(found)
     lookups(key.kind.name, result).inc()
     return pb.NumberedResult(number=one.number, found=response)

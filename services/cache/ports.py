@@ -121,12 +121,15 @@ class Kept:
 class Store(Protocol):
     """Each operation is atomic, takes one round trip, and raises `StoreUnavailableError` in bounded time."""
 
-    async def lookup_many(self, wanted: Sequence[Wanted], lease_ms: int) -> list[Found]:
+    async def lookup_many(self, wanted: Sequence[Wanted], lease_ms: int) -> list[Found | StoreUnavailableError]:
         """Finds values; on a miss that nobody else works on, grants the lease. Each is atomic by itself.
 
         Args:
             wanted: what is looked up.
             lease_ms: how long a lease holds.
+
+        Returns:
+            What was found of each; an error where that one lookup failed.
         """
 
     async def store(self, place: Place, lease_id: str, value: bytes | None, ttl_ms: int, fresh_ms: int) -> Kept:

@@ -13,11 +13,14 @@ import pytest
 import redis.asyncio
 from gaji.cache.v1 import cache_service_pb2 as pb
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from redis.exceptions import RedisError
 
 from mesh.client import open_channel
 from mesh.errors import Aborted, MeshError, Unavailable, from_rpc_error
 from mesh.redis_client import open_redis
 from mesh.streams import opened
+from services.cache.ports import Place, StoreUnavailableError, Wanted
+from services.cache.stores.line import MOST_SCRIPTS, Line
 from services.cache.stores.redis import RedisStore
 from stack.embedded.valkey import ValkeyServer, prepare_valkey
 from stack.logs import LogFile
@@ -289,3 +292,26 @@ async def test_a_store_that_refuses_us_counts_as_down(valkey: Valkey) -> None:
     wrong = valkey.url.replace("@", "x@")
     async with open_redis(wrong, timeout=0.5, connections=2, name="test") as client:
         assert not await RedisStore(client, timeout=0.5).available()
+
+
+async def test_nobody_waits_for_the_turn_of_others_while_the_store_hangs(valkey: Valkey) -> None:
+    await valkey.start()
+    async with (
+        open_redis(valkey.url, timeout=0.2, connections=2, name="test") as client,
+        valkey.hung(),
+        asyncio.timeout(20),  # one after the other they would wait twice as long
+    ):
+        store = RedisStore(client, timeout=0.2)
+        looking = [store.lookup_many([Wanted(Place("novel:1"), "lease", renews=False)], 1_000) for _ in range(200)]
+        for error in await asyncio.gather(*looking, return_exceptions=True):
+            assert isinstance(error, StoreUnavailableError)
+
+
+async def test_who_waits_for_the_next_round_fails_with_the_one_that_the_store_does_not_answer(valkey: Valkey) -> None:
+    await valkey.start()
+    async with open_redis(valkey.url, timeout=0.5, connections=2, name="test") as client, valkey.hung():
+        line = Line(client, 0.5)
+        rounds = [line.evaluated([("digest", (), ())] * MOST_SCRIPTS) for _ in range(3)]
+        with pytest.raises((RedisError, OSError, TimeoutError)):
+            await rounds[0]
+        assert all(answers.done() and answers.exception() for answers in rounds)

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 import pytest
 from gaji.cache.v1 import cache_service_pb2 as pb
 
 from mesh.streams import opened
 from services.cache.stores import bulletin
-from tests.cache.conftest import OpenRoom, novel_key
+from tests.cache.conftest import OpenRoom, Room, novel_key
 
 _A_WHILE = 0.1
 
@@ -20,8 +21,22 @@ def resting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulletin, "_REST_EVERY", 3600.0)
 
 
+async def _alone(room: Room) -> None:
+    await room.lookup(novel_key())
+
+
+async def _by_stream(room: Room) -> None:
+    call = room.stub.LookupMany(timeout=30)
+    await call.write(pb.LookupManyRequest(lookups=[pb.NumberedLookup(number=1, key=novel_key())]))
+    assert await call.read()
+    call.cancel()
+
+
 @pytest.mark.usefixtures("resting")
-async def test_a_lookup_brings_the_next_beat_at_once(open_room: OpenRoom, redis_url: str) -> None:
+@pytest.mark.parametrize("look", [_alone, _by_stream])
+async def test_a_lookup_brings_the_next_beat_at_once(
+    open_room: OpenRoom, redis_url: str, look: Callable[[Room], Awaitable[None]]
+) -> None:
     async with open_room(redis_url) as room:
         await room.put(novel_key(), b"x")  # so that it hears the news by now
         request = pb.WatchInvalidationsRequest(beats=True)
@@ -30,7 +45,7 @@ async def test_a_lookup_brings_the_next_beat_at_once(open_room: OpenRoom, redis_
             for _ in range(3):
                 await asyncio.sleep(3 * _A_WHILE)
                 asked_us = time.monotonic() * 1e6
-                await room.lookup(novel_key())
+                await look(room)
                 # An earlier one may have been on its way. Without the lookup none would come in time.
                 while (message := await anext(messages)).beat.as_of_us < asked_us:
                     pass

@@ -26,6 +26,7 @@ from services.cache.ports import (
     GroupPrefix,
     Hit,
     Lease,
+    Place,
     Settled,
     Store,
     StoreUnavailableError,
@@ -96,7 +97,6 @@ class Cache:
             wait_seconds: how long to wait for the value that another caller is computing.
             renews: whether the caller computes a stale value anew when it gets the lease for that.
         """
-        self._bulletin.asked()
         loop = asyncio.get_running_loop()
         until = loop.time() + wait_seconds
         settling: AbstractContextManager[Settled | None] = (
@@ -113,11 +113,16 @@ class Cache:
         self._count(key.kind.name, found)
         return found
 
-    async def lookup_many(self, asked: Sequence[tuple[Key, bool]]) -> list[Found]:
-        """Likewise for many keys at once, each with whether the caller renews, and without waiting."""
+    async def lookup_many(self, asked: Sequence[tuple[Key, bool]]) -> list[Found | StoreUnavailableError]:
+        """Likewise for many keys at once, each with whether the caller renews, and without waiting.
+
+        Returns:
+            What was found of each; an error where that one lookup failed.
+        """
         found = await self._look_many(asked)
         for (key, _), one in zip(asked, found, strict=True):
-            self._count(key.kind.name, one)
+            if not isinstance(one, StoreUnavailableError):
+                self._count(key.kind.name, one)
         return found
 
     async def store(self, key: Key, lease_id: str, value: bytes | None) -> tuple[int, int]:
@@ -141,6 +146,10 @@ class Cache:
     async def release(self, key: Key, lease_id: str) -> bool:
         """Gives a lease back, so that the next caller may compute; whether it was still held."""
         return await self._store.release(key.place, lease_id)
+
+    def give_back(self, leases: Sequence[tuple[Key, str]]) -> None:
+        """Gives leases back whose callers have left without them, in the background."""
+        self._spawn(self._release([(key.place, lease_id) for key, lease_id in leases]))
 
     async def invalidate(self, keys: Sequence[Key], prefixes: Sequence[Prefix]) -> Counter[str]:
         """Removes values, voids leases, tells every watcher; returns how many values went, by kind.
@@ -183,9 +192,12 @@ class Cache:
 
     async def _look(self, key: Key, renews: bool) -> Found:
         (found,) = await self._look_many([(key, renews)])
+        if isinstance(found, StoreUnavailableError):
+            raise found
         return found
 
-    async def _look_many(self, asked: Sequence[tuple[Key, bool]]) -> list[Found]:
+    async def _look_many(self, asked: Sequence[tuple[Key, bool]]) -> list[Found | StoreUnavailableError]:
+        self._bulletin.asked()
         if self._debts or self._repaying.locked():
             await self._repay()
         wanted = [Wanted(key.place, secrets.token_hex(16), renews) for key, renews in asked]
@@ -197,16 +209,23 @@ class Cache:
             self._spawn(self._give_back(wanted, looking))
             raise
 
-    async def _give_back(self, wanted: Sequence[Wanted], looking: "asyncio.Task[list[Found]]") -> None:
-        try:
+    async def _give_back(
+        self, wanted: Sequence[Wanted], looking: "asyncio.Task[list[Found | StoreUnavailableError]]"
+    ) -> None:
+        leases: list[tuple[Place, str]] = []
+        with suppress(StoreUnavailableError):  # what it may have granted all the same will expire
             for one, found in zip(wanted, await looking, strict=True):
                 lease = found.renewal if isinstance(found, Hit) else found
                 if isinstance(lease, Lease):
-                    await self._store.release(one.place, lease.lease_id)
+                    leases.append((one.place, lease.lease_id))
+        await self._release(leases)
+
+    async def _release(self, leases: Sequence[tuple[Place, str]]) -> None:
+        try:
+            for place, lease_id in leases:
+                await self._store.release(place, lease_id)
         except StoreUnavailableError:
-            log.debug(
-                "leases could not be given back and will expire", extra={"keys": [one.place.key for one in wanted]}
-            )
+            log.debug("leases could not be given back and will expire", extra={"keys": [one.key for one, _ in leases]})
 
     def _owe(self, keys: Sequence[str], prefixes: Sequence[GroupPrefix]) -> None:
         if forgotten := self._debts.owe(keys, prefixes):

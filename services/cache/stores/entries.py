@@ -33,6 +33,10 @@ _MOST = 2 * 1024 * 1024
 _NOBODY = "-" * 32
 
 
+class DamagedError(Exception):
+    """What is stored is not what was written."""
+
+
 async def written(value: bytes | None, margin_ms: int) -> bytes:
     """The entry of a value, or with None of the knowledge that there is none."""
     form, packed = b"n", b""
@@ -48,6 +52,9 @@ async def read(entry: bytes, ttl_ms: int, renewal: Lease | None) -> Hit | Absent
         entry: as it was written.
         ttl_ms: how long it has to live.
         renewal: the lease that came with it.
+
+    Raises:
+        DamagedError: it can't be read.
     """
     kind, form = entry[:1], entry[1:2]
     if kind == b"v":
@@ -57,9 +64,12 @@ async def read(entry: bytes, ttl_ms: int, renewal: Lease | None) -> Hit | Absent
     if form == b"n":
         return Absent(ttl_ms)
     value = entry[HEADER:]
-    if form == b"z":
-        value = await asyncio.to_thread(_unpacked, value) if len(value) >= _OFF_LOOP else _unpacked(value)
-    return Hit(value, ttl_ms, max(0, ttl_ms - int(entry[2:14])), renewal)
+    try:
+        if form == b"z":
+            value = await asyncio.to_thread(_unpacked, value) if len(value) >= _OFF_LOOP else _unpacked(value)
+        return Hit(value, ttl_ms, max(0, ttl_ms - int(entry[2:14])), renewal)
+    except (zstd.ZstdError, ValueError) as error:
+        raise DamagedError(str(error)) from error
 
 
 def _packed(value: bytes) -> tuple[bytes, bytes]:
@@ -70,4 +80,8 @@ def _packed(value: bytes) -> tuple[bytes, bytes]:
 
 
 def _unpacked(packed: bytes) -> bytes:
-    return zstd.ZstdDecompressor().decompress(packed, _MOST)
+    unpacking = zstd.ZstdDecompressor()
+    value = unpacking.decompress(packed, _MOST)
+    if not unpacking.eof:
+        raise DamagedError("the value is cut off")
+    return value

@@ -38,11 +38,10 @@ class Line:
         self._sending: asyncio.Task[None] | None = None
 
     def evaluated(self, scripts: Sequence[Script]) -> "asyncio.Future[list[Any]]":
-        """The answers of scripts, in their order, after two rounds at the latest.
+        """The answers of scripts, in their order; in the place of one that the store refused its `ResponseError`.
 
         Raises:
-            redis.exceptions.RedisError: the store refused one, or does not answer.
-            OSError, TimeoutError: it does not answer.
+            redis.exceptions.RedisError, OSError, TimeoutError: the store does not answer.
         """
         loop = asyncio.get_running_loop()
         answers: asyncio.Future[list[Any]] = loop.create_future()
@@ -60,19 +59,17 @@ class Line:
                     async with asyncio.timeout(self._timeout):
                         replies = await self._round([script for scripts, _ in taken for script in scripts])
                 except (RedisError, OSError, TimeoutError) as error:
-                    for _, answers in taken:
+                    # Whoever waits as well: a round each would have them wait for its time, one after the other.
+                    for _, answers in (*taken, *self._waiting):
                         if not answers.done():
                             answers.set_exception(error)
+                    self._waiting = []
                     continue
                 at = 0
                 for scripts, answers in taken:
                     of, at = replies[at : at + len(scripts)], at + len(scripts)
                     if not answers.done():
-                        refused = next((reply for reply in of if isinstance(reply, ResponseError)), None)
-                        if refused is None:
-                            answers.set_result(of)
-                        else:
-                            answers.set_exception(refused)
+                        answers.set_result(of)
         finally:
             self._sending = None
             for _, answers in (*taken, *self._waiting):  # none, unless this task is cancelled

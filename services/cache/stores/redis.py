@@ -20,12 +20,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from mesh.telemetry.logs import get_logger
 from mesh.telemetry.spans.stores import REDIS, asked
 from services.cache.ports import Contended, Found, GroupPrefix, Kept, Lease, Place, StoreUnavailableError, Wanted
 from services.cache.stores import entries, news
 from services.cache.stores.line import Line, Script
+
+log = get_logger(__name__)
 
 # Entries of one group share KEYS[2], the group's list; other entries have no KEYS[2].
 _PRELUDE = """
@@ -159,16 +162,18 @@ class RedisStore:
         self._run: _Run | None = None
         self._starting = asyncio.Lock()
 
-    async def lookup_many(self, wanted: Sequence[Wanted], lease_ms: int) -> list[Found]:
+    async def lookup_many(self, wanted: Sequence[Wanted], lease_ms: int) -> list[Found | StoreUnavailableError]:
         """Finds values; on a miss that nobody else works on, grants the lease, if asked for also on a stale hit."""
-        found: list[Found] = []
-        answers = await self._called(
-            "cache.lookup", lambda run: self._line.evaluated([_lookup(run, one, lease_ms) for one in wanted])
-        )
-        for one, (entry, ttl_ms, granted) in zip(wanted, answers, strict=True):
-            lease = Lease(one.lease_id, lease_ms) if granted else None
-            found.append(await entries.read(entry, max(0, ttl_ms), lease) or lease or Contended(max(0, ttl_ms)))
-        return found
+
+        async def run(life: _Run) -> list[Any]:
+            answers = await self._line.evaluated([_lookup(life, one, lease_ms) for one in wanted])
+            for answer in answers:
+                if isinstance(answer, NoScriptError):
+                    raise answer
+            return answers
+
+        answers = await self._called("cache.lookup", run)
+        return [await self._found(one, answer, lease_ms) for one, answer in zip(wanted, answers, strict=True)]
 
     async def store(self, place: Place, lease_id: str, value: bytes | None, ttl_ms: int, fresh_ms: int) -> Kept:
         """Stores the value, or with None that there is no such thing, if the lease is held."""
@@ -207,6 +212,21 @@ class RedisStore:
             return False
         return True
 
+    async def _found(self, one: Wanted, answer: Any, lease_ms: int) -> Found | StoreUnavailableError:
+        if isinstance(answer, ResponseError):
+            return _unavailable(answer)
+        entry, ttl_ms, granted = answer
+        lease = Lease(one.lease_id, lease_ms) if granted else None
+        try:
+            return await entries.read(entry, max(0, ttl_ms), lease) or lease or Contended(max(0, ttl_ms))
+        except entries.DamagedError as error:
+            log.warning("a damaged entry is removed", extra={"key": one.place.key, "error": str(error)})
+        try:
+            await self.invalidate([one.place.key], [])
+        except StoreUnavailableError as error:
+            return error
+        return Contended(0)  # whoever looks again gets the lease
+
     async def _call(self, operation: str, script: Callable[[_Run], Script]) -> Any:
         """Runs a script over a connection of the pool: it may be large, and is not to hold up lookups."""
 
@@ -229,13 +249,13 @@ class RedisStore:
                         if self._run is life:
                             self._run = None
         except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailableError(f"the store does not answer: {str(error) or 'no answer in time'}") from error
+            raise _unavailable(error) from error
 
     async def _start(self) -> _Run:
-        async with self._starting:
+        async with asyncio.timeout(self._timeout), self._starting:  # whoever waits for its turn has no longer either
             if self._run is None:
                 # One connection for both: it breaks when the server restarts in between.
-                async with asyncio.timeout(self._timeout), self._redis.client() as connection:
+                async with self._redis.client() as connection:
                     run_id = (await connection.info("server"))["run_id"]
                     # The id makes the digests those of this run, whatever else has loaded the same scripts.
                     digests = [
@@ -245,6 +265,10 @@ class RedisStore:
                 begin = f"gaji:cache:{run_id[:12]}:"
                 self._run = _Run(begin + "entry:", begin + "list:", *digests)
             return self._run
+
+
+def _unavailable(error: Exception) -> StoreUnavailableError:
+    return StoreUnavailableError(f"the store does not answer: {str(error) or 'no answer in time'}")
 
 
 def _lookup(run: _Run, one: Wanted, lease_ms: int) -> Script:
