@@ -81,13 +81,13 @@ class Stack:
         return [replica.facts["url"] for replica in self.replicas("gateway")]
 
     def lives(self, replica: Replica) -> bool:
-        """Whether the process is there and still this stack's child."""
+        """Whether the process is there and still this stack's, its child or one of its nursery's."""
         try:
-            status = Path(f"/proc/{replica.pid}/stat").read_text().rpartition(")")[2].split()
+            state, parent = _status(replica.pid)
+            supervisor: int = json.loads(state_file(self.data_dir).read_text())["pid"]
+            return state != "Z" and supervisor in (parent, _status(parent)[1])
         except OSError:
             return False
-        supervisor: int = json.loads(state_file(self.data_dir).read_text())["pid"]
-        return status[0] != "Z" and int(status[1]) == supervisor
 
     def kill(self, replica: Replica, signum: signal.Signals = signal.SIGKILL, *, group: bool = False) -> bool:
         """Sends a signal to a process of this stack, or its group; whether it was there."""
@@ -184,6 +184,16 @@ async def running_stack(
             yield stack
         finally:
             await _stopped(process)
+
+
+def _status(pid: int) -> tuple[str, int]:
+    """The state of a process, and its parent (proc(5)).
+
+    Raises:
+        OSError: it is no more.
+    """
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return fields[0], int(fields[1])
 
 
 async def _ready(process: asyncio.subprocess.Process, output: Path) -> None:

@@ -45,7 +45,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     def end(self) -> None:
         """Ends `serve`."""
         self._ending = True
-        with suppress(OSError), socket.create_connection(self.socket.getsockname(), _END_SECONDS):
+        with suppress(OSError), socket.create_connection(self.socket.getsockname(), timeout=_END_SECONDS):
             pass
 
 

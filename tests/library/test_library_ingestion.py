@@ -12,6 +12,7 @@ from gaji.gateway.v1 import stream_events_pb2 as events_pb
 from gaji.library.v1 import novel_service_pb2 as pb
 
 from mesh.errors import InvalidArgument, NotFound, Unavailable
+from mesh.streamlog.redis_log import names
 from tests.fixtures.servers import JwtKeys
 from tests.library.conftest import FakeJobs, FakeSearch, LibraryClient, OpenLibrary, eventually, serve_search
 
@@ -384,6 +385,11 @@ async def test_without_its_log_an_ingestion_is_told_from_the_row(library: Librar
     novel_id = await library.novel(ada)
     logged = await library.watch(ada, novel_id)
     logged = await library.watch(ada, novel_id)
+    async with redis.asyncio.Redis.from_url(
+        redis_url
+    ) as store:  # watchers beside the writer hear of the end before Redis does
+        while not await store.hget(names(UUID(novel_id))[1], "end"):
+            await asyncio.sleep(0.01)
     await flush(redis_url)
     events = await library.watch(ada, novel_id)
     assert kinds(events) == ["progress", "complete"]

@@ -31,6 +31,8 @@ BUILDERS = {
     ("stack/probes.py", "asyncio.open_connection"),
     # They listen, or only look whether a port is free.
     ("gateway/server.py", "socket.socket"),
+    # A socket that was handed on; its other side ends with the stack.
+    ("stack/nursery.py", "socket.socket"),
     ("stack/ports.py", "socket.socket"),
 }
 """The places that may open something without a ``timeout`` argument, each with how it is bounded."""

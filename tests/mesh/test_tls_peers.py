@@ -122,7 +122,7 @@ async def test_a_call_in_a_relay_is_the_relays_peers(server: MeshServer, certs: 
         relay = RelayClient(channel)
         try:
             for method in METHODS:
-                if not method.server_streaming:
+                if not method.server_streaming or method.client_streaming:
                     continue
                 call = relay.open(path(method), b"", metadata={}, timeout=SECONDS)
                 with pytest.raises(Unimplemented if "gateway" in callers(method) else PermissionDenied):
