@@ -272,7 +272,9 @@ async def test_a_log_that_has_ended_stays_so_for_whoever_keeps_it(open_texts: Op
 @pytest.fixture
 async def redis_log(redis_url: str) -> AsyncIterator[RedisLog[str]]:
     async with open_redis(redis_url, timeout=5, connections=2, name="test") as client:
-        yield RedisLog(client, Texts(), timeout=5, lease_seconds=60, ttl_seconds=60)
+        log = RedisLog(client, Texts(), timeout=5, lease_seconds=60, ttl_seconds=60)
+        await log.read(uuid4(), None)  # so that the server has the scripts: an append would have to be made again
+        yield log
 
 
 def appending(stream_id: UUID, epoch: int, base: int, *events: str, end: str = "", reset: bool = False) -> Append[str]:
