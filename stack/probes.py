@@ -12,15 +12,6 @@ _DIRECT = (("grpc.enable_http_proxy", 0),)
 """Whatever proxy the environment names: who is probed is on this machine."""
 
 
-def grpc_serving(address: str, room: str = "", certs: Path | None = None) -> Probe:
-    """Whether a gRPC server reports SERVING (``grpc.health.v1``); the arguments are those of `grpc_health`."""
-
-    async def probe(_pid: int) -> bool:
-        return await grpc_health(address, room, certs) == "SERVING"
-
-    return probe
-
-
 def http_ok(address: str, path: str) -> Probe:
     """Whether an HTTP server answers 200."""
 

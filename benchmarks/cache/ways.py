@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import sys
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -15,6 +14,7 @@ import redis
 import redis.asyncio
 from gaji.cache.v1 import cache_service_pb2 as pb
 
+from benchmarks.search.rooms import room
 from mesh.client import MeshChannel, open_channel
 from mesh.config import MeshSettings
 from mesh.near import NearCache, following_news
@@ -23,8 +23,7 @@ from services.search.clients import CacheClient
 from stack.embedded.valkey import prepare_valkey
 from stack.logs import LogFile
 from stack.ports import Ports
-from stack.probes import http_ok
-from stack.processes import Program, running
+from stack.processes import running
 
 CACHE = pb.DESCRIPTOR.services_by_name["CacheService"]
 SIZES = {"a character, 1.5 KB": 1_500, "10 passages, 8 KB": 8_000, "50 passages, 40 KB": 40_000}
@@ -71,8 +70,7 @@ async def open_house() -> AsyncIterator[House]:
             log=LogFile(folder / "valkey.log"),
         )
         store = await stack.enter_async_context(running(valkey.program))
-        address = f"127.0.0.1:{Ports().free()}"
-        service = await stack.enter_async_context(running(_cache(folder, valkey.url, address)))
+        address, pid = await stack.enter_async_context(room("cache", folder, GAJI_REDIS_URL=valkey.url))
         direct = await stack.enter_async_context(redis.asyncio.Redis.from_url(valkey.url, protocol=3))
         blocking = stack.enter_context(redis.Redis.from_url(valkey.url, protocol=3))
         channel = await stack.enter_async_context(open_channel(address, MeshSettings(), [CACHE]))
@@ -90,7 +88,7 @@ async def open_house() -> AsyncIterator[House]:
                     await put(key, value)
                 every[name][peer] = _by_key(take, keys)
                 assert await every[name][peer](1) == values[1]
-        yield House(every, channel, (os.getpid(), service.pid), store.pid)
+        yield House(every, channel, (os.getpid(), pid), store.pid)
 
 
 async def _ways(
@@ -157,22 +155,6 @@ async def _peers(stack: AsyncExitStack, url: str) -> dict[str, tuple[Put, Take]]
 
 def _by_key(take: Callable[[str], Awaitable[object]], keys: list[str]) -> Way:
     return lambda number: take(keys[number])
-
-
-def _cache(folder: Path, redis_url: str, address: str) -> Program:
-    admin = f"127.0.0.1:{Ports().free()}"
-    return Program(
-        name="cache",
-        argv=[sys.executable, "-P", "-m", "services.cache"],
-        log=LogFile(folder / "cache.log"),
-        ready=http_ok(admin, "/ready"),
-        env={
-            **os.environ,
-            "GAJI_LISTEN": address,
-            "GAJI_ADMIN_LISTEN": admin,
-            "GAJI_REDIS_URL": redis_url,
-        },
-    )
 
 
 def text(size: int, number: int = 0) -> bytes:
