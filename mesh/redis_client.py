@@ -2,11 +2,12 @@
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
+import hiredis
 from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
@@ -14,6 +15,7 @@ from redis.asyncio.sentinel import SentinelManagedConnection
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from mesh.redis_address import Watched, watched
@@ -27,24 +29,44 @@ _ASKING = 3  # of the time that a connection may take, a third is for asking who
 
 
 @cache
-def _telling(kind: type[Any]) -> type[Any]:
-    """A class of connections that call a connection lost where uvloop says RuntimeError: it was reset just now."""
+def _quick(kind: type[Any]) -> type[Any]:
+    """A class of connections that do in C, or not at all, what redis-py's do in Python at each command."""
 
-    class Telling(kind):  # type: ignore[misc]  # chosen by the URL
-        async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+    class Quick(kind):  # type: ignore[misc]  # chosen by the URL
+        socket_timeout: float | None
+
+        def pack_command(self, *args: Any) -> list[bytes]:
+            if " " in args[0]:  # CONFIG GET
+                args = (*args[0].split(), *args[1:])
             try:
-                await super().send_packed_command(command, check_health)
-            except RuntimeError as error:
-                raise RedisConnectionError("the connection was lost") from error
+                return [hiredis.pack_command(args)]
+            except TypeError:  # redis-py knows some types more, and says which it does not
+                return list(super().pack_command(*args))
 
-    return Telling
+        def pack_commands(self, commands: Iterable[Sequence[Any]]) -> list[bytes]:
+            return [packed for command in commands for packed in self.pack_command(*command)]
+
+        async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+            # Under a limit of its own redis-py has each write done by `wait_for`, which before Python 3.12 is a task.
+            seconds, self.socket_timeout = self.socket_timeout, None
+            try:
+                async with asyncio.timeout(seconds):
+                    await super().send_packed_command(command, check_health)
+            except TimeoutError as error:
+                raise RedisTimeoutError("the server took nothing in time") from error
+            except RuntimeError as error:  # uvloop says so: it was reset just now
+                raise RedisConnectionError("the connection was lost") from error
+            finally:
+                self.socket_timeout = seconds
+
+    return Quick
 
 
 class _Pool(BlockingConnectionPool):
     """Remembers its connections: one whose user is cancelled while giving it back falls out of redis-py's own lists."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{**options, "connection_class": _telling(options.get("connection_class", Connection))})
+        super().__init__(**{**options, "connection_class": _quick(options.get("connection_class", Connection))})
         self._made: set[Any] = set()
 
     def make_connection(self) -> Any:

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from mesh.errors import Unavailable
 from mesh.process import ended
+from mesh.streamlog.news import News
 from mesh.streamlog.redis_log import LogState, RedisLog, unavailable
 from mesh.streamlog.stream import Entry, Stream
 from mesh.telemetry.logs import get_logger
@@ -24,15 +25,22 @@ class Follower(Generic[T]):
     Args:
         stream: what it fills.
         redis_log: where the log is.
+        news: tells when it changes.
         lease_seconds: how long a log may be missing before its producer counts as dead.
         lapsed: called with the log's epoch at each look that finds its producer dead.
     """
 
     def __init__(
-        self, stream: Stream[T], redis_log: RedisLog[T], lease_seconds: float, lapsed: Callable[[int], None]
+        self,
+        stream: Stream[T],
+        redis_log: RedisLog[T],
+        news: News,
+        lease_seconds: float,
+        lapsed: Callable[[int], None],
     ) -> None:
         self._stream = stream
         self._log = redis_log
+        self._listening = news
         self._lease_seconds = lease_seconds
         self._lapsed = lapsed
         self._news = asyncio.Event()
@@ -40,10 +48,6 @@ class Follower(Generic[T]):
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._missing_since: float | None = None
         self._task = asyncio.create_task(self._run(), name="log follower")
-
-    def poke(self) -> None:
-        """There is news."""
-        self._news.set()
 
     async def loaded(self) -> None:
         """Returns when the log has been looked at.
@@ -55,11 +59,13 @@ class Follower(Generic[T]):
 
     async def stop(self) -> None:
         """Looks no longer: nobody watches, or a producer fills the stream from now on."""
+        self._listening.forget(self._stream.stream_id)
         await ended(self._task, again=0.05)
         if not self._first.done():
             self._first.set_result(None)
 
     async def _run(self) -> None:
+        await self._listening.listen(self._stream.stream_id, self._news.set)
         wait = LOOK_SECONDS
         while True:
             try:

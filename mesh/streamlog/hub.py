@@ -92,7 +92,7 @@ class Hub(Generic[T]):
         """Starts what runs in the background, until the tasks are cancelled."""
         return [
             asyncio.create_task(self._replicator.run(), name="log replicator"),
-            asyncio.create_task(self._news.run(), name="log news"),
+            asyncio.create_task(self._news.run(self._log.home, self._told), name="log news"),
         ]
 
     async def produce(self, stream_id: UUID, epoch: int, mode: Mode = "keep") -> Producer[T]:
@@ -110,13 +110,11 @@ class Hub(Generic[T]):
         """
         notes: dict[str, bytes] = {}
         entries: list[Entry[T]] = []
-        await self._news.listen(stream_id, lambda word: self._told(stream_id, word))
+        self._check_later(stream_id, epoch)
         try:
-            self._check_later(stream_id, epoch)
             entries, notes = await self._log.open(stream_id, epoch, mode)
         except Unavailable:
             if mode != "fresh":
-                self._forget_idle(self._local(stream_id))
                 raise
             # Redis gets all of it when it is back: the replicator finds it behind.
         local = self._local(stream_id)
@@ -128,7 +126,7 @@ class Hub(Generic[T]):
         if local.producer is not None:
             local.producer.fence()
         local.stream.rewrite(entries, epoch)
-        producer = local.producer = Producer(local.stream, epoch, notes, self._replicator.wake)
+        producer = local.producer = Producer(local.stream, epoch, notes, self._replicator.call)
         self._replicator.add(producer, asyncio.get_running_loop().time())
         return producer
 
@@ -230,33 +228,31 @@ class Hub(Generic[T]):
             local.stream.close(error)
 
     async def _follow(self, local: _Local[T]) -> None:
-        if local.follower is None:
-            stream_id = local.stream.stream_id
-            await self._news.listen(stream_id, lambda word: self._told(stream_id, word))
         if local.follower is None and local.producer is None:
             local.follower = self._follower(local.stream)
         if local.follower is not None:
             await local.follower.loaded()
 
     def _follower(self, stream: Stream[T]) -> Follower[T]:
-        return Follower(stream, self._log, self.lease_seconds, lambda epoch: self.on_lapsed(stream.stream_id, epoch))
+        return Follower(
+            stream, self._log, self._news, self.lease_seconds, lambda epoch: self.on_lapsed(stream.stream_id, epoch)
+        )
 
     async def _unfollow(self, local: _Local[T]) -> None:
         follower, local.follower = local.follower, None
         if follower is not None:
             await follower.stop()
 
-    def _told(self, stream_id: UUID, word: str) -> None:
+    def _told(self, news: str) -> None:
+        """Somebody asks for a stop of a log that is written here, or may have taken it."""
+        word, stream_id = news[:1], UUID(news[1:])
         local = self._locals.get(stream_id)
-        if local is None:
+        if local is None or local.producer is None:
             return
-        if local.producer is not None:
-            if word == "s":
-                local.producer.stop_requested.set()
-            elif word == "o":
-                self._replicator.renew_all()
-        if local.follower is not None:
-            local.follower.poke()
+        if word == "s":
+            local.producer.stop_requested.set()
+        else:
+            local.producer.call()
 
     def _gone(self, producer: Producer[T]) -> None:
         """A producer is done; whoever still watches its log follows it from now on.
@@ -278,4 +274,3 @@ class Hub(Generic[T]):
         idle = not local.watchers and (local.producer is None or local.producer.done)
         if idle and self._locals.get(stream_id) is local:
             del self._locals[stream_id]
-            self._news.forget(stream_id)

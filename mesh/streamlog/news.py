@@ -16,14 +16,14 @@ from mesh.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 _RECONNECT_SECONDS = (0.05, 1.0)
-_HOME = "gaji:log:home"  # a connection that listens to nothing cannot be read
 _LEAVING = 32
 """Channels that are left together: each time is a command and its answer."""
-Told = Callable[[str], None]
+Told = Callable[[], None]
+AtHome = Callable[[str], None]
 
 
 class News:
-    """Tells what is published about the logs that somebody listens to.
+    """Tells that something is published about a log that somebody listens to, or about those that are written here.
 
     Args:
         redis: a client without retries of its own.
@@ -44,13 +44,13 @@ class News:
 
         Args:
             stream_id: the log.
-            told: called with ``n``, ``o``, ``r`` or ``s`` (see `mesh.streamlog.scripts`), and with an empty text when
-                news may have been lost.
+            told: called at each piece of news, and when some may have been lost.
         """
-        channel = names(stream_id)[1]
-        self._listeners[channel.encode()] = told
-        self._leaving.discard(channel.encode())
-        if self._pubsub is not None:
+        channel = names(stream_id)[1].encode()
+        self._listeners[channel] = told
+        if channel in self._leaving:  # it has not been left
+            self._leaving.discard(channel)
+        elif self._pubsub is not None:
             try:
                 await self._pubsub.subscribe(channel)
                 if len(self._leaving) >= _LEAVING:  # never without names: that would leave all channels
@@ -65,12 +65,17 @@ class News:
         if self._listeners.pop(channel, None) is not None:
             self._leaving.add(channel)
 
-    async def run(self) -> None:
-        """Reads until cancelled."""
+    async def run(self, home: str, at_home: AtHome) -> None:
+        """Reads until cancelled.
+
+        Args:
+            home: the channel of this process.
+            at_home: called with what is published there (see `mesh.streamlog.scripts`), some of which may be lost.
+        """
         pause, most = _RECONNECT_SECONDS
         while True:
             try:
-                await self._read()
+                await self._read(home, at_home)
             except (RedisError, OSError, TimeoutError) as error:
                 self._trouble()
                 if self._pubsub is not None:
@@ -83,20 +88,22 @@ class News:
             await asyncio.sleep(pause)
             pause = min(2 * pause, most)
 
-    async def _read(self) -> None:
+    async def _read(self, home: str, at_home: AtHome) -> None:
         async with self._redis.pubsub() as pubsub:
             self._leaving.clear()
-            await pubsub.subscribe(_HOME, *self._listeners)
+            await pubsub.subscribe(home, *self._listeners)
             self._pubsub = pubsub
             for told in list(self._listeners.values()):
-                told("")
+                told()
             async with aclosing(published(pubsub, timeout=self._timeout)) as messages:
                 async for message in messages:
                     if message["type"] != "message":
                         continue
-                    listener = self._listeners.get(message["channel"])
-                    if listener is None:
-                        self._leaving.discard(message["channel"])
-                        await pubsub.unsubscribe(message["channel"])
+                    channel = message["channel"]
+                    if channel == home.encode():
+                        at_home(message["data"].decode())
+                    elif (listener := self._listeners.get(channel)) is not None:
+                        listener()
                     else:
-                        listener(message["data"].decode())
+                        self._leaving.discard(channel)
+                        await pubsub.unsubscribe(channel)

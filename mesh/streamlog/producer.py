@@ -1,7 +1,8 @@
 """The writing end of a log."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Generic, TypeVar
 
 from mesh.streamlog.redis_log import Append, Taken
@@ -10,7 +11,7 @@ from mesh.streamlog.stream import Entry, Stream
 T = TypeVar("T")
 
 MOST_ENTRIES = 500
-"""Entries of one log in one script: Redis serves nobody else while it runs."""
+"""Entries of one script: Redis serves nobody else while it runs."""
 
 
 class Producer(Generic[T]):
@@ -23,23 +24,27 @@ class Producer(Generic[T]):
         fenced: set when a later epoch holds the log: whatever is appended from then on counts for nothing.
         stop_requested: set when somebody asked for a stop.
         followed: whether another process follows the log, as far as is known.
+        waiting: whether it has called for the replicator and has not been asked since.
         closed: whether `close` was called.
         done: whether nothing of it has to be sent any more.
         renewed: when its lease was last renewed, by the loop's clock.
     """
 
-    def __init__(self, stream: Stream[T], epoch: int, notes: dict[str, bytes], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, stream: Stream[T], epoch: int, notes: dict[str, bytes], wake: Callable[["Producer[T]"], None]
+    ) -> None:
         self.stream = stream
         self.epoch = epoch
         self.notes = notes
         self.fenced = asyncio.Event()
         self.stop_requested = asyncio.Event()
         self.followed = False
+        self.waiting = False
         self.closed = False
         self.done = False
         self.renewed = 0.0
         self._wake = wake
-        self._stored = len(stream.entries)  # what earlier epochs left
+        self._stored = self._inherited = len(stream.entries)  # what earlier epochs left
         self._reset = False
         self._new_notes: dict[str, bytes] = {}
         self._settled = asyncio.Event()
@@ -60,12 +65,12 @@ class Producer(Generic[T]):
     def note(self, name: str, value: bytes) -> None:
         """Keeps a fact beside the log, for whoever takes it over; forgotten at its end."""
         self.notes[name] = self._new_notes[name] = value
-        self._wake()
+        self.call()
 
     def close(self) -> None:
         """No more will be appended. Without an end the lease runs out, and another takes the log over."""
         self.closed = True
-        self._wake()
+        self.call()
 
     async def flushed(self, seconds: float) -> bool:
         """Waits until Redis has everything, or so long; whether it has."""
@@ -90,8 +95,11 @@ class Producer(Generic[T]):
 
     def next_append(self) -> Append[T]:
         """What is to be sent now."""
+        self.waiting = False
         base = 0 if self._reset else self._stored
-        entries = self.stream.entries[base : base + MOST_ENTRIES]
+        entries: Sequence[Entry[T]] = self.stream.entries[base : base + MOST_ENTRIES]
+        if base < self._inherited:
+            entries = _alike(entries)
         notes = self.notes if self._reset else self._new_notes
         return Append(self.stream.stream_id, self.epoch, base, entries, dict(notes), reset=self._reset)
 
@@ -121,10 +129,25 @@ class Producer(Generic[T]):
         """A later epoch holds the log."""
         self.fenced.set()
         self._settled.set()
+        self.call()
+
+    def call(self) -> None:
+        """Calls for the replicator."""
+        if not self.waiting:
+            self.waiting = True
+            self._wake(self)
 
     def _add(self, event: T, end: str) -> Entry[T]:
         entry = Entry(self.epoch, len(self.stream.entries) + 1, event, end)
         if not self.fenced.is_set():
             self.stream.extend((entry,), self.epoch)
-            self._wake()
+            self.call()
         return entry
+
+
+def _alike(entries: Sequence[Entry[T]]) -> Sequence[Entry[T]]:
+    """The first of them that are of one epoch, up to an end."""
+    epoch = entries[0].epoch
+    alike = list(takewhile(lambda entry: entry.epoch == epoch and not entry.end, entries))
+    following = entries[len(alike) : len(alike) + 1]
+    return [*alike, *(entry for entry in following if entry.epoch == epoch)]

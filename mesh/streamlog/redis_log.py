@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+import uuid
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -77,10 +78,15 @@ class Taken(NamedTuple):
     stop: bool = False
     followed: bool = False
 
-    @classmethod
-    def of(cls, answer: Sequence[Any]) -> "Taken":
-        """Of what the script answers."""
-        return cls(answer[0], *(each == b"1" for each in answer[2:]))
+
+_TAKEN = {
+    b"ok": Taken(b"ok"),
+    b"ok stop": Taken(b"ok", stop=True),
+    b"ok followed": Taken(b"ok", followed=True),
+    b"ok stop followed": Taken(b"ok", stop=True, followed=True),
+    b"behind": Taken(b"behind"),
+    b"fenced": Taken(b"fenced"),
+}
 
 
 @dataclass(slots=True)
@@ -91,7 +97,7 @@ class Append(Generic[T]):
         stream_id: the log.
         epoch: the writer's.
         base: the sequence before the first entry.
-        entries: what comes after it; none: the lease is renewed.
+        entries: what comes after it, all of one epoch, and an end at most at the last; none: the lease is renewed.
         notes: facts to be kept beside the log.
         reset: whether the entries replace all that Redis has.
     """
@@ -113,6 +119,9 @@ class RedisLog(Generic[T]):
         timeout: seconds that an operation may take.
         lease_seconds: how long a producer may be silent.
         ttl_seconds: how long a log is kept after its end.
+
+    Attributes:
+        home: the channel on which this process is told of the logs that it writes.
     """
 
     # A log without an end is kept for long: its producer may be dead, but its reader is still owed the rest.
@@ -127,6 +136,7 @@ class RedisLog(Generic[T]):
         self._lease_ms = round(lease_seconds * 1000)
         self._ttl_ms = round(ttl_seconds * 1000)
         self._trouble_at = float("-inf")
+        self.home = f"gaji:log:home:{uuid.uuid4().hex}"
 
     def trouble(self) -> None:
         """Redis did not answer: for a while nobody's silence means anything, since producers could not renew leases."""
@@ -144,7 +154,7 @@ class RedisLog(Generic[T]):
             FencedError: a later epoch holds it.
             Unavailable: Redis does not answer.
         """
-        arguments = (epoch, self._lease_ms, self.LIVE_SECONDS * 1000, mode)
+        arguments = (epoch, self._lease_ms, self.LIVE_SECONDS * 1000, mode, self.home, stream_id.hex)
         found = await self._run(scripts.OPEN, stream_id, *arguments)
         if found[0] == b"fenced":
             raise FencedError(found[1])
@@ -153,7 +163,7 @@ class RedisLog(Generic[T]):
         return self._entries(found[2]), {name.decode(): value for name, value in pairs}
 
     async def append(self, appends: Sequence[Append[T]]) -> list[Taken | None]:
-        """Writes to many logs in one round trip.
+        """Writes to many logs by one script, during which Redis serves nobody else: entries must be bounded in number.
 
         Returns:
             What became of each; None where it must be tried again.
@@ -161,30 +171,16 @@ class RedisLog(Generic[T]):
         Raises:
             Unavailable: Redis does not answer.
         """
-        pipeline = self._redis.pipeline(transaction=False)
-        sent = []
+        arguments: list[Any] = [self._lease_ms, self.LIVE_SECONDS * 1000, self._ttl_ms, self.home]
+        broken = set()
         for append in appends:
-            keys = names(append.stream_id)
             try:
-                arguments = self._arguments(append)
+                arguments += self._arguments(append)
             except (ValueError, TypeError):
                 log.exception("an event cannot be written", extra={"stream": str(append.stream_id)})
-                continue
-            sent.append(append)
-            pipeline.evalsha(_DIGESTS[scripts.APPEND], len(keys), *keys, *arguments)
-        answers = await self._answered(pipeline.execute(raise_on_error=False)) if sent else []
-        refused = [answer for answer in answers if isinstance(answer, Exception)]
-        if any(isinstance(answer, NoScriptError) for answer in refused):
-            await self._load()
-        elif refused and len(refused) == len(answers):
-            raise unavailable() from refused[0]
-        elif refused:
-            log.error("Redis refuses to take entries of a log", extra={"error": repr(refused[0])})
-        told = {
-            append.stream_id: None if isinstance(answer, Exception) else Taken.of(answer)
-            for append, answer in zip(sent, answers, strict=True)
-        }
-        return [told.get(append.stream_id, Taken(b"broken")) for append in appends]
+                broken.add(append.stream_id)
+        answers = iter(await self._evaluated(scripts.APPEND, (), arguments) if len(broken) < len(appends) else ())
+        return [Taken(b"broken") if append.stream_id in broken else _taken(next(answers)) for append in appends]
 
     async def read(self, stream_id: UUID, first: int | None) -> tuple[LogState, list[Entry[T]]] | None:
         """A log's state and its entries from a sequence on; None: there is no such log.
@@ -220,7 +216,7 @@ class RedisLog(Generic[T]):
         Raises:
             Unavailable: Redis does not answer.
         """
-        return bool(await self._run(scripts.STOP, stream_id))
+        return bool(await self._run(scripts.STOP, stream_id, stream_id.hex))
 
     async def release(self, stream_id: UUID, epoch: int) -> None:
         """Ends the lease of an epoch, if it is the log's.
@@ -238,13 +234,13 @@ class RedisLog(Generic[T]):
         return max(left, self._trouble_at + grace - time.monotonic())
 
     def _arguments(self, append: Append[T]) -> list[Any]:
-        ended = bool(append.entries and append.entries[-1].end)
-        ttl = self._ttl_ms if ended else self.LIVE_SECONDS * 1000
-        arguments: list[Any] = [append.epoch, self._lease_ms, ttl, append.base, int(append.reset), len(append.notes)]
-        for name, value in append.notes.items():
-            arguments += (name, value)
-        for entry in append.entries:
-            arguments += (entry.epoch, self._codec.dumps(entry.event), entry.end)
+        notes, entries, dumps = append.notes, append.entries, self._codec.dumps
+        epoch, end = (entries[0].epoch, entries[-1].end) if entries else (0, "")
+        arguments: list[Any] = [append.stream_id.hex, append.epoch, append.base, int(append.reset), epoch, end]
+        arguments += (2 * len(notes), len(entries))
+        for note in notes.items():
+            arguments += note
+        arguments += [dumps(entry.event) for entry in entries]
         return arguments
 
     def _entries(self, found: Any) -> list[Entry[T]]:
@@ -254,17 +250,15 @@ class RedisLog(Generic[T]):
         ]
 
     async def _run(self, script: str, stream_id: UUID, *arguments: Any) -> Any:
-        keys = names(stream_id)
         operation = _OPERATIONS.get(script)
         with asked(REDIS, operation) if operation else nullcontext():
-            try:
-                return await self._answered(self._redis.evalsha(_DIGESTS[script], len(keys), *keys, *arguments))
-            except NoScriptError:
-                return await self._answered(self._redis.eval(script, len(keys), *keys, *arguments))
+            return await self._evaluated(script, names(stream_id), arguments)
 
-    async def _load(self) -> None:
-        for script in scripts.ALL:
-            await self._answered(self._redis.script_load(script))
+    async def _evaluated(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        try:
+            return await self._answered(self._redis.evalsha(_DIGESTS[script], len(keys), *keys, *arguments))
+        except NoScriptError:
+            return await self._answered(self._redis.eval(script, len(keys), *keys, *arguments))
 
     async def _answered(self, command: Awaitable[Any]) -> Any:
         try:
@@ -275,6 +269,13 @@ class RedisLog(Generic[T]):
         except TROUBLE as error:
             self.trouble()
             raise unavailable() from error
+
+
+def _taken(answer: bytes) -> Taken | None:
+    taken = _TAKEN.get(answer)
+    if taken is None:
+        log.error("Redis refuses to take entries of a log", extra={"error": answer.decode(errors="replace")})
+    return taken
 
 
 def names(stream_id: UUID) -> tuple[str, str, str]:

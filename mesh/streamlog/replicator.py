@@ -1,4 +1,4 @@
-"""Carries what all producers of a process append to Redis: one pipeline after the other, never one per event."""
+"""Carries what all producers of a process append to Redis: one pass after the other, never one per event."""
 
 import asyncio
 import random
@@ -8,24 +8,30 @@ from typing import Any
 from prometheus_client import Counter, Gauge
 
 from mesh.errors import Unavailable
-from mesh.streamlog.producer import Producer
+from mesh.streamlog.producer import MOST_ENTRIES, Producer
 from mesh.streamlog.redis_log import Append, RedisLog
 from mesh.telemetry.logs import get_logger
 from mesh.telemetry.metrics import REGISTRY
 
 log = get_logger(__name__)
 
-PAUSE_SECONDS = 0.003
-MOST_PAUSE_SECONDS = 0.01
-"""Between two pipelines, while another process follows one of the logs in them, and while none does."""
+FOLLOWED_SECONDS = 0.003
+"""Between two passes over logs that another process follows."""
+LEAST_SECONDS, MOST_SECONDS = 0.01, 0.05
+_LOG_SECONDS = 0.0005
+"""Between two passes over all logs: so long for each that was written, since what a pass costs is much by then."""
 _BACKOFF_SECONDS = (0.05, 1.0)
 _KEEP_SECONDS = 600.0
-_MOST_ENTRIES = 5_000  # of one pipeline, which Redis must take within its time
 
 APPENDED = Counter("gaji_log_entries", "Entries of logs that Redis has taken.", registry=REGISTRY)
 FENCED = Counter("gaji_log_fenced", "Producers that have lost their log to a later epoch.", registry=REGISTRY)
 PRODUCERS = Gauge("gaji_log_producers", "Logs that this process writes.", registry=REGISTRY)
 DOWN = Gauge("gaji_log_down", "1 while Redis does not take entries.", registry=REGISTRY)
+
+
+def pause_after(logs: int) -> float:
+    """Seconds until the next pass over all logs, after one in which so many were written."""
+    return min(MOST_SECONDS, max(LEAST_SECONDS, logs * _LOG_SECONDS))
 
 
 class Replicator:
@@ -42,67 +48,75 @@ class Replicator:
         self._beat = lease_seconds / 3
         self._gone = gone
         self._producers: dict[Producer[Any], float] = {}
-        self._work = asyncio.Event()
-        self._beat_now = False
-        self._followed = False
+        self._calling: dict[Producer[Any], None] = {}
+        self._called = asyncio.Event()
+        self._all_at = self._look_at = 0.0
 
     def add(self, producer: Producer[Any], now: float) -> None:
         """Takes care of a producer until it is done."""
         producer.renewed = now
         self._producers[producer] = now
         PRODUCERS.set(len(self._producers))
-        self.wake()
+        producer.call()
 
-    def wake(self) -> None:
-        """There is something new."""
-        self._work.set()
-
-    def renew_all(self) -> None:
-        """Renews every lease now: somebody may have taken a log."""
-        self._beat_now = True
-        self.wake()
+    def call(self, producer: Producer[Any]) -> None:
+        """A producer has something new, or wants to know whether the log is still his."""
+        if producer in self._producers:
+            self._calling[producer] = None
+            self._called.set()
 
     async def run(self) -> None:
         """Runs until cancelled."""
         delay, most = _BACKOFF_SECONDS
         while True:
-            self._work.clear()
             try:
-                sent = await self._send()
-                DOWN.set(0)
-                delay = _BACKOFF_SECONDS[0]
+                if await self._pass():
+                    DOWN.set(0)
+                    delay = _BACKOFF_SECONDS[0]
             except Unavailable as error:
                 DOWN.set(1)
+                self._all_at = 0.0
                 log.warning("the log takes no entries", extra={"error": repr(error.__cause__), "again_in": delay})
                 await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
                 delay = min(2 * delay, most)
-                self._work.set()
                 continue
             except Exception:  # the logs of all other replies must go on
                 log.exception("the replication of logs failed")
                 await asyncio.sleep(most)
-                self._work.set()
                 continue
-            finally:
-                self._drop()
-            if sent:
-                await asyncio.sleep(PAUSE_SECONDS if self._followed else MOST_PAUSE_SECONDS)
-            try:
-                # Without producers there is no lease to renew: `add` wakes.
-                async with asyncio.timeout(self._beat / 4 if self._producers else None):
-                    await self._work.wait()
-            except TimeoutError:
-                pass
+            await self._wait()
 
-    async def _send(self) -> bool:
+    async def _wait(self) -> None:
+        """Until there is something to do, and not sooner than the pause."""
         now = asyncio.get_running_loop().time()
-        beating, self._beat_now = self._beat_now, False
-        due = [
-            producer
-            for producer in self._producers
-            if producer.dirty or (not producer.closed and (beating or now - producer.renewed >= self._beat))
-        ]
-        for batch in _batches([(producer, producer.next_append()) for producer in due]):
+        if any(producer.followed for producer in self._producers):
+            await asyncio.sleep(FOLLOWED_SECONDS)
+        elif self._all_at > now:
+            await asyncio.sleep(self._all_at - now)
+        self._called.clear()
+        if self._calling:
+            return
+        try:
+            # Without producers there is no lease to renew: `add` calls.
+            async with asyncio.timeout(self._beat / 4 if self._producers else None):
+                await self._called.wait()
+        except TimeoutError:
+            pass
+
+    async def _pass(self) -> bool:
+        """Sends what is due; whether there was something."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._look_at:
+            self._look_at = now + self._beat / 4
+            self._look(now)
+        everything = now >= self._all_at
+        due = [producer for producer in self._calling if everything or producer.followed]
+        for producer in due:
+            self._drop_done(producer)
+        sending = [(producer, producer.next_append()) for producer in due if producer in self._producers]
+        if everything:
+            self._all_at = now + pause_after(len(sending))
+        for batch in _batches(sending):
             answers = await self._log.append([append for _, append in batch])
             for (producer, sent), answer in zip(batch, answers, strict=True):
                 producer.answered(sent, answer, now)
@@ -110,28 +124,37 @@ class Replicator:
                     FENCED.inc()
                 elif answer is not None and answer.word == b"ok":
                     APPENDED.inc(len(sent.entries))
-                if producer.dirty:
-                    self._work.set()
-        self._followed = any(producer.followed for producer in due)
-        return bool(due)
+                if not self._drop_done(producer) and not producer.dirty and not producer.waiting:
+                    del self._calling[producer]
+        return bool(sending)
 
-    def _drop(self) -> None:
-        now = asyncio.get_running_loop().time()
+    def _look(self, now: float) -> None:
+        """Renews the leases whose time it is, and gives up on what Redis has not taken for long."""
         for producer, since in list(self._producers.items()):
-            over = producer.closed or producer.ended
-            kept_long = over and now - max(since, producer.renewed) > _KEEP_SECONDS
-            if producer.fenced.is_set() or (over and not producer.dirty) or kept_long:
-                del self._producers[producer]
-                self._gone(producer)
+            if (producer.closed or producer.ended) and now - max(since, producer.renewed) > _KEEP_SECONDS:
+                self._drop(producer)
+            elif not producer.closed and now - producer.renewed >= self._beat:
+                producer.call()
+
+    def _drop_done(self, producer: Producer[Any]) -> bool:
+        done = producer.fenced.is_set() or ((producer.closed or producer.ended) and not producer.dirty)
+        if done:
+            self._drop(producer)
+        return done
+
+    def _drop(self, producer: Producer[Any]) -> None:
+        del self._producers[producer]
+        self._calling.pop(producer, None)
         PRODUCERS.set(len(self._producers))
+        self._gone(producer)
 
 
 def _batches(work: list[tuple[Producer[Any], Append[Any]]]) -> Iterator[list[tuple[Producer[Any], Append[Any]]]]:
-    """The work in pipelines of a bounded number of entries."""
+    """The work in scripts of a bounded number of entries; a log counts as one more."""
     batch: list[tuple[Producer[Any], Append[Any]]] = []
     entries = 0
     for producer, append in work:
-        if batch and entries + len(append.entries) > _MOST_ENTRIES:
+        if batch and entries + len(append.entries) >= MOST_ENTRIES:
             yield batch
             batch, entries = [], 0
         batch.append((producer, append))

@@ -1,10 +1,13 @@
 """What happens in Redis: each operation is one Lua script, atomic and one round trip.
 
 A log has three keys of one hash slot: its entries (a stream whose ids are ``<sequence>-0``, so that Redis itself
-refuses a sequence that does not grow), its state (a hash: epoch, seq, end, lease, stop, followed) and its notes (a
-hash). The state's name is also the channel on which is told that something changed: ``n`` new entries, ``o`` opened by
-another epoch, ``r`` lease given back, ``s`` stop asked for. New entries are told only while somebody follows, who says
-so at each look (``followed``, until when): mostly nobody does, and the producer itself would have to listen to each.
+refuses a sequence that does not grow), its state (a hash: epoch, seq, end, lease, stop, followed, home) and its notes
+(a hash). The state's name is also the channel on which is told that something changed: ``n`` new entries, ``o`` opened
+by another epoch, ``r`` lease given back, ``s`` stop asked for. New entries are told only while somebody follows, who
+says so at each look (``followed``, until when): mostly nobody does.
+
+``home`` is the channel of the process that writes the log, one for all of its logs: there it is told ``o`` and ``s``,
+followed by the log's id. So a writer subscribes to nothing for a log. What it misses its next append tells it.
 
 ``lease`` is when the producer's lease ends, in milliseconds of the server's own clock.
 """
@@ -16,8 +19,8 @@ local function now()
 end
 """
 
-# ARGV: epoch, lease ms, time to live ms, mode. Answers the notes and entries that earlier epochs left. Modes: `fresh`,
-# the log begins anew; `restart`, it does if it has ended; `keep`, it stays as it is.
+# ARGV: epoch, lease ms, time to live ms, mode, home, id. Answers the notes and entries that earlier epochs left. Modes:
+# `fresh`, the log begins anew; `restart`, it does if it has ended; `keep`, it stays as it is.
 OPEN = (
     _NOW
     + """
@@ -26,79 +29,121 @@ local mine = tonumber(ARGV[1])
 if held > mine then
   return {'fenced', held}
 end
+local home = redis.call('HGET', KEYS[2], 'home')
 local ended = redis.call('HEXISTS', KEYS[2], 'end') == 1
 if ARGV[4] == 'fresh' or (ARGV[4] == 'restart' and ended) then
   redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
   ended = false
 end
-redis.call('HSET', KEYS[2], 'epoch', mine, 'lease', ended and 0 or now() + ARGV[2])
+redis.call('HSET', KEYS[2], 'epoch', mine, 'lease', ended and 0 or now() + ARGV[2], 'home', ARGV[5])
 if not ended then
   for i = 1, 3 do
     redis.call('PEXPIRE', KEYS[i], ARGV[3])
   end
 end
 redis.call('PUBLISH', KEYS[2], 'o')
+if home and home ~= ARGV[5] then
+  redis.call('PUBLISH', home, 'o' .. ARGV[6])
+end
 return {'held', redis.call('HGETALL', KEYS[3]), redis.call('XRANGE', KEYS[1], '-', '+')}
 """
 )
 
-# ARGV: epoch, lease ms, time to live ms, sequence before the first entry, reset, number of notes, then name and value
-# of each note, then epoch, data and end of each entry. Without entries and notes it is the heartbeat.
+# Writes to many logs. ARGV: lease ms, time to live ms of a log that goes on and of one that has ended, home; then of
+# each log its id, epoch, sequence before the first entry, reset, the entries' epoch, how the log ends with the last of
+# them, twice the number of notes, the number of entries, name and value of each note, and each entry. Without entries
+# and notes it is the heartbeat. No key is declared, which only a cluster would need.
 #
 # Sent again after a lost answer it changes nothing, and neither does a reset that comes late, after what was sent
 # behind it. When Redis knows less than the producer thinks (it came back from an older snapshot, or empty), the answer
 # is `behind`, and the producer begins from the first entry with reset.
+#
+# Answers a word for each log; what goes wrong with one is `failed` and leaves the others alone. What goes wrong with
+# all is the server's state: then it is an error, of which the client knows what it means (READONLY: another is master).
 APPEND = (
     _NOW
     + """
-local state = redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'stop', 'followed')
-local held, seq, stop = tonumber(state[1] or '0'), tonumber(state[2] or '0'), state[3] or ''
-local followed = tonumber(state[4] or '0') > now()
-local mine, base, notes = tonumber(ARGV[1]), tonumber(ARGV[4]), tonumber(ARGV[6])
-if held > mine then
-  return {'fenced', held}
-end
-local first = 7 + 2 * notes
-local count = (#ARGV - first + 1) / 3
-if ARGV[5] == '1' then
-  if held == mine and seq >= count and redis.call('XLEN', KEYS[1]) == seq then
-    return {'ok', seq, stop, followed and '1' or ''}
+local time = now()
+local lease, home = time + ARGV[1], ARGV[4]
+
+local function append(at, notes, count)
+  local name = 'gaji:log:{' .. ARGV[at] .. '}:'
+  local entries, state = name .. 'entries', name .. 'state'
+  local known = redis.call('HMGET', state, 'epoch', 'seq', 'stop', 'followed', 'end')
+  local held, seq, stop, over = tonumber(known[1] or '0'), tonumber(known[2] or '0'), known[3], known[5]
+  local followed = known[4] and tonumber(known[4]) > time
+  local mine, base = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  if held > mine then
+    return 'fenced'
   end
-  redis.call('DEL', KEYS[1])
-  redis.call('HDEL', KEYS[2], 'end')
-  if held < mine then
-    redis.call('HDEL', KEYS[2], 'stop')
-    stop = ''
+  local answer = 'ok' .. (stop and ' stop' or '') .. (followed and ' followed' or '')
+  if ARGV[at + 3] == '1' then
+    if held == mine and seq >= count and redis.call('XLEN', entries) == seq then
+      return answer
+    end
+    redis.call('DEL', entries)
+    redis.call('HDEL', state, 'end')
+    if held < mine then
+      redis.call('HDEL', state, 'stop')
+      answer = followed and 'ok followed' or 'ok'
+    end
+    seq, over = 0, false
+  elseif held < mine or seq < base then
+    return 'behind'
   end
-  seq = 0
-elseif held < mine or seq < base or (seq > 0 and redis.call('EXISTS', KEYS[1]) == 0) then
-  return {'behind', seq}
-end
-for i = 1, notes do
-  redis.call('HSET', KEYS[3], ARGV[5 + 2 * i], ARGV[6 + 2 * i])
-end
-local ended = ''
-for i = seq - base + 1, count do
-  local at = first + 3 * (i - 1)
-  seq = base + i
-  redis.call('XADD', KEYS[1], seq .. '-0', 'e', ARGV[at], 'd', ARGV[at + 1], 'x', ARGV[at + 2])
-  ended = ARGV[at + 2]
-end
-if ended ~= '' then
-  redis.call('HSET', KEYS[2], 'epoch', mine, 'seq', seq, 'end', ended, 'lease', 0)
-  redis.call('DEL', KEYS[3])
-elseif redis.call('HEXISTS', KEYS[2], 'end') == 0 then
-  redis.call('HSET', KEYS[2], 'epoch', mine, 'seq', seq, 'lease', now() + ARGV[2])
-end
-if count == 0 or base == 0 or ended ~= '' then
-  for i = 1, 3 do
-    redis.call('PEXPIRE', KEYS[i], ARGV[3])
+  local first = at + 8 + notes
+  local added = seq
+  for i = seq - base + 1, count do
+    local id, event = base + i .. '-0', ARGV[first + i - 1]
+    local last = i == count and ARGV[at + 5] or ''
+    if seq == 0 then
+      redis.call('XADD', entries, id, 'e', ARGV[at + 4], 'd', event, 'x', last)
+    elseif not redis.call('XADD', entries, 'NOMKSTREAM', id, 'e', ARGV[at + 4], 'd', event, 'x', last) then
+      return 'behind'
+    end
+    seq = base + i
   end
+  if added == seq and seq > 0 and redis.call('EXISTS', entries) == 0 then
+    return 'behind'
+  end
+  if notes > 0 then
+    redis.call('HSET', name .. 'notes', unpack(ARGV, at + 8, first - 1))
+  end
+  local ended = added < seq and ARGV[at + 5] ~= ''
+  if ended then
+    redis.call('HSET', state, 'epoch', mine, 'seq', seq, 'end', ARGV[at + 5], 'lease', 0)
+    redis.call('DEL', name .. 'notes')
+  elseif not over then
+    redis.call('HSET', state, 'epoch', mine, 'seq', seq, 'lease', lease)
+  end
+  if count == 0 or base == 0 or ended then
+    redis.call('HSET', state, 'home', home)
+    for _, key in ipairs({'entries', 'state', 'notes'}) do
+      redis.call('PEXPIRE', name .. key, ended and ARGV[3] or ARGV[2])
+    end
+  end
+  if count > 0 and (followed or ended) then
+    redis.call('PUBLISH', state, 'n')
+  end
+  return answer
 end
-if count > 0 and (followed or ended ~= '') then
-  redis.call('PUBLISH', KEYS[2], 'n')
+
+local answers, failed, why, at = {}, 0, '', 5
+while at <= #ARGV do
+  local notes, count = tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])
+  local fine, answer = pcall(append, at, notes, count)
+  if not fine then
+    failed = failed + 1
+    why = type(answer) == 'table' and answer.err or tostring(answer)
+    answer = 'failed ' .. why
+  end
+  answers[#answers + 1] = answer
+  at = at + 8 + notes + count
 end
-return {'ok', seq, stop, followed and '1' or ''}
+if failed == #answers then
+  return redis.error_reply(why)
+end
+return answers
 """
 )
 
@@ -123,11 +168,15 @@ return {tonumber(state[1]), tonumber(state[2] or '0'), state[3] or '', left, sta
 """
 )
 
-# No ARGV.
+# ARGV: id.
 STOP = """
 if redis.call('HEXISTS', KEYS[2], 'epoch') == 1 and redis.call('HEXISTS', KEYS[2], 'end') == 0 then
   redis.call('HSET', KEYS[2], 'stop', '1')
   redis.call('PUBLISH', KEYS[2], 's')
+  local home = redis.call('HGET', KEYS[2], 'home')
+  if home then
+    redis.call('PUBLISH', home, 's' .. ARGV[1])
+  end
   return 1
 end
 return 0

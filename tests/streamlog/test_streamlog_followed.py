@@ -21,13 +21,16 @@ async def test_a_producer_learns_that_another_process_follows(open_texts: OpenHu
         assert [item.event for item in items if isinstance(item, Entry)] == ["one", "two", "three"]
 
 
-async def test_the_channels_of_ended_logs_are_left(open_texts: OpenHub) -> None:
-    async with open_texts() as hub:
+async def test_the_channels_of_logs_that_nobody_watches_any_more_are_left(open_texts: OpenHub) -> None:
+    async with open_texts() as home, open_texts() as elsewhere:
         for _ in range(100):
-            producer = await hub.produce(uuid.uuid4(), 1, "fresh")
+            stream_id = uuid.uuid4()
+            producer = await home.produce(stream_id, 1, "fresh")
             producer.end("x", COMPLETE)
-            assert await producer.flushed(5)
-            await asyncio.sleep(0)
-        pubsub = hub._news._pubsub
-        assert pubsub is not None
-        assert len(pubsub.channels) < 100
+            async with elsewhere.watching(stream_id) as stream:
+                assert [item async for item in stream.read()]
+        writing, following = home._news._pubsub, elsewhere._news._pubsub
+        assert writing is not None
+        assert following is not None
+        assert len(writing.channels) == 1, "a writer has one channel for all of its logs"
+        assert 1 < len(following.channels) < 100
