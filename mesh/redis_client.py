@@ -3,7 +3,7 @@
 import asyncio
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -50,7 +50,7 @@ def _quick(kind: type[Any]) -> type[Any]:
             # Under a limit of its own redis-py has each write done by `wait_for`, which before Python 3.12 is a task.
             seconds, self.socket_timeout = self.socket_timeout, None
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(seconds) if seconds else nullcontext():
                     await super().send_packed_command(command, check_health)
             except TimeoutError as error:
                 raise RedisTimeoutError("the server took nothing in time") from error

@@ -92,7 +92,7 @@ class Hub(Generic[T]):
         """Starts what runs in the background, until the tasks are cancelled."""
         return [
             asyncio.create_task(self._replicator.run(), name="log replicator"),
-            asyncio.create_task(self._news.run(self._log.home, self._told), name="log news"),
+            asyncio.create_task(self._news.run(self._told), name="log news"),
         ]
 
     async def produce(self, stream_id: UUID, epoch: int, mode: Mode = "keep") -> Producer[T]:

@@ -11,19 +11,21 @@ from redis.exceptions import RedisError
 
 from mesh.redis_client import published
 from mesh.streamlog.redis_log import names
+from mesh.streamlog.scripts import WRITERS
 from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
 _RECONNECT_SECONDS = (0.05, 1.0)
+_WRITERS = WRITERS.encode()
 _LEAVING = 32
 """Channels that are left together: each time is a command and its answer."""
 Told = Callable[[], None]
-AtHome = Callable[[str], None]
+ToWriters = Callable[[str], None]
 
 
 class News:
-    """Tells that something is published about a log that somebody listens to, or about those that are written here.
+    """Tells that something is published about a log that somebody listens to, or what writers are to know.
 
     Args:
         redis: a client without retries of its own.
@@ -65,17 +67,16 @@ class News:
         if self._listeners.pop(channel, None) is not None:
             self._leaving.add(channel)
 
-    async def run(self, home: str, at_home: AtHome) -> None:
+    async def run(self, writers: ToWriters) -> None:
         """Reads until cancelled.
 
         Args:
-            home: the channel of this process.
-            at_home: called with what is published there (see `mesh.streamlog.scripts`), some of which may be lost.
+            writers: called with what is told to writers (see `mesh.streamlog.scripts`), some of which may be lost.
         """
         pause, most = _RECONNECT_SECONDS
         while True:
             try:
-                await self._read(home, at_home)
+                await self._read(writers)
             except (RedisError, OSError, TimeoutError) as error:
                 self._trouble()
                 if self._pubsub is not None:
@@ -88,10 +89,10 @@ class News:
             await asyncio.sleep(pause)
             pause = min(2 * pause, most)
 
-    async def _read(self, home: str, at_home: AtHome) -> None:
+    async def _read(self, writers: ToWriters) -> None:
         async with self._redis.pubsub() as pubsub:
             self._leaving.clear()
-            await pubsub.subscribe(home, *self._listeners)
+            await pubsub.subscribe(WRITERS, *self._listeners)
             self._pubsub = pubsub
             for told in list(self._listeners.values()):
                 told()
@@ -100,8 +101,8 @@ class News:
                     if message["type"] != "message":
                         continue
                     channel = message["channel"]
-                    if channel == home.encode():
-                        at_home(message["data"].decode())
+                    if channel == _WRITERS:
+                        writers(message["data"].decode())
                     elif (listener := self._listeners.get(channel)) is not None:
                         listener()
                     else:

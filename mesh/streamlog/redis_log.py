@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import time
-import uuid
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -119,9 +118,6 @@ class RedisLog(Generic[T]):
         timeout: seconds that an operation may take.
         lease_seconds: how long a producer may be silent.
         ttl_seconds: how long a log is kept after its end.
-
-    Attributes:
-        home: the channel on which this process is told of the logs that it writes.
     """
 
     # A log without an end is kept for long: its producer may be dead, but its reader is still owed the rest.
@@ -136,7 +132,6 @@ class RedisLog(Generic[T]):
         self._lease_ms = round(lease_seconds * 1000)
         self._ttl_ms = round(ttl_seconds * 1000)
         self._trouble_at = float("-inf")
-        self.home = f"gaji:log:home:{uuid.uuid4().hex}"
 
     def trouble(self) -> None:
         """Redis did not answer: for a while nobody's silence means anything, since producers could not renew leases."""
@@ -154,7 +149,7 @@ class RedisLog(Generic[T]):
             FencedError: a later epoch holds it.
             Unavailable: Redis does not answer.
         """
-        arguments = (epoch, self._lease_ms, self.LIVE_SECONDS * 1000, mode, self.home, stream_id.hex)
+        arguments = (epoch, self._lease_ms, self.LIVE_SECONDS * 1000, mode, scripts.WRITERS, stream_id.hex)
         found = await self._run(scripts.OPEN, stream_id, *arguments)
         if found[0] == b"fenced":
             raise FencedError(found[1])
@@ -171,7 +166,7 @@ class RedisLog(Generic[T]):
         Raises:
             Unavailable: Redis does not answer.
         """
-        arguments: list[Any] = [self._lease_ms, self.LIVE_SECONDS * 1000, self._ttl_ms, self.home]
+        arguments: list[Any] = [self._lease_ms, self.LIVE_SECONDS * 1000, self._ttl_ms]
         broken = set()
         for append in appends:
             try:
@@ -216,7 +211,7 @@ class RedisLog(Generic[T]):
         Raises:
             Unavailable: Redis does not answer.
         """
-        return bool(await self._run(scripts.STOP, stream_id, stream_id.hex))
+        return bool(await self._run(scripts.STOP, stream_id, scripts.WRITERS, stream_id.hex))
 
     async def release(self, stream_id: UUID, epoch: int) -> None:
         """Ends the lease of an epoch, if it is the log's.

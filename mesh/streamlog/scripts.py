@@ -1,16 +1,19 @@
 """What happens in Redis: each operation is one Lua script, atomic and one round trip.
 
 A log has three keys of one hash slot: its entries (a stream whose ids are ``<sequence>-0``, so that Redis itself
-refuses a sequence that does not grow), its state (a hash: epoch, seq, end, lease, stop, followed, home) and its notes
+refuses a sequence that does not grow), its state (a hash: epoch, seq, end, lease, stop, followed) and its notes
 (a hash). The state's name is also the channel on which is told that something changed: ``n`` new entries, ``o`` opened
 by another epoch, ``r`` lease given back, ``s`` stop asked for. New entries are told only while somebody follows, who
 says so at each look (``followed``, until when): mostly nobody does.
 
-``home`` is the channel of the process that writes the log, one for all of its logs: there it is told ``o`` and ``s``,
-followed by the log's id. So a writer subscribes to nothing for a log. What it misses its next append tells it.
+Writers do not subscribe to their logs, which would be two commands for each: what concerns them is told on one
+channel for all, `WRITERS`, since it is rare: ``o`` by an epoch that had one before it, and ``s``, followed by the log's
+id. What a writer misses its next append tells it.
 
 ``lease`` is when the producer's lease ends, in milliseconds of the server's own clock.
 """
+
+WRITERS = "gaji:log:writers"
 
 _NOW = """
 local function now()
@@ -19,8 +22,8 @@ local function now()
 end
 """
 
-# ARGV: epoch, lease ms, time to live ms, mode, home, id. Answers the notes and entries that earlier epochs left. Modes:
-# `fresh`, the log begins anew; `restart`, it does if it has ended; `keep`, it stays as it is.
+# ARGV: epoch, lease ms, time to live ms, mode, `WRITERS`, id. Answers the notes and entries that earlier epochs left.
+# Modes: `fresh`, the log begins anew; `restart`, it does if it has ended; `keep`, it stays as it is.
 OPEN = (
     _NOW
     + """
@@ -29,28 +32,27 @@ local mine = tonumber(ARGV[1])
 if held > mine then
   return {'fenced', held}
 end
-local home = redis.call('HGET', KEYS[2], 'home')
 local ended = redis.call('HEXISTS', KEYS[2], 'end') == 1
 if ARGV[4] == 'fresh' or (ARGV[4] == 'restart' and ended) then
   redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
   ended = false
 end
-redis.call('HSET', KEYS[2], 'epoch', mine, 'lease', ended and 0 or now() + ARGV[2], 'home', ARGV[5])
+redis.call('HSET', KEYS[2], 'epoch', mine, 'lease', ended and 0 or now() + ARGV[2])
 if not ended then
   for i = 1, 3 do
     redis.call('PEXPIRE', KEYS[i], ARGV[3])
   end
 end
 redis.call('PUBLISH', KEYS[2], 'o')
-if home and home ~= ARGV[5] then
-  redis.call('PUBLISH', home, 'o' .. ARGV[6])
+if mine > 1 then
+  redis.call('PUBLISH', ARGV[5], 'o' .. ARGV[6])
 end
 return {'held', redis.call('HGETALL', KEYS[3]), redis.call('XRANGE', KEYS[1], '-', '+')}
 """
 )
 
-# Writes to many logs. ARGV: lease ms, time to live ms of a log that goes on and of one that has ended, home; then of
-# each log its id, epoch, sequence before the first entry, reset, the entries' epoch, how the log ends with the last of
+# Writes to many logs. ARGV: lease ms, time to live ms of a log that goes on and of one that has ended; then of each
+# log its id, epoch, sequence before the first entry, reset, the entries' epoch, how the log ends with the last of
 # them, twice the number of notes, the number of entries, name and value of each note, and each entry. Without entries
 # and notes it is the heartbeat. No key is declared, which only a cluster would need.
 #
@@ -64,7 +66,7 @@ APPEND = (
     _NOW
     + """
 local time = now()
-local lease, home = time + ARGV[1], ARGV[4]
+local lease = time + ARGV[1]
 
 local function append(at, notes, count)
   local name = 'gaji:log:{' .. ARGV[at] .. '}:'
@@ -117,7 +119,6 @@ local function append(at, notes, count)
     redis.call('HSET', state, 'epoch', mine, 'seq', seq, 'lease', lease)
   end
   if count == 0 or base == 0 or ended then
-    redis.call('HSET', state, 'home', home)
     for _, key in ipairs({'entries', 'state', 'notes'}) do
       redis.call('PEXPIRE', name .. key, ended and ARGV[3] or ARGV[2])
     end
@@ -128,7 +129,7 @@ local function append(at, notes, count)
   return answer
 end
 
-local answers, failed, why, at = {}, 0, '', 5
+local answers, failed, why, at = {}, 0, '', 4
 while at <= #ARGV do
   local notes, count = tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])
   local fine, answer = pcall(append, at, notes, count)
@@ -168,15 +169,12 @@ return {tonumber(state[1]), tonumber(state[2] or '0'), state[3] or '', left, sta
 """
 )
 
-# ARGV: id.
+# ARGV: `WRITERS`, id.
 STOP = """
 if redis.call('HEXISTS', KEYS[2], 'epoch') == 1 and redis.call('HEXISTS', KEYS[2], 'end') == 0 then
   redis.call('HSET', KEYS[2], 'stop', '1')
   redis.call('PUBLISH', KEYS[2], 's')
-  local home = redis.call('HGET', KEYS[2], 'home')
-  if home then
-    redis.call('PUBLISH', home, 's' .. ARGV[1])
-  end
+  redis.call('PUBLISH', ARGV[1], 's' .. ARGV[2])
   return 1
 end
 return 0

@@ -1,4 +1,3 @@
-import asyncio
 import uuid
 
 from mesh.streamlog import COMPLETE
