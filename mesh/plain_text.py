@@ -31,6 +31,8 @@ _BRACKETS = str.maketrans(_FOLDED)
 
 def text(value: str) -> str:
     """Lines of text; all that ends a line has become a line feed."""
+    if value.isprintable():  # by far the faster test, which all that is cut or replaced below fails
+        return value
     return _LINE_ENDS.sub("\n", value).translate(_INVISIBLE)
 
 
@@ -41,7 +43,7 @@ def line(value: str) -> str:
 
 def piece(value: str) -> str:
     """A piece of a longer text, cut anywhere; without NUL."""
-    return value.translate(_CONTROLS)
+    return value if value.isprintable() else value.translate(_CONTROLS)
 
 
 def disarmed(value: str) -> str:

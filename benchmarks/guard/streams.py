@@ -1,7 +1,7 @@
 """An event's way: from the model's word into the relay's batch, and from the batch into the readers' sockets."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from benchmarks.guard.paths import Round, Site
@@ -11,7 +11,7 @@ from gateway.server import open_gateway
 from mesh.telemetry.metrics import REGISTRY
 from services.generation.__main__ import serving
 from services.generation.config import GenerationSettings
-from services.generation.ports import Chunk, Prompt
+from services.generation.ports import Chunk, Hear, Prompt
 
 STREAMS = 20
 _LONG = 3_600.0
@@ -33,13 +33,13 @@ class Dictated:
         turn, self._turn = self._turn, asyncio.Event()
         turn.set()
 
-    async def stream(
-        self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
-    ) -> AsyncGenerator[Chunk, None]:
+    async def answer(
+        self, prompt: Prompt, hear: Hear, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
+    ) -> None:
         """See `services.generation.ports.ModelProvider`; it never ends."""
         while True:
             turn = self._turn
-            yield Chunk(WORD)
+            hear(Chunk(WORD))
             await turn.wait()
 
     async def aclose(self) -> None:

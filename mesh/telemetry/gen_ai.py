@@ -5,6 +5,7 @@ https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/ (in developme
 """
 
 import asyncio
+import operator
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -65,18 +66,14 @@ class Operation:
     def __init__(self, provider: str, model: str, clock: Callable[[], float]) -> None:
         self._labels = _CHAT, _PROVIDERS.get(provider, provider), model
         self._clock = clock
-        self._began = self._heard = clock()
-        self._per_chunk: Histogram | None = None
+        self._began = clock()
+        self._heard: list[float] = []  # when; as many as an answer has pieces, of which it has a most
 
     def chunk(self) -> None:
         """A piece of the answer has come."""
-        now = self._clock()
-        if self._per_chunk is None:
-            FIRST_CHUNK.labels(*self._labels).observe(now - self._began)
-            self._per_chunk = PER_CHUNK.labels(*self._labels)
-        else:
-            self._per_chunk.observe(now - self._heard)
-        self._heard = now
+        self._heard.append(self._clock())
+        if len(self._heard) == 1:
+            FIRST_CHUNK.labels(*self._labels).observe(self._heard[0] - self._began)
 
     def counted(self, prompt: int, completion: int) -> None:
         """The model has said how many tokens it took."""
@@ -85,6 +82,9 @@ class Operation:
 
     def end(self, error_type: str = "") -> None:
         """It is over; empty: well."""
+        if len(self._heard) > 1:  # all at once, which costs a fraction of one by one
+            pauses = map(operator.sub, self._heard[1:], self._heard)
+            PER_CHUNK.labels(*self._labels).observe_all(pauses)
         DURATION.labels(*self._labels, error_type).observe(self._clock() - self._began)
 
 

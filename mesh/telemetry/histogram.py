@@ -7,6 +7,7 @@ that is what a scrape would see anyway, and it keeps the cost of a sampled call 
 
 import time
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Any
 
 import prometheus_client
@@ -28,8 +29,27 @@ class Histogram(prometheus_client.Histogram):
         # What the base class does, by a search in place of a walk: the buckets of gRPC are forty.
         self._sum.inc(amount)
         at = bisect_left(self._upper_bounds, amount)
-        bucket: Any = self._buckets[at]
-        bucket.inc(1)
+        self._buckets[at].inc(1)
+        self._keep(at, amount, exemplar)
+
+    def observe_all(self, amounts: Iterable[float]) -> None:
+        """Counts many amounts at once: a fraction of what `observe` takes for each."""
+        bounds = self._upper_bounds
+        counts: dict[int, int] = {}
+        newest: dict[int, float] = {}
+        total = 0.0
+        for amount in amounts:
+            at = bisect_left(bounds, amount)
+            counts[at] = counts.get(at, 0) + 1
+            newest[at] = amount
+            total += amount
+        self._sum.inc(total)
+        for at, count in counts.items():
+            self._buckets[at].inc(count)
+            self._keep(at, newest[at], None)
+
+    def _keep(self, at: int, amount: float, exemplar: dict[str, str] | None) -> None:
+        """Keeps the exemplar of an amount, where its bucket has none so new."""
         context = trace.current() if exemplar is None else None
         if exemplar is None and (context is None or context.flags[-1] not in _SAMPLED):
             return
@@ -39,6 +59,7 @@ class Histogram(prometheus_client.Histogram):
         if context is not None:
             exemplar = {"trace_id": context.trace_id, "span_id": context.span_id}
         self._kept_at[at] = now
+        bucket: Any = self._buckets[at]
         bucket.set_exemplar(Exemplar(exemplar or {}, amount, now))
 
     def _metric_init(self) -> None:

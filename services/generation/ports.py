@@ -1,6 +1,6 @@
 """What generation needs of others, and the values that pass between them."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -51,6 +51,10 @@ class Chunk:
     counts: TokenCounts | None = None
 
 
+Hear = Callable[[Chunk], None]
+"""Is told each chunk as it comes; what it raises ends the answer."""
+
+
 class PromptTooLong(FailedPrecondition):
     """The prompt is longer than the model's window: the estimate of its tokens was too low.
 
@@ -82,16 +86,17 @@ class ModelProvider(Protocol):
     def continues(self) -> bool:
         """Whether it can go on in the middle of an answer (`Prompt.prefix`), as if it had not been interrupted."""
 
-    def stream(
-        self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
-    ) -> AsyncGenerator[Chunk, None]:
-        """The model's answer as it comes.
+    async def answer(
+        self, prompt: Prompt, hear: Hear, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
+    ) -> None:
+        """Has the model answer, to its end.
 
-        Closing the generator or cancelling the task that reads it stops the model and frees its slot within 1 s. A
-        model that does not stop is left behind after 4 s; after 5 s this clean-up is itself cancelled.
+        Cancelling it stops the model and frees its slot within 1 s. A model that does not stop is left behind after
+        4 s; after 5 s this clean-up is itself cancelled.
 
         Args:
             prompt: what it is given.
+            hear: called in the context of the caller, maybe outside of his task; not any more once this has ended.
             max_tokens: how many tokens the answer has at most.
             temperature: 0 (always the likeliest token) to 2.
             stop: texts that end the answer; they are not part of it.

@@ -1,12 +1,14 @@
 """What the tests of generation share."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
 
+from mesh.process import ended
 from services.generation.config import GenerationSettings
-from services.generation.ports import ModelProvider, Prompt, Turn
+from services.generation.ports import Chunk, ModelProvider, Prompt, Turn
 from tests.generation.http_fake import HttpFake, open_http_fake
 
 PROMPT = Prompt("You are Alice.", (Turn("user", "Who are you?"),))
@@ -34,7 +36,23 @@ def make_settings(**changes: Any) -> GenerationSettings:
 async def said(provider: ModelProvider, prompt: Prompt = PROMPT, **options: Any) -> tuple[str, Any]:
     """All that a model says, and its counts."""
     text, counts = "", None
-    async for chunk in provider.stream(prompt, **{"max_tokens": 32, "temperature": 0.0, **options}):
+    async for chunk in heard(provider, prompt, **options):
         text += chunk.text
         counts = chunk.counts or counts
     return text, counts
+
+
+async def heard(
+    provider: ModelProvider, prompt: Prompt = PROMPT, *, max_tokens: int = 32, temperature: float = 0.0, **options: Any
+) -> AsyncGenerator[Chunk, None]:
+    """What a model says, chunk by chunk; closed before its end, it cancels the model and waits for it."""
+    chunks: asyncio.Queue[Chunk | None] = asyncio.Queue()
+    answering = provider.answer(prompt, chunks.put_nowait, max_tokens=max_tokens, temperature=temperature, **options)
+    task = asyncio.ensure_future(answering)
+    task.add_done_callback(lambda _: chunks.put_nowait(None))
+    try:
+        while (chunk := await chunks.get()) is not None:
+            yield chunk
+        await task
+    finally:
+        await ended(task)

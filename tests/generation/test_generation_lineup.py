@@ -1,7 +1,7 @@
 """A model in trouble and the next one in the list."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from mesh.errors import MeshError
 from mesh.telemetry.metrics import REGISTRY
 from services.generation.domain import failures
 from services.generation.domain.lineup import Lineup
-from services.generation.ports import Chunk, Prompt
+from services.generation.ports import Chunk, Hear, ModelProvider, Prompt
 from services.generation.providers.lineup import open_models
 from services.generation.providers.openai import open_provider as open_openai
 from services.generation.providers.scripted import ScriptedModel
@@ -156,13 +156,13 @@ class Told:
         self.error: MeshError | None = None
         self.tries = 0
 
-    async def stream(
-        self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
-    ) -> AsyncGenerator[Chunk, None]:
+    async def answer(
+        self, prompt: Prompt, hear: Hear, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
+    ) -> None:
         self.tries += 1
         if self.error is not None:
             raise self.error
-        yield Chunk("primary")
+        hear(Chunk("primary"))
 
     async def aclose(self) -> None:
         pass
@@ -178,8 +178,12 @@ class Clock:
 
 
 async def spoken(lineup: Lineup) -> str:
-    chunks = lineup.stream(lambda model: model.stream(PROMPT, max_tokens=9, temperature=0))
-    return "".join([chunk.text async for chunk in chunks])
+    def ask(model: ModelProvider, hear: Hear) -> Awaitable[None]:
+        return model.answer(PROMPT, hear, max_tokens=9, temperature=0)
+
+    chunks: list[Chunk] = []
+    await lineup.answer(ask, chunks.append)
+    return "".join(chunk.text for chunk in chunks)
 
 
 async def test_a_model_in_trouble_is_left_alone_for_longer_and_longer_and_comes_back() -> None:

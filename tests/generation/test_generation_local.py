@@ -16,7 +16,7 @@ from services.generation.domain import writing
 from services.generation.domain.prompt import build, cost
 from services.generation.ports import Message, Passage, Prompt, PromptTooLong, ReplyContext, Turn
 from services.generation.providers import local
-from tests.generation.conftest import PROMPT, make_settings, said
+from tests.generation.conftest import PROMPT, heard, make_settings, said
 
 SLOTS, QUEUE = 2, 2
 _numbers = itertools.count()
@@ -54,7 +54,7 @@ async def until(condition: object, expected: float) -> None:
 
 
 async def test_it_answers_token_by_token_with_counts(model: local.LocalModel) -> None:
-    chunks = [chunk async for chunk in model.stream(PROMPT, max_tokens=12, temperature=0)]
+    chunks = [chunk async for chunk in heard(model, max_tokens=12)]
     assert "".join(chunk.text for chunk in chunks).strip()
     assert len([chunk for chunk in chunks if chunk.text]) > 3
     counts = chunks[-1].counts
@@ -80,12 +80,8 @@ async def test_a_stop_text_ends_the_answer(model: local.LocalModel) -> None:
 async def test_cancelling_stops_it_and_frees_the_slot(model: local.LocalModel, when: str) -> None:
     begun = asyncio.Event()
 
-    async def read() -> None:
-        prompt = long_prompt() if when == "in the prompt" else PROMPT
-        async for _ in model.stream(prompt, max_tokens=500, temperature=0.8):
-            begun.set()
-
-    reading = asyncio.ensure_future(read())
+    prompt = long_prompt() if when == "in the prompt" else PROMPT
+    reading = asyncio.ensure_future(model.answer(prompt, lambda _: begun.set(), max_tokens=500, temperature=0.8))
     if when == "in the prompt":
         await until(in_use, 1)
         await asyncio.sleep(0.1)
@@ -98,14 +94,6 @@ async def test_cancelling_stops_it_and_frees_the_slot(model: local.LocalModel, w
     assert reading.cancelled()
     assert in_use() == 0
     assert (await said(model, max_tokens=4))[0]
-
-
-async def test_closing_stops_it_too(model: local.LocalModel) -> None:
-    stream = model.stream(PROMPT, max_tokens=500, temperature=0.8)
-    async for _ in stream:
-        break
-    await stream.aclose()
-    assert in_use() == 0
 
 
 class StuckServer:
@@ -126,7 +114,7 @@ async def test_a_model_that_does_not_stop_is_left_behind(
     monkeypatch.setattr(local, "_STOP_SECONDS", 0.05)
     server = StuckServer()
     stuck = local.LocalModel(server, model="stuck", context_window=2048, slots=1, queue=0)
-    stream = stuck.stream(PROMPT, max_tokens=2, temperature=0)
+    stream = heard(stuck)
     assert (await anext(stream)).text == "one"
     await stream.aclose()
     assert not server.freed.is_set()
@@ -136,7 +124,7 @@ async def test_a_model_that_does_not_stop_is_left_behind(
 
 
 async def test_more_readers_than_slots_wait_and_one_too_many_is_told_to_come_back(model: local.LocalModel) -> None:
-    running = [model.stream(PROMPT, max_tokens=400, temperature=0.9) for _ in range(SLOTS)]
+    running = [heard(model, max_tokens=400, temperature=0.9) for _ in range(SLOTS)]
     for stream in running:
         await anext(stream)
     assert in_use() == SLOTS

@@ -11,7 +11,7 @@ from services.generation.providers import PROVIDERS, open_provider
 from services.generation.providers.scripted import ScriptedModel
 from tests.generation.conftest import PROMPT, make_settings, said
 
-HEAVY = {"xllamacpp", "google.genai", "google.generativeai", "google.ai.generativelanguage", "httpx", "aiohttp"}
+HEAVY = {"xllamacpp", "google.genai", "google.generativeai", "google.ai.generativelanguage", "httpx", "httptools"}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ async def test_an_unknown_provider_is_told_with_those_there_are() -> None:
         ("local", "xllamacpp", "local"),
         ("gemini", "google.genai", "gemini"),
         ("gemini-grpc", "google.generativeai", "gemini"),
-        ("openai", "aiohttp", "generation"),
+        ("openai", "httptools", "generation"),
     ],
 )
 async def test_what_must_be_installed_is_told(
@@ -103,7 +103,6 @@ async def test_the_script_lets_others_run() -> None:
             await asyncio.sleep(0)
 
     task = asyncio.ensure_future(other())
-    async for _ in ScriptedModel(1000, 0).stream(PROMPT, max_tokens=1, temperature=0):
-        pass
+    await ScriptedModel(1000, 0).answer(PROMPT, lambda _: None, max_tokens=1, temperature=0)
     task.cancel()
     assert turns > 100

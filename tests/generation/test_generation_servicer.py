@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from mesh import streams
 from mesh.errors import InvalidArgument, MeshError, NotFound, Unavailable, from_rpc_error
 from mesh.telemetry.metrics import REGISTRY
 from services.generation.domain import writing
-from services.generation.ports import Chunk, Prompt
+from services.generation.ports import Chunk, Hear, Prompt
 from services.generation.providers.openai import open_provider as open_openai
 from services.generation.providers.scripted import ScriptedModel
 from tests.fixtures.servers import Bearer, JwtKeys
@@ -278,11 +278,11 @@ async def test_a_prompt_that_was_estimated_too_low_is_built_anew(
 class StuckModel(ScriptedModel):
     """Says a word and, once stopped, never comes to an end with cleaning up."""
 
-    async def stream(
-        self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
-    ) -> AsyncGenerator[Chunk, None]:
+    async def answer(
+        self, prompt: Prompt, hear: Hear, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
+    ) -> None:
         try:
-            yield Chunk("Good day")
+            hear(Chunk("Good day"))
             await asyncio.Event().wait()
         finally:
             await asyncio.Event().wait()

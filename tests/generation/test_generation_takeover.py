@@ -20,6 +20,7 @@ from mesh.streamlog.redis_log import names
 from mesh.telemetry.metrics import REGISTRY
 from services.generation.config import GenerationSettings
 from services.generation.domain.continuation import whole_sentences
+from services.generation.ports import Hear, Prompt
 from services.generation.providers.openai import open_provider as open_openai
 from services.generation.providers.scripted import ScriptedModel
 from tests.fixtures.otlp import Received, Recording
@@ -83,10 +84,8 @@ class DyingModel(ScriptedModel):
     def __init__(self, tokens: int) -> None:
         super().__init__(tokens, 0)
 
-    async def stream(self, *args: Any, **kwargs: Any) -> Any:
-        async for chunk in super().stream(*args, **kwargs):
-            if chunk.text:
-                yield chunk
+    async def answer(self, prompt: Prompt, hear: Hear, **kwargs: Any) -> None:
+        await super().answer(prompt, lambda chunk: hear(chunk) if chunk.text else None, **kwargs)
         await asyncio.Event().wait()
 
 
@@ -366,10 +365,9 @@ async def test_all_leases_are_given_back_though_models_stop_slowly(
     class Slow(DyingModel):
         stopping = 0.0
 
-        async def stream(self, *args: Any, **kwargs: Any) -> Any:
+        async def answer(self, *args: Any, **kwargs: Any) -> None:
             try:
-                async for chunk in super().stream(*args, **kwargs):
-                    yield chunk
+                await super().answer(*args, **kwargs)
             finally:
                 Slow.stopping += 0.1
                 await asyncio.sleep(Slow.stopping)

@@ -14,7 +14,7 @@ FIRST_TOKEN = "first token"  # noqa: S105 - of a text; it opens nothing
 
 @contextmanager
 def chat(provider: str, model: str, *, max_tokens: int, temperature: float) -> Iterator[Span | None]:
-    """The block has a model answer. It may be in an async generator: nothing is within this span.
+    """The block has a model answer; nothing is within this span.
 
     Args:
         provider: its name here, e.g. ``gemini``.

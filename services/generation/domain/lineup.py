@@ -7,14 +7,13 @@ tried.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
 
 from mesh.errors import Internal, MeshError
 from mesh.telemetry.logs import get_logger
 from services.generation import metrics
 from services.generation.domain import failures
-from services.generation.ports import Chunk, ModelProvider
+from services.generation.ports import Chunk, Hear, ModelProvider
 
 log = get_logger(__name__)
 _LONGEST_ASKED = 300.0
@@ -75,6 +74,36 @@ class _Seat:
         self.rest = rest
 
 
+class _Try:
+    """One model is asked; what it says is told on.
+
+    Args:
+        rest: the model's.
+        hear: is told.
+        silence: ends the wait for its first word.
+
+    Attributes:
+        spoken: whether it has said a word.
+    """
+
+    def __init__(self, rest: Rest, hear: Hear, silence: asyncio.Timeout) -> None:
+        self.spoken = False
+        self._rest = rest
+        self._hear = hear
+        self._silence = silence
+
+    def hear(self, chunk: Chunk) -> None:
+        """It says something."""
+        if not self.spoken:
+            if self._silence.expired():  # too late: the next one is asked
+                return
+            if chunk.text:
+                self.spoken = True
+                self._silence.reschedule(None)
+                self._rest.spoke()
+        self._hear(chunk)
+
+
 class Lineup:
     """The models that write replies, in the order of preference.
 
@@ -99,13 +128,14 @@ class Lineup:
         self._clock = clock
         self.first = providers[0]
 
-    async def stream(
-        self, say: Callable[[ModelProvider], AsyncGenerator[Chunk, None]], *, in_words: bool = True
-    ) -> AsyncGenerator[Chunk, None]:
-        """The answer of the first model that says a word.
+    async def answer(
+        self, ask: Callable[[ModelProvider, Hear], Awaitable[None]], hear: Hear, *, in_words: bool = True
+    ) -> None:
+        """Has the models asked until one says a word, and that one answer to its end.
 
         Args:
-            say: has a model answer; called anew for each that is tried.
+            ask: has a model answer; called anew for each that is tried.
+            hear: is told the answer as it comes.
             in_words: whether an answer without a word is a failure.
 
         Raises:
@@ -117,22 +147,12 @@ class Lineup:
             alone = number + 1 == len(seats)
             began = self._clock()
             seat.rest.tried(began)
-            spoken = False
+            silence = asyncio.timeout(None if alone else self._first_token_seconds)
+            attempt = _Try(seat.rest, hear, silence)
             try:
-                async with aclosing(say(seat.provider)) as chunks:
-                    end = None if alone else asyncio.get_running_loop().time() + self._first_token_seconds
-                    while not spoken:
-                        async with asyncio.timeout_at(end):
-                            chunk = await anext(chunks, None)
-                        if chunk is None:
-                            break
-                        if chunk.text:
-                            spoken = True
-                            seat.rest.spoke()
-                        yield chunk
-                    async for chunk in chunks:  # without a timer, which costs as much as a piece
-                        yield chunk
-                if spoken or not in_words:
+                async with silence:
+                    await ask(seat.provider, attempt.hear)
+                if attempt.spoken or not in_words:
                     return
                 raise failures.silent()
             except (MeshError, TimeoutError) as caught:
@@ -140,8 +160,8 @@ class Lineup:
                 if not in_trouble(error):
                     raise
                 seat.rest.failed(began, self._clock(), error.retry_after)
-                metrics.TROUBLE.labels(seat.provider.name, error.reason, "after" if spoken else "before").inc()
-                if spoken or alone:
+                metrics.TROUBLE.labels(seat.provider.name, error.reason, "after" if attempt.spoken else "before").inc()
+                if attempt.spoken or alone:
                     raise error from None
                 facts = {"provider": seat.provider.name, "reason": error.reason, "error": error.message}
                 log.warning("a model is in trouble; the next one answers", extra=facts)

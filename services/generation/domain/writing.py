@@ -3,8 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from mesh.errors import FailedPrecondition, Internal, MeshError, NotFound
@@ -13,6 +13,7 @@ from mesh.streamlog import FAILED, Producer
 from mesh.telemetry import gen_ai, trace
 from mesh.telemetry.logs import get_logger, log_texts
 from mesh.telemetry.spans import models
+from mesh.telemetry.spans.record import Span
 from services.generation import metrics
 from services.generation.domain import failures, tracing
 from services.generation.domain.continuation import How, Notes, joined, to_be_continued, whole_sentences
@@ -26,6 +27,7 @@ from services.generation.domain.tokens import estimate
 from services.generation.ports import (
     Chunk,
     Degraded,
+    Hear,
     Library,
     ModelProvider,
     Outcome,
@@ -221,21 +223,22 @@ class Writer:
             told = f"Search does not answer; took {count} passage{'s' * (count != 1)} kept for this"
         attempt.tell(50, "passages", told)
 
-        def say(provider: ModelProvider) -> AsyncGenerator[Chunk, None]:
-            return self._model(attempt, provider, context, passages)
+        async def ask(provider: ModelProvider, hear: Hear) -> None:
+            await self._model(attempt, provider, context, passages, hear)
 
-        chunks = self._lineup.stream(say, in_words=not attempt.text.strip())
+        def hear(chunk: Chunk) -> None:
+            piece = attempt.pieces.take(chunk)
+            if not piece:
+                return
+            if not attempt.text:
+                self._first(attempt, context.character_name)
+            elif attempt.text == attempt.kept and not attempt.provider.continues:
+                piece = joined(attempt.kept, piece)
+            attempt.add(piece)
+
         attempt.tell(70, "prompt", f"{context.character_name} is thinking")
-        async with aclosing(chunks), self._in_time(attempt):
-            async for chunk in chunks:
-                piece = attempt.pieces.take(chunk)
-                if not piece:
-                    continue
-                if not attempt.text:
-                    self._first(attempt, context.character_name)
-                elif attempt.text == attempt.kept and not attempt.provider.continues:
-                    piece = joined(attempt.kept, piece)
-                attempt.add(piece)
+        async with self._in_time(attempt):
+            await self._lineup.answer(ask, hear, in_words=not attempt.text.strip())
         if not attempt.text.strip():
             raise failures.silent()
 
@@ -265,9 +268,9 @@ class Writer:
             trace.event("seam", {"gaji.keep": len(attempt.kept)})
 
     async def _model(
-        self, attempt: _Attempt, provider: ModelProvider, context: ReplyContext, passages: list[Passage]
-    ) -> AsyncGenerator[Chunk, None]:
-        """A model's chunks; asks once more with a shorter prompt when the estimate of its tokens was too low."""
+        self, attempt: _Attempt, provider: ModelProvider, context: ReplyContext, passages: list[Passage], hear: Hear
+    ) -> None:
+        """Has a model answer; asks once more with a shorter prompt when the estimate of its tokens was too low."""
         self._turn_to(attempt, provider)
         most = max(_FEWEST_MORE, self._limits.max_tokens - estimate(attempt.kept))
         tokens = provider.context_window - self._limits.max_tokens
@@ -276,21 +279,11 @@ class Writer:
             attempt.estimated_prompt = cost(built.prompt)
             attempt.record = replace(attempt.record, passage_ids=built.passage_ids)
             prompt = to_be_continued(built.prompt, attempt.kept, continues=provider.continues)
-            chunks = provider.stream(prompt, max_tokens=most, temperature=self._limits.temperature)
             asked = models.chat(provider.name, provider.model, max_tokens=most, temperature=self._limits.temperature)
             try:
-                async with aclosing(chunks):
-                    with gen_ai.operation(provider.name, provider.model) as measured, asked as span:
-                        async for chunk in chunks:
-                            counts = chunk.counts
-                            told = None if counts is None else (counts.prompt, counts.completion)
-                            if chunk.text:
-                                measured.chunk()
-                            if told is not None:
-                                measured.counted(*told)
-                            if span is not None:
-                                models.answered(span, chunk.text, told)
-                            yield chunk
+                with gen_ai.operation(provider.name, provider.model) as measured, asked as span:
+                    measuring = _measuring(hear, measured, span)
+                    await provider.answer(prompt, measuring, max_tokens=most, temperature=self._limits.temperature)
             except PromptTooLong as error:
                 log.warning("the prompt was too long", extra={"estimated": tokens, "tokens": error.tokens})
                 if last:
@@ -371,3 +364,19 @@ class Writer:
                     log.warning("a reply is stored later", extra=extra)
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
             delay = min(2 * delay, most)
+
+
+def _measuring(hear: Hear, measured: gen_ai.Operation, span: Span | None) -> Hear:
+    """Measures what a model says, and tells it on."""
+
+    def heard(chunk: Chunk) -> None:
+        counts = chunk.counts
+        if chunk.text:
+            measured.chunk()
+        if counts is not None:
+            measured.counted(counts.prompt, counts.completion)
+        if span is not None:
+            models.answered(span, chunk.text, None if counts is None else (counts.prompt, counts.completion))
+        hear(chunk)
+
+    return heard

@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 import httpx
@@ -14,7 +14,7 @@ from google.genai import types
 from mesh.telemetry.logs import get_logger
 from services.generation.config import GenerationSettings
 from services.generation.domain import failures
-from services.generation.ports import Chunk, Prompt, TokenCounts
+from services.generation.ports import Chunk, Hear, Prompt, TokenCounts
 from services.generation.providers.gemini_common import check_finish, failure, thinking_budget
 
 log = get_logger(__name__)
@@ -46,9 +46,9 @@ class GeminiModel:
         self.model = model
         self.context_window = context_window
 
-    async def stream(
-        self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
-    ) -> AsyncGenerator[Chunk, None]:
+    async def answer(
+        self, prompt: Prompt, hear: Hear, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
+    ) -> None:
         """See `services.generation.ports.ModelProvider`."""
         budget = thinking_budget(self.model)
         config = types.GenerateContentConfig(
@@ -67,12 +67,10 @@ class GeminiModel:
         _responses.set(mine)
         try:
             with _translated():
-                answer = await self._client.aio.models.generate_content_stream(
+                parts = await self._client.aio.models.generate_content_stream(
                     model=self.model, contents=contents, config=config
                 )
-                async with aclosing(_chunks(answer)) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
+                await _tell(parts, hear)
         finally:
             for response in mine:
                 await response.aclose()
@@ -89,21 +87,21 @@ async def note_response(response: httpx.Response) -> None:
         mine.append(response)
 
 
-async def _chunks(answer: AsyncIterator[types.GenerateContentResponse]) -> AsyncGenerator[Chunk, None]:
+async def _tell(parts: AsyncIterator[types.GenerateContentResponse], hear: Hear) -> None:
     whole = False
-    async for part in answer:
+    async for part in parts:
         if part.prompt_feedback is not None and part.prompt_feedback.block_reason is not None:
             log.warning("the prompt was blocked", extra={"block_reason": str(part.prompt_feedback.block_reason)})
             raise failures.refused()
         for candidate in (part.candidates or [])[:1]:
             pieces = (candidate.content.parts if candidate.content is not None else None) or []
             if text := "".join(piece.text for piece in pieces if piece.text and not piece.thought):
-                yield Chunk(text)
+                hear(Chunk(text))
             if candidate.finish_reason is not None:
                 whole = check_finish(candidate.finish_reason.value) or whole
         if (usage := part.usage_metadata) is not None and usage.prompt_token_count is not None:
             completion = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)
-            yield Chunk(counts=TokenCounts(usage.prompt_token_count, completion))
+            hear(Chunk(counts=TokenCounts(usage.prompt_token_count, completion)))
     if not whole:
         raise failures.broken()
 

@@ -5,7 +5,7 @@ The reader's deadline and a cancellation travel to Google as they are, which HTT
 
 import asyncio
 import warnings
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from mesh import deadlines
 from mesh.telemetry.logs import get_logger
 from services.generation.config import GenerationSettings
 from services.generation.domain import failures
-from services.generation.ports import Chunk, Prompt, TokenCounts
+from services.generation.ports import Chunk, Hear, Prompt, TokenCounts
 from services.generation.providers.gemini_common import check_finish, failure, thinking_budget
 
 with warnings.catch_warnings():
@@ -64,9 +64,9 @@ class GeminiGrpcModel:
         self.model = model
         self.context_window = context_window
 
-    async def stream(
-        self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
-    ) -> AsyncGenerator[Chunk, None]:
+    async def answer(
+        self, prompt: Prompt, hear: Hear, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
+    ) -> None:
         """See `services.generation.ports.ModelProvider`."""
         request = self._request(prompt, max_tokens, temperature, stop)
         left = deadlines.remaining()
@@ -84,10 +84,10 @@ class GeminiGrpcModel:
                         raise failures.refused()
                     for candidate in part.candidates[:1]:
                         if text := "".join(piece.text for piece in candidate.content.parts if not piece.thought):
-                            yield Chunk(text)
+                            hear(Chunk(text))
                         whole = check_finish(_name(candidate.finish_reason)) or whole
                     if (usage := part.usage_metadata).prompt_token_count:
-                        yield Chunk(counts=TokenCounts(usage.prompt_token_count, usage.candidates_token_count))
+                        hear(Chunk(counts=TokenCounts(usage.prompt_token_count, usage.candidates_token_count)))
                 if not whole:
                     raise failures.broken()
             finally:

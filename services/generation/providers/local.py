@@ -10,7 +10,7 @@ import importlib.util
 import os
 import secrets
 import threading
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from mesh.errors import Internal, MeshError
 from mesh.telemetry.logs import get_logger
 from services.generation.config import GenerationSettings
 from services.generation.domain import failures
-from services.generation.ports import Chunk, Prompt, PromptTooLong, TokenCounts, Turn
+from services.generation.ports import Chunk, Hear, Prompt, PromptTooLong, TokenCounts, Turn
 from services.generation.providers.admission import Admission
 
 # GNU OpenMP reads these when it is loaded. Its threads spin by default while they wait for each other, which takes the
@@ -100,9 +100,9 @@ class LocalModel:
         self._prompts = asyncio.Lock()
         self._runs: set[_Run] = set()
 
-    async def stream(
-        self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
-    ) -> AsyncGenerator[Chunk, None]:
+    async def answer(
+        self, prompt: Prompt, hear: Hear, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
+    ) -> None:
         """See `services.generation.ports.ModelProvider`."""
         request = _request(prompt, max_tokens, temperature, stop)
         async with self._admission.slot():
@@ -119,7 +119,7 @@ class LocalModel:
                     if reading:
                         reading = False
                         self._prompts.release()
-                    yield chunk
+                    hear(chunk)
             finally:
                 run.stop()
                 try:
@@ -239,10 +239,8 @@ def _load(settings: GenerationSettings, path: Path) -> Any:
 
 
 async def _warm_up(model: LocalModel) -> None:
-    async for _ in model.stream(
-        Prompt("You are a character of a novel.", (Turn("user", "Hello."),)), max_tokens=1, temperature=0
-    ):
-        pass
+    prompt = Prompt("You are a character of a novel.", (Turn("user", "Hello."),))
+    await model.answer(prompt, lambda _: None, max_tokens=1, temperature=0)
 
 
 async def open_provider(settings: GenerationSettings) -> LocalModel:

@@ -1,20 +1,18 @@
 """``openai``: any server that speaks OpenAI's chat completions: vLLM, Ollama, llama-server, Gemini's own endpoint.
 
-By aiohttp, whose parser is C: a token of an answer costs about a quarter of what httpx takes for it, and a connection
-is used again although an answer is not read beyond its ``[DONE]``.
+A token of an answer is read and told on where its bytes arrive: see `services.generation.providers.http`.
 """
 
 import asyncio
 import os
 import re
 import ssl
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
 import certifi
 import orjson
 
@@ -22,7 +20,8 @@ from mesh.errors import MeshError
 from mesh.telemetry.logs import get_logger
 from services.generation.config import GenerationSettings
 from services.generation.domain import failures
-from services.generation.ports import Chunk, Prompt, PromptTooLong, TokenCounts
+from services.generation.ports import Chunk, Hear, Prompt, PromptTooLong, TokenCounts
+from services.generation.providers.http import BrokenError, Http, UnreachableError
 from services.generation.providers.sse import EventData
 
 log = get_logger(__name__)
@@ -38,8 +37,7 @@ class OpenAIModel:
     """A model behind HTTP.
 
     Args:
-        session: with key and timeouts.
-        url: of the server's chat completions.
+        http: to the server's chat completions, with the key.
         model: the model's name there.
         context_window: its window in tokens.
         at_once: how many answers it may write at once; who comes then waits for 5 s.
@@ -48,18 +46,15 @@ class OpenAIModel:
     name = "openai"
     continues = False
 
-    def __init__(
-        self, session: aiohttp.ClientSession, url: str, *, model: str, context_window: int, at_once: int
-    ) -> None:
-        self._session = session
-        self._url = url
+    def __init__(self, http: Http, *, model: str, context_window: int, at_once: int) -> None:
+        self._http = http
         self._room = asyncio.Semaphore(at_once)
         self.model = model
         self.context_window = context_window
 
-    async def stream(
-        self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
-    ) -> AsyncGenerator[Chunk, None]:
+    async def answer(
+        self, prompt: Prompt, hear: Hear, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
+    ) -> None:
         """See `services.generation.ports.ModelProvider`."""
         request: dict[str, Any] = {
             "model": self.model,
@@ -75,23 +70,11 @@ class OpenAIModel:
         if stop:
             request["stop"] = list(stop)
         await self._enter()
+        answer = _Answer(hear)
         try:
             with _translated():
-                asked = self._session.post(self._url, data=orjson.dumps(request), allow_redirects=False)
-                async with asked as response:
-                    if response.status != 200:
-                        raise await _refusal(response)
-                    answer = _Answer()
-                    async for received in response.content.iter_any():
-                        chunk = answer.read(received)
-                        if chunk.text or chunk.counts:
-                            yield chunk
-                        if answer.error is not None:
-                            raise answer.error
-                        if answer.done:
-                            return
-                    if not answer.whole:
-                        raise failures.broken()
+                await self._http.post(orjson.dumps(request), answer)
+                answer.check()
         finally:
             self._room.release()
 
@@ -104,31 +87,52 @@ class OpenAIModel:
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._session.close()
+        await self._http.aclose()
 
 
 class _Answer:
-    """An answer as it comes.
+    """An answer as it comes: a refusal, or words."""
 
-    Attributes:
-        whole: whether the model has ended.
-        done: whether the server has said that nothing more comes.
-        error: what has gone wrong, behind what was read.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, hear: Hear) -> None:
+        self._hear = hear
         self._events = EventData()
-        self.whole = self.done = False
-        self.error: Exception | None = None
+        self._status = 0
+        self._retry_after: str | None = None
+        self._refusal = b""
+        self._whole = self._done = False
+        self._error: Exception | None = None
 
-    def read(self, received: bytes) -> Chunk:
-        """What some bytes tell, as one chunk: what comes together goes on together."""
+    def head(self, status: int, headers: Mapping[str, str]) -> bool:
+        """See `services.generation.providers.http.Answer`."""
+        self._status, self._retry_after = status, headers.get("retry-after")
+        return False
+
+    def body(self, received: bytes) -> bool:
+        """Tells what some bytes hold as one chunk: what comes together goes on together."""
+        if self._status != 200:
+            self._refusal += received
+            return len(self._refusal) > _LONGEST_ERROR
+        chunk = self._chunk(received)
+        if chunk.text or chunk.counts:
+            self._hear(chunk)
+        return self._done or self._error is not None
+
+    def check(self) -> None:
+        """Raises what was wrong with it, now that it has ended."""
+        if self._status != 200:
+            raise _refused(self._status, self._refusal, self._retry_after)
+        if self._error is not None:
+            raise self._error
+        if not (self._done or self._whole):
+            raise failures.broken()
+
+    def _chunk(self, received: bytes) -> Chunk:
         texts: list[str] = []
         counts: TokenCounts | None = None
         try:
             for data in self._events.feed(received):
                 if data.strip() == b"[DONE]":
-                    self.done = True
+                    self._done = True
                     break
                 event = orjson.loads(data)
                 if (error := event.get("error")) is not None:
@@ -140,11 +144,11 @@ class _Answer:
                     reason = choice.get("finish_reason")
                     if reason == "content_filter":
                         raise failures.refused()
-                    self.whole = self.whole or reason is not None
+                    self._whole = self._whole or reason is not None
                 if usage := event.get("usage"):
                     counts = TokenCounts(int(usage["prompt_tokens"]), int(usage["completion_tokens"]))
         except (MeshError, *_NOT_AS_AGREED) as error:
-            self.error = error
+            self._error = error
         return Chunk("".join(texts), counts)
 
 
@@ -152,21 +156,16 @@ class _Answer:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
+    except UnreachableError as error:
         raise failures.unreachable() from error
-    except aiohttp.ServerTimeoutError as error:
+    except TimeoutError as error:
         raise failures.too_slow() from error
-    except (aiohttp.ClientError, *_NOT_AS_AGREED) as error:
+    except (BrokenError, *_NOT_AS_AGREED) as error:
         log.warning("the model's answer can't be read", extra={"error": repr(error)})
         raise failures.broken() from error
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> MeshError:
-    body = b""
-    async for part in response.content.iter_any():
-        body += part
-        if len(body) > _LONGEST_ERROR:
-            break
+def _refused(status: int, body: bytes, retry_after: str | None) -> MeshError:
     try:
         answer = orjson.loads(body)
     except ValueError:
@@ -174,11 +173,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> MeshError:
     if isinstance(answer, list) and answer:  # Gemini's compatible endpoint
         answer = answer[0]
     error = answer.get("error", answer) if isinstance(answer, dict) else {}
-    return _failure(
-        response.status,
-        error if isinstance(error, dict) else {"message": str(error)},
-        response.headers.get("retry-after"),
-    )
+    return _failure(status, error if isinstance(error, dict) else {"message": str(error)}, retry_after)
 
 
 def _failure(status: int, error: Mapping[str, Any], retry_after: str | None) -> MeshError:
@@ -209,21 +204,17 @@ async def open_provider(settings: GenerationSettings) -> OpenAIModel:
         raise failures.misconfigured("GAJI_PROVIDER=openai needs the model's name in GAJI_OPENAI_MODEL")
     key = settings.openai_api_key.get_secret_value()
     url = settings.openai_base_url.rstrip("/") + "/chat/completions"
-    proxy = _proxy(url)
-    verified = await asyncio.to_thread(_verifying)  # certificates are read from files
-    session = aiohttp.ClientSession(
-        headers={"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})},
-        # `connect` is for all of the way, the server's name and the proxy's CONNECT included; `sock_connect` is for an
-        # address of several, and for TLS.
-        timeout=aiohttp.ClientTimeout(
-            connect=_CONNECT_SECONDS, sock_connect=_CONNECT_SECONDS, sock_read=settings.model_timeout
-        ),
-        connector=aiohttp.TCPConnector(limit=0, ssl=verified, keepalive_timeout=_KEPT_SECONDS),
-        proxy=proxy,
+    http = Http(
+        url,
+        {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})},
+        proxy=_proxy(url),
+        tls=await asyncio.to_thread(_verifying),  # certificates are read from files
+        connect_seconds=_CONNECT_SECONDS,
+        silence_seconds=settings.model_timeout,
+        kept_seconds=_KEPT_SECONDS,
     )
     return OpenAIModel(
-        session,
-        url,
+        http,
         model=settings.openai_model,
         context_window=settings.openai_context,
         at_once=settings.openai_at_once,
@@ -238,7 +229,7 @@ def _verifying() -> ssl.SSLContext:
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy on the way to a server, as the environment has it; aiohttp would look for it in a thread each time.
+    """The proxy on the way to a server, as the environment has it.
 
     Raises:
         FailedPrecondition: it speaks something else than HTTP.

@@ -1,11 +1,11 @@
 """``scripted``: numbered words at a steady pace, for tests and benchmarks."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 
 from services.generation.config import GenerationSettings
 from services.generation.domain.prompt import cost
-from services.generation.ports import Chunk, Prompt, TokenCounts
+from services.generation.ports import Chunk, Hear, Prompt, TokenCounts
 
 
 class ScriptedModel:
@@ -25,9 +25,9 @@ class ScriptedModel:
         self._tokens = tokens
         self._rate = rate
 
-    async def stream(
-        self, prompt: Prompt, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
-    ) -> AsyncGenerator[Chunk, None]:
+    async def answer(
+        self, prompt: Prompt, hear: Hear, *, max_tokens: int, temperature: float, stop: Sequence[str] = ()
+    ) -> None:
         """See `services.generation.ports.ModelProvider`."""
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -35,8 +35,8 @@ class ScriptedModel:
         for number in range(before + 1, self._tokens + 1):
             # By the clock, not word by word: the pace does not drift when the machine is busy.
             await asyncio.sleep(started + (number - before) / self._rate - loop.time() if self._rate else 0)
-            yield Chunk(f"word{number}" if number == 1 else f" word{number}")
-        yield Chunk(counts=TokenCounts(cost(prompt), self._tokens))
+            hear(Chunk(f"word{number}" if number == 1 else f" word{number}"))
+        hear(Chunk(counts=TokenCounts(cost(prompt), self._tokens)))
 
     async def aclose(self) -> None:
         """Nothing is held."""
