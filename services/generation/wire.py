@@ -9,7 +9,8 @@ from gaji.generation.v1 import generation_service_pb2 as pb
 from gaji.library.v1 import citation_pb2
 
 from mesh.errors import BY_CODE, MeshError, Unknown
-from mesh.streams import Shared
+from mesh.streamlog import Entry, Reading
+from mesh.streams import Feed, Shared
 from services.generation.domain.events import Complete, Event, Failed, Gap, Progress, Seam, Stopped, Text
 from services.generation.domain.hearing import Heard
 from services.generation.ports import Citation, Record
@@ -46,18 +47,25 @@ class EventCodec:
                 raise ValueError(f"a log holds an event of an unknown kind: {kind}")
 
 
-def response(kind: Any, heard: Heard) -> Shared:
-    """An event as a response message; of an event in a log it is made once for all of its readers.
+def response(kind: Any, heard: Heard | Reading[Event]) -> Any:
+    """An event as a response message; a log as a `Feed` of messages, each made once for all of its readers.
 
     Args:
         kind: the class of the message.
-        heard: the event.
+        heard: the event, or the log.
     """
-    views = heard.entry.views if heard.entry is not None else {}
-    made = views.get(kind)
-    if made is None:
-        made = views[kind] = Shared(kind(sequence=heard.sequence, cursor=heard.cursor, **_arm(heard.event)))
-    return made
+    if isinstance(heard, Heard):
+        return kind(sequence=heard.sequence, cursor=heard.cursor, **_arm(heard.event))
+    place = heard.stream.place
+
+    def make(entry: Entry[Event]) -> Shared:
+        made: Shared | None = entry.views.get(kind)
+        if made is None:
+            message = kind(sequence=entry.sequence, cursor=place(entry), **_arm(entry.event))
+            made = entry.views[kind] = Shared(message)
+        return made
+
+    return Feed(heard, make)
 
 
 def failure_pb(error: MeshError) -> events_pb.Failure:
