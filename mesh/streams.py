@@ -22,12 +22,14 @@ class Shared:
 
     Args:
         message: the response message; not to be changed any more.
+        urgent: whether a relay sends it at once, whenever its last batch was.
     """
 
-    __slots__ = ("_forms", "message")
+    __slots__ = ("_forms", "message", "urgent")
 
-    def __init__(self, message: Any) -> None:
+    def __init__(self, message: Any, *, urgent: bool = False) -> None:
         self.message = message
+        self.urgent = urgent
         self._forms: dict[Callable[[Any], bytes], bytes] = {}
 
     def form(self, make: Callable[[Any], bytes]) -> bytes:

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from mesh import deadlines, sse
 from mesh.errors import Aborted, Internal, InvalidArgument, MeshError, Unavailable, Unimplemented
 from mesh.interceptors.pipeline import Call, Pipeline, Stream
-from mesh.streams import Feed, shared_once
+from mesh.streams import Feed, Shared, shared_once
 from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -188,7 +188,7 @@ class _Outlet:
                         if feed.source.over:
                             over.set_result(None)
                         return
-                    self._put(format_(message))
+                    self._put(format_(message), urgent=type(message) is Shared and message.urgent)
                     call.sent()
             except Exception as error:  # noqa: BLE001 - raised in the call's own task, below
                 over.set_result(error)
@@ -204,8 +204,8 @@ class _Outlet:
         if error is not None:
             raise error
 
-    def _put(self, data: bytes) -> None:
-        self._session.put(self._call_id, data, urgent=not self._begun)
+    def _put(self, data: bytes, *, urgent: bool = False) -> None:
+        self._session.put(self._call_id, data, urgent=urgent or not self._begun)
         self._begun = True
         self._window -= len(data)
 

@@ -9,7 +9,7 @@ from gaji.generation.v1 import generation_service_pb2 as pb
 from gaji.library.v1 import citation_pb2
 
 from mesh.errors import BY_CODE, MeshError, Unknown
-from mesh.streamlog import Entry, Reading
+from mesh.streamlog import Entry, Reading, Stream
 from mesh.streams import Feed, Shared
 from services.generation.domain.events import Complete, Event, Failed, Gap, Progress, Seam, Stopped, Text
 from services.generation.domain.hearing import Heard
@@ -58,12 +58,13 @@ def response(kind: Any, heard: Heard | Reading[Event]) -> Any:
     """
     if isinstance(heard, Heard):
         return _told(kind, heard.sequence, heard.cursor, heard.event)
-    place = heard.stream.place
+    stream = heard.stream
 
     def make(entry: Entry[Event]) -> Shared:
         made: Shared | None = entry.views.get(kind)
         if made is None:
-            made = entry.views[kind] = Shared(_told(kind, entry.sequence, place(entry), entry.event))
+            message = _told(kind, entry.sequence, stream.place(entry), entry.event)
+            made = entry.views[kind] = Shared(message, urgent=_is_first_word(stream, entry))
         return made
 
     return Feed(heard, make)
@@ -112,6 +113,13 @@ def citations(messages: Iterable[citation_pb2.Citation]) -> tuple[Citation, ...]
         )
         for one in messages
     )
+
+
+def _is_first_word(stream: Stream[Event], entry: Entry[Event]) -> bool:
+    """Whether a reader has waited for it, rather than for the next one of many."""
+    if type(entry.event) is not Text:
+        return False
+    return entry.sequence < 2 or type(stream.entries[entry.sequence - 2].event) is not Text
 
 
 def _told(kind: Any, sequence: int, cursor: str, event: Event) -> Any:

@@ -164,6 +164,27 @@ async def test_a_message_that_cannot_be_made_ends_its_call_and_is_not_the_source
         await until(lambda: not said.listeners)
 
 
+async def test_what_is_urgent_waits_for_no_batch_and_takes_along_what_does(
+    serve: Serve, settings: MeshSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mesh.relay.server.BATCH_SECONDS", 3_600.0)
+    said = Said(1)
+
+    async def watch(request: Any) -> AsyncIterator[Any]:
+        yield Feed(said, lambda number: Shared(numbered(number), urgent=number == 3))
+
+    async with serve(watch=watch) as (server, _), open_channel(server.address, settings) as channel:
+        client = RelayClient(channel)
+        call = client.open(f"/{METHOD}", b"", metadata={}, timeout=30)
+        assert b"id: 1\n" in await asyncio.wait_for(anext(call), 5)
+        said.say(2)
+        await asyncio.sleep(0.05)  # in which it would come if it did not wait
+        said.say(3)
+        both = await asyncio.wait_for(anext(call), 5)
+        assert (b"id: 2\n" in both, b"id: 3\n" in both) == (True, True)
+        await client.close()
+
+
 async def test_a_reader_who_leaves_is_not_called_any_more(serve: Serve, settings: MeshSettings) -> None:
     said = Said(1)
 
