@@ -22,12 +22,14 @@ class Shared:
 
     Args:
         message: the response message; not to be changed any more.
+        urgent: whether a relay sends it at once, whenever its last batch was.
     """
 
-    __slots__ = ("_forms", "message")
+    __slots__ = ("_forms", "message", "urgent")
 
-    def __init__(self, message: Any) -> None:
+    def __init__(self, message: Any, *, urgent: bool = False) -> None:
         self.message = message
+        self.urgent = urgent
         self._forms: dict[Callable[[Any], bytes], bytes] = {}
 
     def form(self, make: Callable[[Any], bytes]) -> bytes:
@@ -36,6 +38,47 @@ class Shared:
         if made is None:
             made = self._forms[make] = make(self.message)
         return made
+
+
+class Source(Protocol[T_co]):
+    """Where a `Feed` comes from."""
+
+    def take(self) -> T_co | None:
+        """The next item, if it is there."""
+
+    @property
+    def over(self) -> bool:
+        """Once there is nothing to take: whether its handler has to see to what comes next."""
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Calls somebody whenever there may be something to take, or it is over."""
+
+    def leave(self, heard: Callable[[], None]) -> None:
+        """Calls him no more."""
+
+
+class Feed:
+    """What a streaming handler yields where its next messages come by themselves.
+
+    Whoever sends takes them as they come, without a step of the handler's task for each; the handler goes on when the
+    source is over.
+
+    Args:
+        source: of what the messages are made of.
+        make: makes the message, or the `Shared`, of an item.
+    """
+
+    __slots__ = ("_make", "_take", "source")
+
+    def __init__(self, source: Source[T], make: Callable[[T], Any]) -> None:
+        self.source = source
+        self._take: Callable[[], Any] = source.take
+        self._make: Callable[[Any], Any] = make
+
+    def take(self) -> Any | None:
+        """The next message, if it is there."""
+        item = self._take()
+        return None if item is None else self._make(item)
 
 
 def shared_once(make: Callable[[Any], bytes]) -> Callable[[Any], bytes]:

@@ -4,6 +4,7 @@ A stack of gRPC interceptors would wrap each stream in as many generators and co
 message passes one frame, however much stands around the call.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, aclosing
@@ -13,7 +14,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from mesh.errors import MeshError
-from mesh.streams import shared_once
+from mesh.streams import Feed, shared_once
 from mesh.telemetry import rpc_metrics
 from mesh.wire import parsed
 
@@ -23,6 +24,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 Unary = Callable[[Any, Any], Awaitable[Any]]
 Parse = Callable[[bytes], Any]
 Write = Callable[[Any], Awaitable[None]]
+Follow = Callable[[Feed, "Call"], Awaitable[None]]
 Stream = Callable[[Any, Any], AsyncGenerator[Any, None]]
 
 
@@ -56,6 +58,14 @@ class Call:
         """Whether its caller waits no longer."""
         return self.seconds_left is not None and time.perf_counter() - self.started >= self.seconds_left
 
+    def sent(self) -> None:
+        """A message of a stream has gone out."""
+        if not self.messages:
+            self.first_message = time.perf_counter()
+            if self.began is not None:
+                self.began()
+        self.messages += 1
+
     def text(self, key: str) -> str | None:
         """A text value of the metadata."""
         value = self.metadata.get(key)
@@ -74,7 +84,8 @@ Before = Callable[[Call], Awaitable[None] | None]
 class Pipeline(grpc.aio.ServerInterceptor):
     """Runs handlers inside the given context managers, the first outermost, and ends calls with a typed status.
 
-    Unary handlers are coroutine functions, streaming ones async generator functions; both take and give messages.
+    Unary handlers are coroutine functions, streaming ones give async generators; both take and give messages. A stream
+    may have a `Feed` in place of messages that come by themselves.
 
     Args:
         arounds: what stands around each call.
@@ -146,14 +157,22 @@ class Pipeline(grpc.aio.ServerInterceptor):
         async def run(request: Any, context: Context) -> None:
             try:
                 call = self._call(method, context, streaming=True)
-                await self.stream(call, inner, request, parse, context=context, write=context.write)
+                await self.stream(call, inner, request, parse, context=context, write=context.write, follow=None)
             except MeshError as error:
                 await _abort(context, error)
 
         return run
 
     async def stream(
-        self, call: Call, inner: Stream, request: Any, parse: Parse | None, *, context: Any, write: Write
+        self,
+        call: Call,
+        inner: Stream,
+        request: Any,
+        parse: Parse | None,
+        *,
+        context: Any,
+        write: Write,
+        follow: Follow | None,
     ) -> None:
         """Runs a streaming handler and writes its messages.
 
@@ -170,12 +189,13 @@ class Pipeline(grpc.aio.ServerInterceptor):
             message = request if parse is None else parsed(parse, request)
             async with aclosing(inner(message, context)) as messages:
                 async for answer in messages:
-                    await write(answer)
-                    if not call.messages:
-                        call.first_message = time.perf_counter()
-                        if call.began is not None:
-                            call.began()
-                    call.messages += 1
+                    if type(answer) is not Feed:
+                        await write(answer)
+                        call.sent()
+                    elif follow is not None:
+                        await follow(answer, call)
+                    else:
+                        await _written(answer, call, write)
 
     def _enter(self, stack: ExitStack, call: Call) -> None:
         for around in self._arounds:
@@ -186,6 +206,23 @@ class Pipeline(grpc.aio.ServerInterceptor):
             self._authenticate(context)
         metadata, peer = dict(context.invocation_metadata() or ()), "" if streaming else context.peer()
         return Call(method, metadata, context.time_remaining(), streaming, peer=peer)
+
+
+async def _written(feed: Feed, call: Call, write: Write) -> None:
+    """Writes what a feed has, until it is over."""
+    news = asyncio.Event()
+    feed.source.listen(news.set)
+    try:
+        while True:
+            news.clear()
+            while (message := feed.take()) is not None:
+                await write(message)
+                call.sent()
+            if feed.source.over:
+                return
+            await news.wait()
+    finally:
+        feed.source.leave(news.set)
 
 
 async def _abort(context: Context, error: MeshError) -> None:

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from mesh import deadlines, sse
 from mesh.errors import Aborted, Internal, InvalidArgument, MeshError, Unavailable, Unimplemented
 from mesh.interceptors.pipeline import Call, Pipeline, Stream
-from mesh.streams import shared_once
+from mesh.streams import Feed, Shared, shared_once
 from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -120,10 +120,19 @@ class RelayServicer(rpc.RelayServiceServicer):
         async def write(message: Any) -> None:
             await outlet.write(format_(message))
 
+        async def follow(feed: Feed, call: Call) -> None:
+            await outlet.follow(feed, call, format_)
+
         try:
             async with asyncio.timeout(seconds):
                 await self._pipeline.stream(
-                    call, method.handler, opening.request, method.parse, context=RelayContext(call), write=write
+                    call,
+                    method.handler,
+                    opening.request,
+                    method.parse,
+                    context=RelayContext(call),
+                    write=write,
+                    follow=follow,
                 )
         except TimeoutError as error:
             raise deadlines.expired(seconds or 0.0, opening.method) from error
@@ -155,20 +164,57 @@ class _Outlet:
         self._room = asyncio.Event()
         self._room.set()
         self._begun = False
+        self._more: Callable[[], None] | None = None
 
     async def write(self, data: bytes) -> None:
         """Hands data on; returns when there is room for more."""
-        self._session.put(self._call_id, data, urgent=not self._begun)
-        self._begun = True
-        self._window -= len(data)
+        self._put(data)
         if self._window <= 0:
             self._room.clear()
             await self._room.wait()
+
+    async def follow(self, feed: Feed, call: Call, format_: Format) -> None:
+        """Hands on what a feed has whenever there is something, and room; returns when the feed is over."""
+        over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+        def more() -> None:
+            """Runs wherever the feed's source has grown: in the midst of somebody else's work, so it never fails."""
+            if over.done():
+                return
+            try:
+                while self._window > 0:
+                    message = feed.take()
+                    if message is None:
+                        if feed.source.over:
+                            over.set_result(None)
+                        return
+                    self._put(format_(message), urgent=type(message) is Shared and message.urgent)
+                    call.sent()
+            except Exception as error:  # noqa: BLE001 - raised in the call's own task, below
+                over.set_result(error)
+
+        self._more = more
+        feed.source.listen(more)
+        try:
+            more()
+            error = await over
+        finally:
+            feed.source.leave(more)
+            self._more = None
+        if error is not None:
+            raise error
+
+    def _put(self, data: bytes, *, urgent: bool = False) -> None:
+        self._session.put(self._call_id, data, urgent=urgent or not self._begun)
+        self._begun = True
+        self._window -= len(data)
 
     def credit(self, count: int) -> None:
         self._window = min(self._window + count, self._size)  # nobody has read more than was sent
         if self._window > 0:
             self._room.set()
+            if self._more is not None:
+                self._more()
 
     def end(self, error: MeshError | None) -> None:
         if error is None:

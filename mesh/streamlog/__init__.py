@@ -20,7 +20,7 @@ from mesh.streamlog.cursor import Cursor
 from mesh.streamlog.hub import Hub, open_hub
 from mesh.streamlog.producer import Producer
 from mesh.streamlog.redis_log import FencedError, LogState, Mode
-from mesh.streamlog.stream import COMPLETE, FAILED, STOPPED, Codec, Entry, Lapse, Stream
+from mesh.streamlog.stream import COMPLETE, FAILED, STOPPED, Codec, Entry, Lapse, Reading, Stream
 
 __all__ = [
     "COMPLETE",
@@ -35,6 +35,7 @@ __all__ = [
     "LogState",
     "Mode",
     "Producer",
+    "Reading",
     "Stream",
     "open_hub",
 ]

@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -74,9 +74,11 @@ class Stream(Generic[T]):
         self.entries: list[Entry[T]] = []
         self.epoch = 0
         self.wanted = 0
+        self._name = stream_id.hex
         self._changes = 0
         self._rewrites = 0
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None
+        self._listeners: dict[Callable[[], None], None] = {}  # as many as there are readers
         self._closed: MeshError | None = None
 
     @property
@@ -92,6 +94,10 @@ class Stream(Generic[T]):
     def cursor(self, entry: Entry[T]) -> Cursor:
         """The place behind an entry."""
         return Cursor(self.stream_id, entry.epoch, entry.sequence)
+
+    def place(self, entry: Entry[T]) -> str:
+        """The text of `cursor`, of which there is one for each event."""
+        return f"{self._name}.{entry.epoch}.{entry.sequence}"
 
     def extend(self, entries: Sequence[Entry[T]], epoch: int) -> None:
         """More has come."""
@@ -123,33 +129,26 @@ class Stream(Generic[T]):
         Raises:
             MeshError: what `close` was given.
         """
-        at, epoch = (after.sequence, after.epoch) if after else (0, 0)
-        self.wanted = max(self.wanted, since)
-        while self.epoch < since:
-            await self._change(self._changes)
-        while True:
-            changes, rewrites = self._changes, self._rewrites
-            stand = self._stand(at, epoch)
-            if stand is not None and stand < at:
-                lapse = Lapse(stand + 1, at, stand)
-                at, epoch = stand, self.entries[stand - 1].epoch if stand else 0
-                yield lapse
+        reading = self.reading(after, since=since)
+        while (turn := await reading.next()) is not None:
+            if isinstance(turn, Lapse):
+                yield turn
                 continue
-            while stand is not None and rewrites == self._rewrites and at < len(self.entries):
-                entry = self.entries[at]
-                at, epoch = entry.sequence, entry.epoch
+            while (entry := turn.take()) is not None:
                 yield entry
-            if rewrites != self._rewrites:
-                continue
-            if stand is not None and at and at == len(self.entries) and self.entries[at - 1].end:
-                return
-            await self._change(changes)
+
+    def reading(self, after: Cursor | None = None, *, since: int = 0) -> "Reading[T]":
+        """The same as `read`, for whoever wants to be called instead of waiting."""
+        self.wanted = max(self.wanted, since)
+        return Reading(self, after, since)
 
     async def _change(self, changes: int) -> None:
         """Returns when there were more changes than so many."""
         if self._closed is not None:
             raise self._closed
         while changes == self._changes:
+            if self._changed is None:
+                self._changed = asyncio.Event()
             await self._changed.wait()
 
     def _stand(self, at: int, epoch: int) -> int | None:
@@ -168,5 +167,78 @@ class Stream(Generic[T]):
 
     def _wake(self) -> None:
         self._changes += 1
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.set()
+        for heard in tuple(self._listeners):
+            heard()
+
+
+class Reading(Generic[T]):
+    """One reader's way through a log.
+
+    Entries are taken by `take` whenever a listener hears that there are more, without a step of any task. What is to be
+    said beside them, and when to end, is known to `next`. Both together are `Stream.read`.
+
+    Attributes:
+        stream: the log.
+    """
+
+    def __init__(self, stream: Stream[T], after: Cursor | None, since: int) -> None:
+        self.stream = stream
+        self._at, self._epoch = (after.sequence, after.epoch) if after else (0, 0)
+        self._since = since
+        self._rewrites = -1  # as of which it is known where the reader stands; before the first look it is not
+
+    def take(self) -> Entry[T] | None:
+        """The next entry, if it is there and nothing has to be said before it."""
+        stream, at = self.stream, self._at
+        if self._rewrites != stream._rewrites or at >= len(stream.entries):
+            return None
+        entry = stream.entries[at]
+        self._at, self._epoch = at + 1, entry.epoch
+        return entry
+
+    @property
+    def over(self) -> bool:
+        """Once there is nothing to take: whether to ask `next`, instead of waiting for more to take."""
+        stream = self.stream
+        return self._rewrites != stream._rewrites or stream._closed is not None or self._ended
+
+    async def next(self) -> "Reading[T] | Lapse | None":
+        """Returns itself when there is something to take, or a lapse, which comes first; None: the log has ended.
+
+        Raises:
+            MeshError: what `Stream.close` was given, behind the last entry that is there.
+        """
+        stream = self.stream
+        while stream.epoch < self._since:
+            await stream._change(stream._changes)
+        self._since = 0
+        while True:
+            changes = stream._changes
+            if self._rewrites == stream._rewrites:
+                if self._at < len(stream.entries):
+                    return self
+                if self._ended:
+                    return None
+            elif (stand := stream._stand(self._at, self._epoch)) is not None:
+                self._rewrites, seen = stream._rewrites, self._at
+                if stand == seen:
+                    continue
+                self._at, self._epoch = stand, stream.entries[stand - 1].epoch if stand else 0
+                return Lapse(stand + 1, seen, stand)
+            await stream._change(changes)
+
+    @property
+    def _ended(self) -> bool:
+        entries = self.stream.entries
+        return 0 < self._at == len(entries) and bool(entries[-1].end)
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Calls somebody at each change of the log, amid that: what he does must be quick, and may not fail."""
+        self.stream._listeners[heard] = None
+
+    def leave(self, heard: Callable[[], None]) -> None:
+        """Calls him no more."""
+        self.stream._listeners.pop(heard, None)

@@ -10,7 +10,6 @@ from gaji.generation.v1 import generation_service_pb2_grpc as rpc
 from mesh import identity
 from mesh.limiter import waits
 from mesh.streamlog import Cursor
-from mesh.streams import Shared
 from mesh.validation import Violations
 from services.generation.domain.replies import Replies
 from services.generation.ports import Edit, OpeningOf, Regeneration, Reply, ReplyTo, Work
@@ -20,48 +19,40 @@ _MOST_ORPHANS = 1000
 
 
 class GenerationServicer(rpc.GenerationServiceServicer):
-    """Answers GenerationService. Streams are of `Shared` messages: each event is formatted once, however many read."""
+    """Answers GenerationService. Of a reply that is being written, streams are feeds: see `wire.response`."""
 
     def __init__(self, replies: Replies) -> None:
         self._replies = replies
 
-    async def StreamReply(self, request: pb.StreamReplyRequest, context: Any) -> AsyncGenerator[Any, None]:
+    def StreamReply(self, request: pb.StreamReplyRequest, context: Any) -> AsyncGenerator[Any, None]:
         def check(check: Violations) -> Work:
             check.text("content", request.content, 1, 8_000)
             return ReplyTo(request.conversation_id, request.content)
 
-        async with aclosing(self._begun(pb.StreamReplyResponse, request, check)) as messages:
-            async for message in messages:
-                yield message
+        return self._begun(pb.StreamReplyResponse, request, check)
 
-    async def StreamOpening(self, request: pb.StreamOpeningRequest, context: Any) -> AsyncGenerator[Any, None]:
+    def StreamOpening(self, request: pb.StreamOpeningRequest, context: Any) -> AsyncGenerator[Any, None]:
         def check(check: Violations) -> Work:
             check.uuid("scenario_id", request.scenario_id)
             check.uuid("character_id", request.character_id)
             return OpeningOf(request.scenario_id, request.character_id)
 
-        async with aclosing(self._begun(pb.StreamOpeningResponse, request, check)) as messages:
-            async for message in messages:
-                yield message
+        return self._begun(pb.StreamOpeningResponse, request, check)
 
-    async def RegenerateReply(self, request: pb.RegenerateReplyRequest, context: Any) -> AsyncGenerator[Any, None]:
+    def RegenerateReply(self, request: pb.RegenerateReplyRequest, context: Any) -> AsyncGenerator[Any, None]:
         def check(check: Violations) -> Work:
             check.uuid("message_id", request.message_id)
             return Regeneration(request.conversation_id, request.message_id)
 
-        async with aclosing(self._begun(pb.RegenerateReplyResponse, request, check)) as messages:
-            async for message in messages:
-                yield message
+        return self._begun(pb.RegenerateReplyResponse, request, check)
 
-    async def EditMessage(self, request: pb.EditMessageRequest, context: Any) -> AsyncGenerator[Any, None]:
+    def EditMessage(self, request: pb.EditMessageRequest, context: Any) -> AsyncGenerator[Any, None]:
         def check(check: Violations) -> Work:
             check.uuid("message_id", request.message_id)
             check.text("content", request.content, 1, 8_000)
             return Edit(request.conversation_id, request.message_id, request.content)
 
-        async with aclosing(self._begun(pb.EditMessageResponse, request, check)) as messages:
-            async for message in messages:
-                yield message
+        return self._begun(pb.EditMessageResponse, request, check)
 
     async def WatchReply(self, request: pb.WatchReplyRequest, context: Any) -> AsyncGenerator[Any, None]:
         identity.require()
@@ -102,7 +93,7 @@ class GenerationServicer(rpc.GenerationServiceServicer):
 
     async def _begun(
         self, kind: Any, request: Any, check_rest: Callable[[Violations], Work]
-    ) -> AsyncGenerator[Shared, None]:
+    ) -> AsyncGenerator[Any, None]:
         """The events of a reply that the request begins or, with a cursor, goes on to read."""
         identity.require()
         conversation_id = getattr(request, "conversation_id", "")  # an opening's is yet to be made
@@ -122,7 +113,7 @@ class GenerationServicer(rpc.GenerationServiceServicer):
             async for message in messages:
                 yield message
 
-    async def _events(self, kind: Any, reply: Reply, after: Cursor | None) -> AsyncGenerator[Shared, None]:
+    async def _events(self, kind: Any, reply: Reply, after: Cursor | None) -> AsyncGenerator[Any, None]:
         async with aclosing(self._replies.events(reply, after)) as events:
             async for heard in events:
                 yield response(kind, heard)

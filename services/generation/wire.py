@@ -9,7 +9,8 @@ from gaji.generation.v1 import generation_service_pb2 as pb
 from gaji.library.v1 import citation_pb2
 
 from mesh.errors import BY_CODE, MeshError, Unknown
-from mesh.streams import Shared
+from mesh.streamlog import Entry, Reading, Stream
+from mesh.streams import Feed, Shared
 from services.generation.domain.events import Complete, Event, Failed, Gap, Progress, Seam, Stopped, Text
 from services.generation.domain.hearing import Heard
 from services.generation.ports import Citation, Record
@@ -20,7 +21,9 @@ class EventCodec:
 
     def dumps(self, event: Event) -> bytes:
         """The bytes of an event."""
-        return pb.WatchReplyResponse(**_arm(event)).SerializeToString()
+        message = pb.WatchReplyResponse()
+        _tell(message, event)
+        return message.SerializeToString()
 
     def loads(self, data: bytes) -> Event:
         """The event in bytes.
@@ -46,18 +49,25 @@ class EventCodec:
                 raise ValueError(f"a log holds an event of an unknown kind: {kind}")
 
 
-def response(kind: Any, heard: Heard) -> Shared:
-    """An event as a response message; of an event in a log it is made once for all of its readers.
+def response(kind: Any, heard: Heard | Reading[Event]) -> Any:
+    """An event as a response message; a log as a `Feed` of messages, each made once for all of its readers.
 
     Args:
         kind: the class of the message.
-        heard: the event.
+        heard: the event, or the log.
     """
-    views = heard.entry.views if heard.entry is not None else {}
-    made = views.get(kind)
-    if made is None:
-        made = views[kind] = Shared(kind(sequence=heard.sequence, cursor=heard.cursor, **_arm(heard.event)))
-    return made
+    if isinstance(heard, Heard):
+        return _told(kind, heard.sequence, heard.cursor, heard.event)
+    stream = heard.stream
+
+    def make(entry: Entry[Event]) -> Shared:
+        made: Shared | None = entry.views.get(kind)
+        if made is None:
+            message = _told(kind, entry.sequence, stream.place(entry), entry.event)
+            made = entry.views[kind] = Shared(message, urgent=_is_first_word(stream, entry))
+        return made
+
+    return Feed(heard, make)
 
 
 def failure_pb(error: MeshError) -> events_pb.Failure:
@@ -105,9 +115,27 @@ def citations(messages: Iterable[citation_pb2.Citation]) -> tuple[Citation, ...]
     )
 
 
-def _arm(event: Event) -> dict[str, Any]:
-    name, of = _ARMS[type(event)]
-    return {name: of(event)}
+def _is_first_word(stream: Stream[Event], entry: Entry[Event]) -> bool:
+    """Whether a reader has waited for it, rather than for the next one of many."""
+    if type(entry.event) is not Text:
+        return False
+    return entry.sequence < 2 or type(stream.entries[entry.sequence - 2].event) is not Text
+
+
+def _told(kind: Any, sequence: int, cursor: str, event: Event) -> Any:
+    message = kind()
+    message.sequence = sequence
+    message.cursor = cursor
+    _tell(message, event)
+    return message
+
+
+def _tell(message: Any, event: Event) -> None:
+    if type(event) is Text:  # as nearly all are: written into its place, at half of what a copy takes
+        message.token.content = event.content
+    else:
+        name, of = _ARMS[type(event)]
+        getattr(message, name).CopyFrom(of(event))
 
 
 def _summary(event: Complete | Stopped) -> pb.ReplySummary:
@@ -148,7 +176,6 @@ def _summarized(summary: pb.ReplySummary) -> tuple[str, str, str, Record]:
 
 _ARMS: Mapping[type, tuple[str, Callable[[Any], Any]]] = {
     Progress: ("progress", lambda e: events_pb.Progress(progress=e.percent, stage=e.stage, message=e.message)),
-    Text: ("token", lambda e: pb.Token(content=e.content)),
     Seam: ("seam", lambda e: events_pb.Seam(keep=e.keep)),
     Gap: ("gap", lambda e: events_pb.Gap(first_sequence=e.first, last_sequence=e.last)),
     Complete: ("complete", _summary),

@@ -235,6 +235,40 @@ async def test_an_entry_is_shared_by_all_readers(open_texts: OpenHub, stream_id:
         assert seen[0] is entry
 
 
+async def test_a_reading_is_called_and_takes_what_simply_follows() -> None:
+    stream, seen = Stream[str](SOME), list[str]()
+    stream.extend([Entry(1, 1, "a")], 1)
+    reading = stream.reading(since=1)
+
+    def heard() -> None:
+        while (entry := reading.take()) is not None:
+            seen.append(entry.event)
+
+    reading.listen(heard)
+    heard()
+    assert (seen, reading.over) == ([], True)  # where it stands is not known before it has asked
+    assert await reading.next() is reading
+    heard()
+    stream.extend([Entry(1, 2, "b")], 1)
+    assert (seen, reading.over) == (["a", "b"], False)
+
+    stream.rewrite([Entry(1, 1, "a"), Entry(2, 2, "c")], 2)
+    assert (seen, reading.over) == (["a", "b"], True)
+    assert await reading.next() == Lapse(2, 2, 1)
+    assert await reading.next() is reading
+    heard()
+    stream.extend([Entry(2, 3, "end", COMPLETE)], 2)
+    assert (seen, reading.over) == (["a", "b", "c", "end"], True)
+    assert await reading.next() is None
+
+    reading.leave(heard)
+    stream.rewrite([], 3)
+    stream.close(Unavailable("closed"))
+    assert await reading.next() == Lapse(1, 3, 0)
+    with pytest.raises(Unavailable):
+        await reading.next()
+
+
 async def test_a_log_that_ended_under_an_earlier_epoch_counts_as_missing(open_texts: OpenHub, stream_id: UUID) -> None:
     """Somebody has taken the work up and died before he could take the log."""
     async with open_texts(lease_seconds=0.2) as hub:

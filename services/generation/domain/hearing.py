@@ -6,7 +6,7 @@ Also the events of a reply whose log is no longer kept, made of the stored messa
 from dataclasses import dataclass
 from uuid import UUID
 
-from mesh.streamlog import Cursor, Entry, Lapse, Stream
+from mesh.streamlog import Cursor, Lapse, Stream
 from services.generation.domain.events import Event, Gap, Progress, Seam, Text, end_of, text_of
 from services.generation.metrics import GAPS
 from services.generation.ports import Reply
@@ -14,19 +14,17 @@ from services.generation.ports import Reply
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """An event on its way to one reader.
+    """An event that is made for one reader.
 
     Attributes:
         event: what happened.
-        sequence: its number in the log; of an event that is made for this reader, that of the entry it stands behind.
+        sequence: that of the entry it stands behind.
         cursor: the place behind it; empty: nobody can go on from there.
-        entry: where it stands in the log; None: it is made for this reader.
     """
 
     event: Event
     sequence: int
     cursor: str = ""
-    entry: Entry[Event] | None = None
 
 
 def mended(stream: Stream[Event], lapse: Lapse) -> list[Heard]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from mesh.errors import Aborted, InvalidArgument, NotFound, Unavailable
 from mesh.process import ended
-from mesh.streamlog import Cursor, Entry, FencedError, Hub, Stream
+from mesh.streamlog import Cursor, Entry, FencedError, Hub, Reading, Stream
 from mesh.telemetry import trace
 from mesh.telemetry.logs import get_logger
 from services.generation.domain import tracing
@@ -72,8 +72,10 @@ class Replies:
             text = "is a cursor of another stream; give the id of an event of this one"
             raise InvalidArgument(f"after {text}", reason="CURSOR_OF_ANOTHER_STREAM", fields={"after": text}) from error
 
-    async def events(self, reply: Reply, after: Cursor | None = None) -> AsyncGenerator[Heard, None]:
+    async def events(self, reply: Reply, after: Cursor | None = None) -> AsyncGenerator[Heard | Reading[Event], None]:
         """The events of a reply behind a cursor, as they come, to its end; nothing behind the end.
+
+        A `Reading` stands for all that can be taken from it until it is over; only then is there more to hear.
 
         Raises:
             InvalidArgument: the cursor is of another reply.
@@ -193,15 +195,17 @@ class Replies:
         if not beginning.cancelled():
             beginning.exception()  # whoever asked may have left
 
-    async def _read(self, stream: Stream[Event], epoch: int, after: Cursor | None) -> AsyncGenerator[Heard, None]:
-        async with aclosing(stream.read(after, since=epoch)) as items:
-            async for item in items:
-                if isinstance(item, Entry):
-                    yield Heard(item.event, item.sequence, str(stream.cursor(item)), item)
-                    continue
-                for heard in mended(stream, item):
-                    tracing.heard(heard)
-                    yield heard
+    async def _read(
+        self, stream: Stream[Event], epoch: int, after: Cursor | None
+    ) -> AsyncGenerator[Heard | Reading[Event], None]:
+        reading = stream.reading(after, since=epoch)
+        while (item := await reading.next()) is not None:
+            if isinstance(item, Reading):
+                yield item
+                continue
+            for heard in mended(stream, item):
+                tracing.heard(heard)
+                yield heard
 
     async def _end(self, stream: Stream[Event], epoch: int) -> tuple[Outcome, str]:
         """How a reply ends, and its text, once it does."""
