@@ -17,9 +17,9 @@ entry is told by a `Lapse` where the log stands.
 """
 
 from mesh.streamlog.cursor import Cursor
-from mesh.streamlog.hub import Hub, open_hub
+from mesh.streamlog.hub import Hub, Mode, open_hub
 from mesh.streamlog.producer import Producer
-from mesh.streamlog.redis_log import FencedError, LogState, Mode
+from mesh.streamlog.redis_log import FencedError, LogState
 from mesh.streamlog.stream import COMPLETE, FAILED, STOPPED, Codec, Entry, Lapse, Reading, Stream
 
 __all__ = [

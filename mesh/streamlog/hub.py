@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 from uuid import UUID
 
 from mesh.errors import MeshError, Unavailable
@@ -12,7 +12,7 @@ from mesh.redis_client import open_redis
 from mesh.streamlog.follower import Follower
 from mesh.streamlog.news import News
 from mesh.streamlog.producer import Producer
-from mesh.streamlog.redis_log import FencedError, LogState, Mode, RedisLog
+from mesh.streamlog.redis_log import FencedError, LogState, RedisLog
 from mesh.streamlog.replicator import Replicator
 from mesh.streamlog.stream import Codec, Entry, Stream
 from mesh.telemetry.logs import get_logger
@@ -20,6 +20,7 @@ from mesh.telemetry.logs import get_logger
 log = get_logger(__name__)
 T = TypeVar("T")
 
+Mode = Literal["fresh", "restart", "keep"]
 Lapsed = Callable[[UUID, int], None]
 """Is told the id and epoch of a log that is watched here while its producer is dead, at every look."""
 
@@ -101,22 +102,19 @@ class Hub(Generic[T]):
         Args:
             stream_id: the log.
             epoch: the fencing number that the owner of the work gave.
-            mode: ``fresh``, the log begins anew and what earlier epochs left does not count; ``restart``, it does if it
-                has ended; ``keep``, it stays as it is.
+            mode: ``fresh``, the log begins anew and what earlier epochs left does not count, so that Redis need not be
+                asked: whether a later epoch holds the log the producer hears with its first append; ``restart``, it
+                begins anew if it has ended; ``keep``, it stays as it is.
 
         Raises:
-            FencedError: a later epoch holds the log.
+            FencedError: a later epoch holds the log, as far as is known.
             Unavailable: Redis does not answer and the log is not fresh: nobody knows what it holds.
         """
         notes: dict[str, bytes] = {}
         entries: list[Entry[T]] = []
         self._check_later(stream_id, epoch)
-        try:
+        if mode != "fresh":
             entries, notes = await self._log.open(stream_id, epoch, mode)
-        except Unavailable:
-            if mode != "fresh":
-                raise
-            # Redis gets all of it when it is back: the replicator finds it behind.
         local = self._local(stream_id)
         while local.follower is not None:  # whoever begins to watch meanwhile may bring another
             await self._unfollow(local)
@@ -126,7 +124,7 @@ class Hub(Generic[T]):
         if local.producer is not None:
             local.producer.fence()
         local.stream.rewrite(entries, epoch)
-        producer = local.producer = Producer(local.stream, epoch, notes, self._replicator.call)
+        producer = local.producer = Producer(local.stream, epoch, notes, self._replicator.call, reset=mode == "fresh")
         self._replicator.add(producer, asyncio.get_running_loop().time())
         return producer
 
@@ -244,7 +242,7 @@ class Hub(Generic[T]):
             await follower.stop()
 
     def _told(self, news: str) -> None:
-        """Somebody asks for a stop of a log that is written here, or may have taken it."""
+        """Somebody asks for a stop of a log that is written here, begins to follow it, or may have taken it."""
         word, stream_id = news[:1], UUID(news[1:])
         local = self._locals.get(stream_id)
         if local is None or local.producer is None:
@@ -252,6 +250,7 @@ class Hub(Generic[T]):
         if word == "s":
             local.producer.stop_requested.set()
         else:
+            local.producer.followed |= word == "f"
             local.producer.call()
 
     def _gone(self, producer: Producer[T]) -> None:

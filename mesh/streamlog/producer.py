@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Generic, TypeVar
+from uuid import uuid4
 
 from mesh.streamlog.redis_log import Append, Taken
 from mesh.streamlog.stream import Entry, Stream
@@ -31,7 +32,13 @@ class Producer(Generic[T]):
     """
 
     def __init__(
-        self, stream: Stream[T], epoch: int, notes: dict[str, bytes], wake: Callable[["Producer[T]"], None]
+        self,
+        stream: Stream[T],
+        epoch: int,
+        notes: dict[str, bytes],
+        wake: Callable[["Producer[T]"], None],
+        *,
+        reset: bool,
     ) -> None:
         self.stream = stream
         self.epoch = epoch
@@ -45,7 +52,8 @@ class Producer(Generic[T]):
         self.renewed = 0.0
         self._wake = wake
         self._stored = self._inherited = len(stream.entries)  # what earlier epochs left
-        self._reset = False
+        self._reset = reset
+        self._mark = uuid4().hex
         self._new_notes: dict[str, bytes] = {}
         self._settled = asyncio.Event()
 
@@ -93,6 +101,11 @@ class Producer(Generic[T]):
         """Whether Redis lacks something."""
         return self._stored < len(self.stream.entries) or bool(self._new_notes) or self._reset
 
+    @property
+    def urgent(self) -> bool:
+        """Whether others wait for what it has: they follow the log, or look for one that Redis does not know."""
+        return self.followed or self._reset
+
     def next_append(self) -> Append[T]:
         """What is to be sent now."""
         self.waiting = False
@@ -101,7 +114,7 @@ class Producer(Generic[T]):
         if base < self._inherited:
             entries = _alike(entries)
         notes = self.notes if self._reset else self._new_notes
-        return Append(self.stream.stream_id, self.epoch, base, entries, dict(notes), reset=self._reset)
+        return Append(self.stream.stream_id, self.epoch, base, entries, dict(notes), self._mark if self._reset else "")
 
     def answered(self, sent: Append[T], answer: Taken | None, now: float) -> None:
         """What Redis said to it."""

@@ -21,7 +21,6 @@ from mesh.telemetry.spans.stores import REDIS, asked
 log = get_logger(__name__)
 T = TypeVar("T")
 TROUBLE = (RedisError, OSError, TimeoutError)
-Mode = Literal["fresh", "restart", "keep"]
 _GIVEN_BACK = -1e6  # a lease that ends at 0, not a second ago
 _GRACE_SECONDS = 1.5  # more than a producer waits before it tries again
 _DIGESTS = {script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in scripts.ALL}
@@ -98,7 +97,7 @@ class Append(Generic[T]):
         base: the sequence before the first entry.
         entries: what comes after it, all of one epoch, and an end at most at the last; none: the lease is renewed.
         notes: facts to be kept beside the log.
-        reset: whether the entries replace all that Redis has.
+        reset: if not empty, the entries replace all that Redis has, unless a reset of this mark has done so before.
     """
 
     stream_id: UUID
@@ -106,7 +105,7 @@ class Append(Generic[T]):
     base: int
     entries: Sequence[Entry[T]]
     notes: Mapping[str, bytes]
-    reset: bool
+    reset: str
 
 
 class RedisLog(Generic[T]):
@@ -137,7 +136,9 @@ class RedisLog(Generic[T]):
         """Redis did not answer: for a while nobody's silence means anything, since producers could not renew leases."""
         self._trouble_at = time.monotonic()
 
-    async def open(self, stream_id: UUID, epoch: int, mode: Mode) -> tuple[list[Entry[T]], dict[str, bytes]]:
+    async def open(
+        self, stream_id: UUID, epoch: int, mode: Literal["restart", "keep"]
+    ) -> tuple[list[Entry[T]], dict[str, bytes]]:
         """Takes a log under an epoch; answers the entries and notes that earlier epochs left.
 
         Args:
@@ -149,7 +150,7 @@ class RedisLog(Generic[T]):
             FencedError: a later epoch holds it.
             Unavailable: Redis does not answer.
         """
-        arguments = (epoch, self._lease_ms, self.LIVE_SECONDS * 1000, mode, scripts.WRITERS, stream_id.hex)
+        arguments = (epoch, self._lease_ms, self.LIVE_SECONDS * 1000, mode, stream_id.hex)
         found = await self._run(scripts.OPEN, stream_id, *arguments)
         if found[0] == b"fenced":
             raise FencedError(found[1])
@@ -187,7 +188,7 @@ class RedisLog(Generic[T]):
         Raises:
             Unavailable: Redis does not answer.
         """
-        found = await self._run(scripts.READ, stream_id, "" if first is None else first)
+        found = await self._run(scripts.READ, stream_id, "" if first is None else first, stream_id.hex)
         if not found:
             return None
         epoch, sequence, end, left, stop, raw = found
@@ -211,7 +212,7 @@ class RedisLog(Generic[T]):
         Raises:
             Unavailable: Redis does not answer.
         """
-        return bool(await self._run(scripts.STOP, stream_id, scripts.WRITERS, stream_id.hex))
+        return bool(await self._run(scripts.STOP, stream_id, stream_id.hex))
 
     async def release(self, stream_id: UUID, epoch: int) -> None:
         """Ends the lease of an epoch, if it is the log's.
@@ -231,7 +232,7 @@ class RedisLog(Generic[T]):
     def _arguments(self, append: Append[T]) -> list[Any]:
         notes, entries, dumps = append.notes, append.entries, self._codec.dumps
         epoch, end = (entries[0].epoch, entries[-1].end) if entries else (0, "")
-        arguments: list[Any] = [append.stream_id.hex, append.epoch, append.base, int(append.reset), epoch, end]
+        arguments: list[Any] = [append.stream_id.hex, append.epoch, append.base, append.reset, epoch, end]
         arguments += (2 * len(notes), len(entries))
         for note in notes.items():
             arguments += note

@@ -15,8 +15,8 @@ from mesh.telemetry.metrics import REGISTRY
 
 log = get_logger(__name__)
 
-FOLLOWED_SECONDS = 0.003
-"""Between two passes over logs that another process follows."""
+URGENT_SECONDS = 0.003
+"""Between two passes, which may be over those logs alone whose entries somebody waits for."""
 LEAST_SECONDS, MOST_SECONDS = 0.01, 0.05
 _LOG_SECONDS = 0.0005
 """Between two passes over all logs: so long for each that was written, since what a pass costs is much by then."""
@@ -63,7 +63,8 @@ class Replicator:
         """A producer has something new, or wants to know whether the log is still his."""
         if producer in self._producers:
             self._calling[producer] = None
-            self._called.set()
+            if producer.urgent or len(self._calling) == 1:
+                self._called.set()
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -87,18 +88,18 @@ class Replicator:
             await self._wait()
 
     async def _wait(self) -> None:
-        """Until there is something to do, and not sooner than the pause."""
-        now = asyncio.get_running_loop().time()
-        if any(producer.followed for producer in self._producers):
-            await asyncio.sleep(FOLLOWED_SECONDS)
-        elif self._all_at > now:
-            await asyncio.sleep(self._all_at - now)
-        self._called.clear()
+        """Until there is something to do, and never shorter than a little."""
+        await asyncio.sleep(URGENT_SECONDS)
+        seconds: float | None = None  # without producers there is no lease to renew: `add` calls
         if self._calling:
-            return
+            seconds = self._all_at - asyncio.get_running_loop().time()
+            if seconds <= 0 or any(producer.urgent for producer in self._calling):
+                return
+        elif self._producers:
+            seconds = self._beat / 4
+        self._called.clear()
         try:
-            # Without producers there is no lease to renew: `add` calls.
-            async with asyncio.timeout(self._beat / 4 if self._producers else None):
+            async with asyncio.timeout(seconds):
                 await self._called.wait()
         except TimeoutError:
             pass
@@ -110,7 +111,7 @@ class Replicator:
             self._look_at = now + self._beat / 4
             self._look(now)
         everything = now >= self._all_at
-        due = [producer for producer in self._calling if everything or producer.followed]
+        due = [producer for producer in self._calling if everything or producer.urgent]
         for producer in due:
             self._drop_done(producer)
         sending = [(producer, producer.next_append()) for producer in due if producer in self._producers]

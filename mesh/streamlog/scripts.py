@@ -1,31 +1,34 @@
 """What happens in Redis: each operation is one Lua script, atomic and one round trip.
 
 A log has three keys of one hash slot: its entries (a stream whose ids are ``<sequence>-0``, so that Redis itself
-refuses a sequence that does not grow), its state (a hash: epoch, seq, end, lease, stop, followed) and its notes
+refuses a sequence that does not grow), its state (a hash: epoch, seq, end, lease, stop, followed, reset) and its notes
 (a hash). The state's name is also the channel on which is told that something changed: ``n`` new entries, ``o`` opened
 by another epoch, ``r`` lease given back, ``s`` stop asked for. New entries are told only while somebody follows, who
 says so at each look (``followed``, until when): mostly nobody does.
 
 Writers do not subscribe to their logs, which would be two commands for each: what concerns them is told on one
-channel for all, `WRITERS`, since it is rare: ``o`` by an epoch that had one before it, and ``s``, followed by the log's
-id. What a writer misses its next append tells it.
+channel for all, `WRITERS`, since it is rare: ``o`` by an epoch that had one before it, ``s``, and ``f``, somebody
+follows, each before the log's id. What a writer misses its next append tells it.
 
 ``lease`` is when the producer's lease ends, in milliseconds of the server's own clock.
 """
 
 WRITERS = "gaji:log:writers"
 
-_NOW = """
+_COMMON = f"""
+local writers = '{WRITERS}'
+
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 """
 
-# ARGV: epoch, lease ms, time to live ms, mode, `WRITERS`, id. Answers the notes and entries that earlier epochs left.
-# Modes: `fresh`, the log begins anew; `restart`, it does if it has ended; `keep`, it stays as it is.
+# ARGV: epoch, lease ms, time to live ms, mode, id. Answers the notes and entries that earlier epochs left. Modes:
+# `restart`, the log begins anew if it has ended; `keep`, it stays as it is. (One that begins anew whatever there is
+# needs no answer: its first append has reset.)
 OPEN = (
-    _NOW
+    _COMMON
     + """
 local held = tonumber(redis.call('HGET', KEYS[2], 'epoch') or '0')
 local mine = tonumber(ARGV[1])
@@ -33,7 +36,7 @@ if held > mine then
   return {'fenced', held}
 end
 local ended = redis.call('HEXISTS', KEYS[2], 'end') == 1
-if ARGV[4] == 'fresh' or (ARGV[4] == 'restart' and ended) then
+if ARGV[4] == 'restart' and ended then
   redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
   ended = false
 end
@@ -45,16 +48,16 @@ if not ended then
 end
 redis.call('PUBLISH', KEYS[2], 'o')
 if mine > 1 then
-  redis.call('PUBLISH', ARGV[5], 'o' .. ARGV[6])
+  redis.call('PUBLISH', writers, 'o' .. ARGV[5])
 end
 return {'held', redis.call('HGETALL', KEYS[3]), redis.call('XRANGE', KEYS[1], '-', '+')}
 """
 )
 
 # Writes to many logs. ARGV: lease ms, time to live ms of a log that goes on and of one that has ended; then of each
-# log its id, epoch, sequence before the first entry, reset, the entries' epoch, how the log ends with the last of
-# them, twice the number of notes, the number of entries, name and value of each note, and each entry. Without entries
-# and notes it is the heartbeat. No key is declared, which only a cluster would need.
+# log its id, epoch, sequence before the first entry, mark of the reset (empty: none), the entries' epoch, how the log
+# ends with the last of them, twice the number of notes, the number of entries, name and value of each note, and each
+# entry. Without entries and notes it is the heartbeat. No key is declared, which only a cluster would need.
 #
 # Sent again after a lost answer it changes nothing, and neither does a reset that comes late, after what was sent
 # behind it. When Redis knows less than the producer thinks (it came back from an older snapshot, or empty), the answer
@@ -63,7 +66,7 @@ return {'held', redis.call('HGETALL', KEYS[3]), redis.call('XRANGE', KEYS[1], '-
 # Answers a word for each log; what goes wrong with one is `failed` and leaves the others alone. What goes wrong with
 # all is the server's state: then it is an error, of which the client knows what it means (READONLY: another is master).
 APPEND = (
-    _NOW
+    _COMMON
     + """
 local time = now()
 local lease = time + ARGV[1]
@@ -79,12 +82,18 @@ local function append(at, notes, count)
     return 'fenced'
   end
   local answer = 'ok' .. (stop and ' stop' or '') .. (followed and ' followed' or '')
-  if ARGV[at + 3] == '1' then
-    if held == mine and seq >= count and redis.call('XLEN', entries) == seq then
+  if ARGV[at + 3] ~= '' then
+    local done = held == mine and redis.call('HGET', state, 'reset') == ARGV[at + 3]
+    if done and seq >= count and redis.call('XLEN', entries) == seq then
       return answer
     end
-    redis.call('DEL', entries)
+    redis.call('HSET', state, 'reset', ARGV[at + 3])
+    redis.call('DEL', entries, name .. 'notes')
     redis.call('HDEL', state, 'end')
+    redis.call('PUBLISH', state, 'o')
+    if mine > 1 then
+      redis.call('PUBLISH', writers, 'o' .. ARGV[at])
+    end
     if held < mine then
       redis.call('HDEL', state, 'stop')
       answer = followed and 'ok followed' or 'ok'
@@ -148,12 +157,12 @@ return answers
 """
 )
 
-# ARGV: sequence of the first entry that is wanted; empty: none is. Who wants some follows, and looks once a second. A
-# server that takes no writes is read all the same.
+# ARGV: sequence of the first entry that is wanted, id; empty: none is. Who wants some follows, and looks once a second.
+# A server that takes no writes is read all the same.
 READ = (
-    _NOW
+    _COMMON
     + """
-local state = redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'end', 'lease', 'stop')
+local state = redis.call('HMGET', KEYS[2], 'epoch', 'seq', 'end', 'lease', 'stop', 'followed')
 if not state[1] then
   return {}
 end
@@ -162,6 +171,9 @@ if ARGV[1] ~= '' then
   entries = redis.call('XRANGE', KEYS[1], ARGV[1] .. '-0', '+')
   if not state[3] then
     redis.pcall('HSET', KEYS[2], 'followed', now() + 5000)
+    if tonumber(state[6] or '0') <= now() then
+      redis.pcall('PUBLISH', writers, 'f' .. ARGV[2])
+    end
   end
 end
 local left = (state[4] or 0) - now()
@@ -169,16 +181,19 @@ return {tonumber(state[1]), tonumber(state[2] or '0'), state[3] or '', left, sta
 """
 )
 
-# ARGV: `WRITERS`, id.
-STOP = """
+# ARGV: id.
+STOP = (
+    _COMMON
+    + """
 if redis.call('HEXISTS', KEYS[2], 'epoch') == 1 and redis.call('HEXISTS', KEYS[2], 'end') == 0 then
   redis.call('HSET', KEYS[2], 'stop', '1')
   redis.call('PUBLISH', KEYS[2], 's')
-  redis.call('PUBLISH', ARGV[1], 's' .. ARGV[2])
+  redis.call('PUBLISH', writers, 's' .. ARGV[1])
   return 1
 end
 return 0
 """
+)
 
 # ARGV: epoch.
 RELEASE = """

@@ -121,7 +121,6 @@ HOPS = {
     (STREAM, "SERVER"): ["gateway", "generation"],
     ("write reply", "INTERNAL"): ["gateway", "generation"],
     ("chat numbered-words", "CLIENT"): ["gateway", "generation"],
-    ("redis log.open", "CLIENT"): ["gateway", "generation"],
     ("gaji.library.v1.ConversationService/BeginReply", "SERVER"): ["gateway", "generation", "library"],
     ("INSERT messages", "CLIENT"): ["gateway", "generation", "library"],
     ("gaji.library.v1.ConversationService/CompleteReply", "SERVER"): ["gateway", "generation", "library"],

@@ -312,7 +312,7 @@ async def redis_log(redis_url: str) -> AsyncIterator[RedisLog[str]]:
         yield log
 
 
-def appending(stream_id: UUID, epoch: int, base: int, *events: str, end: str = "", reset: bool = False) -> Append[str]:
+def appending(stream_id: UUID, epoch: int, base: int, *events: str, end: str = "", reset: str = "") -> Append[str]:
     entries = [Entry(epoch, base + n, event) for n, event in enumerate(events, 1)]
     if end:
         entries[-1].end = end
@@ -320,10 +320,10 @@ def appending(stream_id: UUID, epoch: int, base: int, *events: str, end: str = "
 
 
 async def test_a_reset_takes_a_log_that_an_earlier_epoch_has_ended(redis_log: RedisLog[str], stream_id: UUID) -> None:
-    await redis_log.open(stream_id, 1, "fresh")
+    await redis_log.open(stream_id, 1, "keep")
     await redis_log.append([appending(stream_id, 1, 0, "failed", end="failed")])
     assert await redis_log.append([appending(stream_id, 2, 1, "b")]) == [Taken(b"behind")]
-    assert await redis_log.append([appending(stream_id, 2, 0, "a", "b", reset=True)]) == [Taken(b"ok")]
+    assert await redis_log.append([appending(stream_id, 2, 0, "a", "b", reset="a")]) == [Taken(b"ok")]
     found = await redis_log.read(stream_id, 1)
     assert found is not None
     state, entries = found
@@ -333,7 +333,7 @@ async def test_a_reset_takes_a_log_that_an_earlier_epoch_has_ended(redis_log: Re
 
 
 async def test_a_reset_that_comes_late_changes_nothing(redis_log: RedisLog[str], stream_id: UUID) -> None:
-    reset = appending(stream_id, 1, 0, "a", "b", reset=True)
+    reset = appending(stream_id, 1, 0, "a", "b", reset="a")
     await redis_log.append([reset])
     await redis_log.append([appending(stream_id, 1, 2, "c", "end", end=COMPLETE)])
     assert await redis_log.append([reset]) == [Taken(b"ok")]
@@ -341,6 +341,33 @@ async def test_a_reset_that_comes_late_changes_nothing(redis_log: RedisLog[str],
     assert found is not None
     assert [entry.event for entry in found[1]] == ["a", "b", "c", "end"]
     assert found[0].end == COMPLETE
+
+
+async def test_a_reset_takes_what_another_of_the_same_epoch_has_written(
+    redis_log: RedisLog[str], stream_id: UUID
+) -> None:
+    await redis_log.append([appending(stream_id, 1, 0, "a", "b", reset="a")])
+    assert await redis_log.append([appending(stream_id, 1, 0, "c", reset="b")]) == [Taken(b"ok")]
+    found = await redis_log.read(stream_id, 1)
+    assert found is not None
+    assert [entry.event for entry in found[1]] == ["c"]
+
+
+async def test_what_goes_wrong_with_one_log_leaves_the_others_alone(
+    redis_log: RedisLog[str], stream_id: UUID, redis_url: str
+) -> None:
+    sound = uuid4()
+    wrong, right = appending(stream_id, 1, 0, "a"), appending(sound, 1, 0, "a", "end", end=COMPLETE)
+    await redis_log.open(stream_id, 1, "keep")
+    await redis_log.open(sound, 1, "keep")
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        await client.set(names(stream_id)[0], "no stream", ex=60)
+    assert await redis_log.append([wrong, right]) == [None, Taken(b"ok")]
+    state = await redis_log.read(sound, None)
+    assert state is not None
+    assert state[0].end == COMPLETE
+    with pytest.raises(Unavailable):  # alone it looks as if the server took nothing
+        await redis_log.append([wrong])
 
 
 async def test_a_log_has_a_producer_or_a_follower_never_both(open_texts: OpenHub) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import uuid
 
 from mesh.streamlog import COMPLETE
@@ -33,3 +34,26 @@ async def test_the_channels_of_logs_that_nobody_watches_any_more_are_left(open_t
         assert following is not None
         assert len(writing.channels) == 1, "a writer has one channel for all of its logs"
         assert 1 < len(following.channels) < 100
+
+
+async def test_a_producer_hears_of_a_follower_before_it_appends_again(
+    open_texts: OpenHub, stream_id: uuid.UUID
+) -> None:
+    async with open_texts(lease_seconds=60) as home, open_texts() as elsewhere:
+        producer = await home.produce(stream_id, 1, "fresh")
+        producer.append("one")
+        assert await producer.flushed(5)
+        async with elsewhere.watching(stream_id), asyncio.timeout(5):  # less than from one heartbeat to the next
+            while not producer.followed:
+                await asyncio.sleep(0.005)
+
+
+async def test_a_new_log_is_found_by_whoever_waits_for_it(open_texts: OpenHub, stream_id: uuid.UUID) -> None:
+    async with open_texts() as home, open_texts() as elsewhere, elsewhere.watching(stream_id) as stream:
+        assert not stream.exists
+        producer = await home.produce(stream_id, 1, "fresh")
+        reading = asyncio.create_task(anext(stream.read(since=1)))
+        producer.append("one")
+        entry = await asyncio.wait_for(reading, 5)
+        assert isinstance(entry, Entry)
+        assert entry.event == "one"
