@@ -29,6 +29,7 @@ WEB := $(BIN)/python -m stack.web
 	@echo "Installing what runs (once) ..."
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m stack.bytecode
 	@touch $@
 
 .venv/.dev: .venv/.run requirements-dev.lock

@@ -80,7 +80,7 @@ def run(job: Job, folder: Path, *, quick: bool) -> Outcome:
     if not _is_there(job.module):
         return Outcome(job, 0.0, f"there is no {job.module}")
     figures = folder / f"{job.name}.json"
-    command = [sys.executable, "-m", job.module, *(["--json", str(figures)] * job.keeps), *(job.quick if quick else ())]
+    command = [sys.executable, "-m", job.module, "--json", str(figures), *(["--quick"] if quick else [])]
     process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own modules
     try:
         code = process.wait(job.seconds)
@@ -89,7 +89,7 @@ def run(job: Job, folder: Path, *, quick: bool) -> Outcome:
         failed = f"it did not end within {job.seconds:g} s"
     finally:
         _end(process)
-    if job.keeps and not failed and not figures.is_file():
+    if not failed and not figures.is_file():
         failed = "it kept no figures"
     return Outcome(job, time.monotonic() - began, failed)
 

@@ -1,6 +1,5 @@
 """What `make bench` runs, one after the other. A new one is a module with `benchmarks.results.options`, and a row."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -13,26 +12,19 @@ class Job:
         module: is run as ``python -m MODULE --json FILE``, with ``--quick`` where that is asked for.
         seconds: what it may take; it is ended when they are over.
         measures: what, in a few words.
-        keeps: whether it knows --json, and keeps its figures.
-        quick: the arguments that ask for little.
     """
 
     name: str
     module: str
     seconds: float
     measures: str
-    keeps: bool = True
-    quick: Sequence[str] = ("--quick",)
 
 
-_ONE = ("--rounds", "1")
 JOBS = (
     Job("relay", "benchmarks.relay", 300, "CPU of the gateway for an event, and the first token, against its peers"),
     Job("relay-many", "benchmarks.relay.many", 900, "100 to 10,000 streams: CPU, memory, first token, longest gap"),
-    Job(
-        "stalled", "benchmarks.relay.stalled", 180, "a reader that stands still beside others", keeps=False, quick=_ONE
-    ),
-    Job("fanout", "benchmarks.fanout", 300, "many readers of one reply", keeps=False, quick=_ONE),
+    Job("stalled", "benchmarks.relay.stalled", 180, "a reader that stands still beside others"),
+    Job("fanout", "benchmarks.fanout", 300, "many readers of one reply"),
     Job("calls", "benchmarks.calls", 300, "one call through each hop"),
     Job("cache", "benchmarks.cache", 300, "a value, near and from the cache, against its peers"),
     Job("breaker", "benchmarks.breaker", 180, "a circuit breaker's share of a call, against its peers"),

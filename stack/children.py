@@ -109,7 +109,8 @@ ROOMS = (
         private=(_REDIS, *_MODEL_KEYS),
         env=_QUIET_THREADS,
     ),
-    Room("jobs", "services.jobs", 50055, 9105, needs=("valkey",), private=(_REDIS,)),
+    # It could begin with the others; on two cores search, which takes longest, would be ready so much later.
+    Room("jobs", "services.jobs", 50055, 9105, needs=("valkey", "library"), private=(_REDIS,)),
     Room(
         GATEWAY,
         "gateway",

@@ -1,8 +1,9 @@
 """The process that the rooms of a stack are forked from: ``python -P -m stack.nursery DESCRIPTOR PADDING``.
 
 It imports once what every room imports, so that a room starts without that work and shares the memory of it with the
-others, copied on write. It does nothing else: it has one thread, no event loop, and gRPC is imported but not begun, all
-of which a fork would leave broken. `stack.births` is its other side, over a socket of sequenced packets:
+others, copied on write; and what those import that come last, when it has been left alone for a moment. It does nothing
+else: it has one thread, no event loop, and gRPC is imported but not begun, all of which a fork would leave broken.
+`stack.births` is its other side, over a socket of sequenced packets:
 
     asked     JSON, with the descriptor of the output: argv, env, folder, orphan_signal
     answered  ``born PID`` by the child itself, ``ended PID CODE``, ``failed WHY``
@@ -40,6 +41,9 @@ SHARED = (
     "mesh.read_through",
     "mesh.redis_client",
 )
+# What a room imports beside that which is born when the first of them serve. Nor may this start a thread.
+LATER = ("gateway.server",)
+_QUIET_SECONDS = 0.3
 _PLACES = slice(45, 49)  # of /proc/PID/stat behind the name: arg_start, arg_end, env_start, env_end; proc(5)
 
 
@@ -48,15 +52,19 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
     gc.disable()  # what it would free leaves holes in pages that are to be shared
-    for module in SHARED:
-        importlib.import_module(module)
-    give_back()
-    gc.freeze()
+    _read(SHARED)
     argv = _forking(channel)
     if argv:
         gc.enable()
         sys.argv = argv[argv.index("-m") + 1 :]
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+def _read(modules: Sequence[str]) -> None:
+    for module in modules:
+        importlib.import_module(module)
+    give_back()
+    gc.freeze()
 
 
 def _forking(channel: socket.socket) -> list[str]:
@@ -66,8 +74,13 @@ def _forking(channel: socket.socket) -> list[str]:
     os.set_blocking(waker, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler there must be, for the descriptor to be written to
     signal.set_wakeup_fd(waker)
+    later: Sequence[str] = LATER
+    forked = False
     while True:
-        ready, _, _ = select.select([channel.fileno(), woken], [], [])
+        ready, _, _ = select.select([channel.fileno(), woken], [], [], _QUIET_SECONDS if later and forked else None)
+        if not ready:
+            _read(later)
+            later = ()
         if woken in ready:
             os.read(woken, 4096)
             _tell_ended(channel)
@@ -88,6 +101,7 @@ def _forking(channel: socket.socket) -> list[str]:
             for descriptor in (woken, waker, taken):
                 os.close(descriptor)
             return _born(channel, taking, me)
+        forked = True
         os.close(taking)
         os.read(taken, 1)  # its end, when the child has taken the request
         os.close(taken)

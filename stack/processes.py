@@ -20,7 +20,7 @@ from stack.logs import LogFile
 
 STOP_SECONDS = 8.0
 _POLL_SECONDS = 0.02
-_POLL_MAX_SECONDS = 0.2
+_POLL_MAX_SECONDS = 0.05  # the last pauses of search and the gateway add up to the start's
 _LOG_SECONDS = 1.0
 _LAST_WORDS = re.compile(r"gaji [a-z]+: ")  # how mesh.process begins its sentence on why it ends
 

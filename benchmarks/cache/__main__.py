@@ -18,7 +18,7 @@ from benchmarks.cache.ways import AT_ONCE, GET, SIZES, House, Way, open_house, t
 from benchmarks.cpu import cpu_seconds
 from benchmarks.results import Results, Spread, machine, options, percentile, turns
 from mesh.read_through import ReadThrough
-from services.search.clients import CacheClient
+from services.peers.cache import CacheClient
 
 _READERS, _CALLERS = 10, 100
 

@@ -14,12 +14,12 @@ import redis
 import redis.asyncio
 from gaji.cache.v1 import cache_service_pb2 as pb
 
-from benchmarks.search.rooms import room
+from benchmarks.rooms import room
 from mesh.client import MeshChannel, open_channel
 from mesh.config import MeshSettings
 from mesh.near import NearCache, following_news
 from mesh.read_through import CacheHit, ReadThrough, always
-from services.search.clients import CacheClient
+from services.peers.cache import CacheClient
 from stack.embedded.valkey import prepare_valkey
 from stack.logs import LogFile
 from stack.ports import Ports

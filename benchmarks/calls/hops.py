@@ -22,7 +22,7 @@ from benchmarks.faults.world import Client, World
 from benchmarks.results import Results, Spread, percentile, turns
 from mesh.client import MeshChannel, open_channel
 from mesh.config import MeshSettings
-from services.search.clients import CacheClient
+from services.peers.cache import CacheClient
 
 ROOMS = ("gateway", "library", "search", "generation", "cache")
 _QUERY = "the light that burned"

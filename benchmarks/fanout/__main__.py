@@ -1,30 +1,24 @@
 """Lets ever more readers watch one reply and prints what each more costs; the model is asked once, however many read.
 
-Usage: python -m benchmarks.fanout [--readers 1,100,1000] [--rounds N]. Linux only (it reads /proc); loopback only; ends
-by itself in about two minutes.
+Usage: python -m benchmarks.fanout [--readers 1,100,1000] [--rounds N] [--json FILE]. Linux only (it reads /proc);
+loopback only; ends by itself in about two minutes. CPU of the processes, user and system, over the whole reply.
 """
 
-import argparse
 import asyncio
-import os
-import platform
 import resource
-import statistics
-import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
 import httpx
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.cpu import cpu_seconds
 from benchmarks.faults.running import Stack, running_stack
 from benchmarks.faults.world import Client, World
 from benchmarks.relay.load import Reader
+from benchmarks.results import Results, Spread, machine, options
 
 TOKENS = 200
 RATE = 50.0
@@ -51,14 +45,16 @@ class Result:
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__ or "", rounds=3)
     parser.add_argument("--readers", default="1,100,300,1000")
-    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    counts = [int(part) for part in arguments.readers.split(",")]
+    rounds, readers = (1, "1,100") if arguments.quick else (arguments.rounds, arguments.readers)
+    counts = [int(part) for part in readers.split(",")]
+    figures = Results("fanout", machine("uvicorn", "redis"))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65_536), most))
-    report(uvloop.run(measure(counts, arguments.rounds)), arguments.rounds)
+    report(uvloop.run(measure(counts, rounds)), rounds, figures)
+    figures.finish(arguments.json)
 
 
 async def measure(counts: Sequence[int], rounds: int) -> list[Result]:
@@ -126,40 +122,27 @@ async def model_calls(stack: Stack) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("gaji_generations_total{"))
 
 
-def report(results: Sequence[Result], rounds: int) -> None:
-    """Prints the table."""
-    table = Table(title=f"readers of one reply of {TOKENS} tokens, {RATE:g} a second; medians of {rounds} rounds")
-    for heading in ("readers", "model calls", "generation", "gateway", "each more reader", "each more reader's event"):
-        table.add_column(heading, justify="right")
+def report(results: Sequence[Result], rounds: int, figures: Results) -> None:
+    """Makes the table."""
     by_count: dict[int, list[Result]] = {}
     for result in results:
         by_count.setdefault(result.readers, []).append(result)
-    base = {service: median(by_count[min(by_count)], service) for service in SERVICES}
-    for count, rows in by_count.items():
-        spent = {service: median(rows, service) for service in SERVICES}
-        more = sum(spent.values()) - sum(base.values())
-        extra = count - min(by_count)
-        table.add_row(
-            f"{count:,}",
-            f"{max(row.models for row in rows):g}",
-            f"{spent['generation']:.2f} s",
-            f"{spent['gateway']:.2f} s",
-            f"{more / extra * 1000:.1f} ms" if extra else "",
-            f"{more / extra / (rows[0].events / count) * 1e6:.1f} us" if extra else "",
-        )
-    console = Console(width=120)
-    console.print(table)
-    console.print(
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; "
-        f"{time.strftime('%Y-%m-%d')}. CPU of the processes, user and system, over the whole reply.",
-        highlight=False,
-        soft_wrap=True,
+    least = min(by_count)
+    base = [sum(row.seconds.values()) for row in by_count[least]]
+    rows = []
+    for count, each in by_count.items():
+        spent = [Spread.of([row.seconds[service] for row in each]).text(2, "s") for service in SERVICES]
+        more = [(sum(row.seconds.values()) - least_of) for row, least_of in zip(each, base, strict=True)]
+        extra, events = count - least, each[0].events / count
+        reader = Spread.of([one / extra * 1e3 for one in more]).text(1, "ms") if extra else ""
+        event = Spread.of([one / extra / events * 1e6 for one in more]).text(1, "us") if extra else ""
+        rows.append((f"{count:,}", f"{max(row.models for row in each):g}", *spent, reader, event))
+    figures.table(
+        f"readers of one reply of {TOKENS} tokens, {RATE:g} a second; medians of {rounds} rounds (min-max)",
+        ("readers", "model calls", "generation", "gateway", "each more reader", "each more reader's event"),
+        rows,
     )
-
-
-def median(rows: Sequence[Result], service: str) -> float:
-    """The median of what a service spent."""
-    return statistics.median(row.seconds[service] for row in rows)
+    figures.raw["replies"] = [asdict(one) for one in results]
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from mesh.near import NearCache
 from mesh.read_through import ReadThrough, always
 from services.cache.__main__ import serving
 from services.cache.config import CacheSettings
-from services.search.clients import CacheClient
+from services.search.clients import Answers, open_answers
 
 CACHE = pb.DESCRIPTOR.services_by_name["CacheService"]
 VALUE = b"It is a truth universally acknowledged, " * 200
@@ -61,8 +61,7 @@ async def reader(site: Site) -> AsyncIterator[Round]:
     """The reader's end of a hit in the cache service."""
     address = await site.peer.ask("cache", redis_url=site.redis_url, public_key=str(site.public_key))
     key, count = new_key(), site.some(20, 4)
-    async with open_channel(address, MeshSettings(), [CACHE]) as channel:
-        through = ReadThrough(CacheClient(channel), patience=5)
+    async with open_channel(address, MeshSettings(), [CACHE]) as channel, open_answers(channel, 5, 0) as through:
         while not await _there(through, key):  # noqa: ASYNC110 - the service is only about to serve, of which none tells
             await asyncio.sleep(0.05)
 
@@ -85,7 +84,7 @@ async def service(site: Site) -> AsyncIterator[Round]:
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving(settings))
         channel = await stack.enter_async_context(open_channel(server.address, MeshSettings(), [CACHE]))
-        through = ReadThrough(CacheClient(channel), patience=5)
+        through = await stack.enter_async_context(open_answers(channel, 5, 0))
         while not await _there(through, key):  # noqa: ASYNC110 - the service is only about to serve, of which none tells
             await asyncio.sleep(0.05)
 
@@ -95,7 +94,7 @@ async def service(site: Site) -> AsyncIterator[Round]:
         yield run
 
 
-async def _there(through: ReadThrough, key: str) -> bool:
+async def _there(through: Answers, key: str) -> bool:
     """Whether the cache had the value; if not, it has it now unless it is only about to serve."""
     computed = False
 

@@ -17,11 +17,9 @@ import uvloop
 
 from benchmarks.relay import load
 from benchmarks.relay.load import Load, Result
-from benchmarks.relay.running import OURS, free_port, gateways, listening, process, running
+from benchmarks.relay.running import OURS, running
 from benchmarks.results import Results, Spread, machine, options
 from benchmarks.tokens import key_pair, sign
-
-__all__ = ["free_port", "gateways", "listening", "process"]  # other benchmarks look for them here
 
 DIRECT = "gRPC, no gateway"
 PEERS = ("sse-starlette", "Envoy")

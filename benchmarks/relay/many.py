@@ -3,9 +3,11 @@
 Usage: python -m benchmarks.relay.many [--streams 100,200,1000,10000] [--rounds N] [--against CHECKOUT] [--json FILE].
 Linux only (it reads /proc); loopback only; ends by itself in about ten minutes.
 
-For each number of streams all of them are opened, then watched for some seconds (CPU, gaps, memory), and then, while
-they go on, one reader after the other asks for a first token that bears the time at which the model made it. The
-readers are bare protocols that count; what they cost themselves is said below the tables.
+For each number of streams, and in each round, a gateway is started anew and has had ten streams for a second: what
+others have left in its memory is not to be taken for room of these. Then all streams are opened and watched for some
+seconds (CPU, gaps, memory), and then, while they go on, one reader after the other asks for a first token that bears
+the time at which the model made it. The readers are bare protocols that count; what they cost themselves is said below
+the tables.
 """
 
 import asyncio
@@ -27,7 +29,7 @@ from gaji.generation.v1 import generation_service_pb2_grpc as rpc
 from benchmarks.cpu import cpu_seconds
 from benchmarks.relay.load import CONVERSATION, Load, request_for
 from benchmarks.relay.memory import Memory
-from benchmarks.relay.running import OURS, Gateway, many_files, running
+from benchmarks.relay.running import OURS, Gateway, many_files, planned, started
 from benchmarks.results import WARM_UP, Results, Spread, machine, options, percentile, turns
 from benchmarks.tokens import key_pair, sign
 
@@ -37,6 +39,7 @@ MOST_FOR_PEERS = 1_000
 DIRECT = "gRPC, no gateway"
 _ENDLESS = 1_000_000
 _AT_ONCE = 64
+_WARM = 10
 _PAUSE_SECONDS = 0.02
 _STAMP = re.compile(rb'"content": ?"(\d+)"')
 
@@ -176,7 +179,6 @@ async def watch(gateway: Gateway, token: str, count: int, *, seconds: float, pro
         asked, firsts = zip(*await first_tokens(gateway.port, token, probes), strict=True)
         if any(reader.lost for reader in readers):
             raise RuntimeError("streams have ended")
-    await _all_gone(gateway, before.files)
     events = sum(counts)
     return Watching(
         streams=count,
@@ -267,14 +269,16 @@ async def measure(counts: Sequence[int], rounds: int, *, quick: bool, against: P
         work = Path(stack.enter_context(TemporaryDirectory()))
         private, public = key_pair(work)
         token = sign(private)
-        gateways = await stack.enter_async_context(running(public, work, against=against))
-        for gateway in gateways.values():
-            async with many_open(gateway.port, request_for(Load("warm", 1, _ENDLESS, 20), token), 100):
-                await asyncio.sleep(1)
+        gateways = await stack.enter_async_context(planned(public, work, against=against))
         for count in counts:
             some = [name for name in gateways if count <= MOST_FOR_PEERS or name.startswith(OURS)]
             for turn, name in turns(some, rounds if count <= MOST_FOR_PEERS else 1, warm_up=0):
-                watched = await watch(gateways[name], token, count, seconds=seconds, probes=probes)
+                async with started(gateways[name]) as gateway:
+                    files = Memory.of(gateway.pid).files
+                    async with many_open(gateway.port, request_for(Load("warm", 1, _ENDLESS, 20), token), _WARM):
+                        await asyncio.sleep(1)
+                    await _all_gone(gateway, files)
+                    watched = await watch(gateway, token, count, seconds=seconds, probes=probes)
                 if turn != WARM_UP:
                     found.setdefault(name, []).append(watched)
                 print(".", end="", file=sys.stderr, flush=True)

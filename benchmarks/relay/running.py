@@ -7,12 +7,15 @@ import resource
 import socket
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 OURS = "Gaji"
+BEFORE = f"{OURS} before"
+_TAIL_BYTES = 4096
+_END_SECONDS = 0.2  # to hear of the end of a process, when its connections have ended already
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,19 @@ def many_files() -> None:
 
 @contextlib.asynccontextmanager
 async def process(*command: str, env: dict[str, str] | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A child that is ended on leaving."""
+    """A child that is ended on leaving. What goes wrong in the block bears its last words, if it has ended by then."""
     child = await asyncio.create_subprocess_exec(
-        *command, env={**os.environ, **(env or {})}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        *command, env={**os.environ, **(env or {})}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
+    assert child.stderr
+    last_words = asyncio.create_task(_tail(child.stderr))
     try:
         yield child
+    except Exception as error:
+        await asyncio.wait([last_words], timeout=_END_SECONDS)
+        if last_words.done():
+            error.add_note(f"{' '.join(command[:3])} had ended: {last_words.result() or 'it said nothing'}")
+        raise
     finally:
         if child.returncode is None:
             child.terminate()
@@ -67,16 +77,32 @@ async def process(*command: str, env: dict[str, str] | None = None) -> AsyncIter
         except TimeoutError:
             child.kill()
             await child.wait()
+        last_words.cancel()  # a child of its own may hold the pipe open
 
 
-async def listening(port: int) -> None:
-    """Waits for a server, at most a minute."""
+async def _tail(stream: asyncio.StreamReader) -> str:
+    """The last of what is written there until its end; the rest is forgotten, so that nobody waits to write."""
+    kept = b""
+    while part := await stream.read(_TAIL_BYTES):
+        kept = (kept + part)[-_TAIL_BYTES:]
+    return kept.decode(errors="replace").strip()
+
+
+async def listening(port: int, child: asyncio.subprocess.Process) -> None:
+    """Waits for a server, at most a minute.
+
+    Raises:
+        RuntimeError: it has ended.
+        TimeoutError: it does not listen.
+    """
     async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.close()
                 return
+            if child.returncode is not None:
+                raise RuntimeError(f"nobody listens on port {port}: the server has ended")
             await asyncio.sleep(0.05)
 
 
@@ -142,6 +168,38 @@ async def upstream_process(public_key: Path, tree: Path | None = None) -> AsyncI
 
 
 @contextlib.asynccontextmanager
+async def planned(
+    public_key: Path, work: Path, *, only: str | None = None, against: Path | None = None
+) -> AsyncIterator[dict[str, Gateway]]:
+    """All gateways, not yet started, before an upstream that is; the arguments are those of `running`."""
+    async with contextlib.AsyncExitStack() as stack:
+        upstream, upstream_pid = await stack.enter_async_context(upstream_process(public_key))
+        found = {
+            name: Gateway(port, command, env, upstream, upstream_pid=upstream_pid)
+            for name, (port, command, env) in gateways(upstream, public_key, work).items()
+            if only in (None, name)
+        }
+        if against is not None:
+            address, pid = await stack.enter_async_context(upstream_process(public_key, against))
+            port, command, env = ours(address, public_key)
+            found[BEFORE] = Gateway(port, command, {**env, **_of_tree(against)}, address, upstream_pid=pid)
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def started(gateway: Gateway) -> AsyncIterator[Gateway]:
+    """A gateway that listens, until the block is left.
+
+    Raises:
+        RuntimeError: it has ended.
+        TimeoutError: it does not listen within a minute.
+    """
+    async with process(*gateway.command, env=gateway.env) as child:
+        await listening(gateway.port, child)
+        yield replace(gateway, pid=child.pid)
+
+
+@contextlib.asynccontextmanager
 async def running(
     public_key: Path, work: Path, *, only: str | None = None, against: Path | None = None
 ) -> AsyncIterator[dict[str, Gateway]]:
@@ -154,20 +212,7 @@ async def running(
         against: another checkout, whose gateway stands beside the others, before an upstream of its own.
     """
     async with contextlib.AsyncExitStack() as stack:
-        upstream, upstream_pid = await stack.enter_async_context(upstream_process(public_key))
-        planned = {
-            name: Gateway(port, command, env, upstream, upstream_pid=upstream_pid)
-            for name, (port, command, env) in gateways(upstream, public_key, work).items()
-            if only in (None, name)
-        }
-        if against is not None:
-            address, pid = await stack.enter_async_context(upstream_process(public_key, against))
-            port, command, env = ours(address, public_key)
-            planned[f"{OURS} before"] = Gateway(port, command, {**env, **_of_tree(against)}, address, upstream_pid=pid)
-        started = {}
-        for name, each in planned.items():
-            child = await stack.enter_async_context(process(*each.command, env=each.env))
-            await listening(each.port)
-            started[name] = Gateway(each.port, each.command, each.env, each.upstream, child.pid, each.upstream_pid)
+        found = await stack.enter_async_context(planned(public_key, work, only=only, against=against))
+        every = {name: await stack.enter_async_context(started(gateway)) for name, gateway in found.items()}
         await asyncio.sleep(1)
-        yield started
+        yield every

@@ -1,28 +1,27 @@
 """One reader of two hundred stops reading: what the others on the same relay stream notice of it.
 
-Usage: python -m benchmarks.relay.stalled [--rounds N]. Loopback only; ends by itself in about half a minute.
+Usage: python -m benchmarks.relay.stalled [--rounds N] [--json FILE]. Loopback only; ends by itself in about half a
+minute.
 """
 
-import argparse
 import asyncio
 import contextlib
 import socket
-import statistics
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.relay.load import Load, Reader, request_for
 from benchmarks.relay.running import OURS, running
+from benchmarks.results import Results, Spread, machine, options, percentile, turns
 from benchmarks.tokens import key_pair, sign
 
 OTHERS = Load("the others", 199, 150, 20)
 LARGE = Load("large", 1, 60_000, 0)
 """About 6 MB, more than all buffers on the way."""
+BESIDE = {"nobody": False, "one who takes nothing of 6 MB": True}
 
 
 class Timed(Reader):
@@ -62,32 +61,39 @@ async def one_round(port: int, token: str, *, stalled: bool) -> list[float]:
         return [reader.longest * 1000 for reader in readers]
 
 
-async def measure(rounds: int) -> dict[bool, list[float]]:
-    """Rounds without and with a reader that takes nothing, in turn."""
-    waits: dict[bool, list[float]] = {False: [], True: []}
+async def measure(rounds: int) -> dict[str, list[list[float]]]:
+    """Rounds without and with a reader that takes nothing, in turn: the waits of each."""
+    waits: dict[str, list[list[float]]] = {name: [] for name in BESIDE}
     async with contextlib.AsyncExitStack() as stack:
         work = Path(stack.enter_context(TemporaryDirectory()))
         private, public = key_pair(work)
         token = sign(private)
         port = (await stack.enter_async_context(running(public, work, only=OURS)))[OURS].port
         await one_round(port, token, stalled=False)  # warm-up
-        for _ in range(rounds):
-            for stalled in (False, True):
-                waits[stalled] += await one_round(port, token, stalled=stalled)
+        for _, beside in turns(BESIDE, rounds, warm_up=0):
+            waits[beside].append(await one_round(port, token, stalled=BESIDE[beside]))
     return waits
 
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    waits = uvloop.run(measure(parser.parse_args().rounds))
-    table = Table(title="the longest wait of each of 199 readers of 50 tokens a second, on one relay stream")
-    for heading in ("beside them", "median", "longest of all"):
-        table.add_column(heading, justify="left" if heading == "beside them" else "right")
-    for stalled, beside in ((False, "nobody"), (True, "one who takes nothing of 6 MB")):
-        table.add_row(beside, f"{statistics.median(waits[stalled]):.0f} ms", f"{max(waits[stalled]):.0f} ms")
-    Console(width=120).print(table)
+    parser = options(__doc__ or "", rounds=3)
+    arguments = parser.parse_args()
+    results = Results("stalled", machine("uvicorn"))
+    rounds = 1 if arguments.quick else arguments.rounds
+    waits = uvloop.run(measure(rounds))
+    rows = [
+        (
+            beside,
+            Spread.of([percentile(one, 50) for one in each]).text(0, "ms"),
+            Spread.of([max(one) for one in each]).text(0, "ms"),
+        )
+        for beside, each in waits.items()
+    ]
+    title = f"the longest wait of each of 199 readers of 50 tokens a second, on one relay stream; {rounds} rounds"
+    results.table(title, ("beside them", "median", "longest of all"), rows)
+    results.raw["longest_wait_ms"] = waits
+    results.finish(arguments.json)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ import grpc
 from gaji.search.v1 import search_service_pb2 as pb
 from gaji.search.v1 import search_service_pb2_grpc as rpc
 
+from benchmarks.rooms import room
 from benchmarks.search.peer import OWN, SHARED, open_peer
 from benchmarks.search.queries import Reworded, queries_of
-from benchmarks.search.rooms import room
 from mesh.client import open_channel
 from mesh.config import MeshSettings
 from services.search.config import SearchSettings

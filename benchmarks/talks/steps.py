@@ -31,7 +31,7 @@ class Step:
         stack: its name.
         round: of the benchmark.
         conversations: at once; a part of the time their readers think.
-        held: whether all is within the bounds of the knee.
+        held: whether all is within the bounds of the knee, and there were as many first words as readers.
         tokens: words that came, a second.
         cpu_per_token_us: of the stack's own processes, without stores, model and readers.
     """
@@ -74,8 +74,9 @@ async def step(both: Both, target: Target, conversations: int, seconds: float, t
 def _judged(target: Target, turn: int, conversations: int, *, seen: Seen, cpu: dict[str, float], lasted: float) -> Step:
     first = _p50_p99(seen.first)
     tokens = seen.words / lasted
-    held = bool(seen.first) and first[1] <= FIRST_SECONDS * 1000
-    held = held and seen.gap_ms(99) <= GAP_MS and seen.error_share <= ERROR_SHARE
+    # Where fewer words came than that, the percentiles are of the lucky, and of none they would be 0.
+    held = len(seen.first) >= conversations and any(seen.gaps)
+    held = held and first[1] <= FIRST_SECONDS * 1000 and seen.gap_ms(99) <= GAP_MS and seen.error_share <= ERROR_SHARE
     asked, came = _p50_p99(seen.asked), _p50_p99(seen.came)
     return Step(
         target.name,

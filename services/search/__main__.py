@@ -38,7 +38,7 @@ async def serving(settings: SearchSettings) -> AsyncIterator[MeshServer]:
     breakers = Breakers(BreakerSettings.of(settings))
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_chroma(settings))
-        embedder = await stack.enter_async_context(open_embedder(settings, PROVIDERS))
+        embedder = await stack.enter_async_context(open_embedder(settings, PROVIDERS, warm=False))
         reader = await stack.enter_async_context(open_reader(settings, embedder))
         channel = await stack.enter_async_context(
             open_channel(settings.cache_target, settings, [CACHE], gate=breakers.before(CACHE))
@@ -65,7 +65,9 @@ async def serving(settings: SearchSettings) -> AsyncIterator[MeshServer]:
             advised=advised,
         )
         service = Service(SEARCH, servicer, rpc.add_SearchServiceServicer_to_server)
-        yield await stack.enter_async_context(open_server(settings, [service], name="search", breakers=breakers))
+        server = await stack.enter_async_context(open_server(settings, [service], name="search", breakers=breakers))
+        embedder.warm_up()  # only now: it takes the processor from what a start waits for
+        yield server
 
 
 async def main() -> None:

@@ -95,10 +95,9 @@ def lives(stat: Path) -> bool:
 
 
 def test_quick_is_handed_on(written: Write, tmp_path: Path) -> None:
-    written("bench_job_quick", "import os, sys\nsys.exit(sys.argv[1:] != ['--rounds', '1'])")
-    quick = Job("a", "bench_job_quick", 30.0, "nothing", keeps=False, quick=("--rounds", "1"))
-    assert run(quick, tmp_path, quick=True).failed == ""
-    assert run(quick, tmp_path, quick=False).failed == "it ended with code 1"
+    written("bench_job_quick", f"{textwrap.dedent(KEEPS)}sys.exit(sys.argv[3:] != ['--quick'])")
+    assert run(job("bench_job_quick"), tmp_path, quick=True).failed == ""
+    assert run(job("bench_job_quick"), tmp_path, quick=False).failed == "it ended with code 1"
 
 
 def test_names_are_of_one_job_each() -> None:

@@ -25,8 +25,7 @@ from mesh.telemetry import trace
 from services.cache.__main__ import serving
 from services.cache.config import CacheSettings
 from services.cache.lookups import MAX_LOOKUPS
-from services.library.cache_client import GrpcCache
-from services.search.clients import CacheClient
+from services.peers.cache import CacheClient
 from tests.cache.conftest import OpenRoom, Room, make_stale, novel_key, passages_key, refusal
 from tests.cache.test_cache_outages import command
 from tests.fixtures.cache_process import open_cache_process
@@ -35,7 +34,6 @@ from tests.fixtures.servers import JwtKeys
 
 LOOKUP = "gaji.cache.v1.CacheService/Lookup"
 CACHE = pb.DESCRIPTOR.services_by_name["CacheService"]
-Client = CacheClient | GrpcCache
 
 
 class Heard:
@@ -100,7 +98,7 @@ async def listening(held: asyncio.Event | None = None) -> AsyncIterator[tuple[He
         await client.close()
 
 
-async def values(client: Client, keys: list[str], timeout: float = 30.0) -> list[Any]:
+async def values(client: CacheClient, keys: list[str], timeout: float = 30.0) -> list[Any]:
     found = await asyncio.gather(*(client.lookup(key, 0, timeout) for key in keys))
     return [one.value if isinstance(one, CacheHit) else one for one in found]
 
@@ -197,16 +195,16 @@ async def test_a_peer_of_an_earlier_release_is_asked_by_calls() -> None:
         assert heard.calls == ["a", "b", "c", "d"]
 
 
-@pytest.fixture(params=[CacheClient, GrpcCache])
-async def client(room: Room, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
-    """Of search and of library, with a stream that stands."""
-    made: Client = request.param(room.channel)
+@pytest.fixture
+async def client(room: Room) -> AsyncIterator[CacheClient]:
+    """With a stream that stands."""
+    made = CacheClient(room.channel)
     await made.lookup(novel_key(), 0, 5)
     yield made
     await made.close()
 
 
-async def test_every_result_comes_to_whom_it_is_for(room: Room, client: Client, redis_url: str) -> None:
+async def test_every_result_comes_to_whom_it_is_for(room: Room, client: CacheClient, redis_url: str) -> None:
     present, missing = [novel_key() for _ in range(40)], [passages_key(novel_key()[6:]) for _ in range(40)]
     for number, key in enumerate(present):
         await room.put(key, b"%d" % number)
@@ -232,14 +230,14 @@ async def test_every_result_comes_to_whom_it_is_for(room: Room, client: Client, 
         assert words in error.fields["key"]
 
 
-async def test_values_that_fill_no_message(room: Room, client: Client) -> None:
+async def test_values_that_fill_no_message(room: Room, client: CacheClient) -> None:
     keys = [novel_key() for _ in range(30)]
     for number, key in enumerate(keys):
         await room.put(key, b"%02d" % number * (512 * 1024))  # 30 MiB, where a message may have 24
     assert [value[:2] for value in await values(client, keys)] == [b"%02d" % number for number in range(30)]
 
 
-async def test_counts_are_those_of_calls(room: Room, client: Client) -> None:
+async def test_counts_are_those_of_calls(room: Room, client: CacheClient) -> None:
     key = novel_key()
     await room.put(key, b"x")
     before = await room.stats("novel")
@@ -249,7 +247,9 @@ async def test_counts_are_those_of_calls(room: Room, client: Client) -> None:
     assert 'gaji_cache_lookups_total{kind="novel",result="hit"}' in await room.metrics()
 
 
-async def test_a_lease_that_nobody_waits_for_any_more_is_given_back(room: Room, client: Client, redis_url: str) -> None:
+async def test_a_lease_that_nobody_waits_for_any_more_is_given_back(
+    room: Room, client: CacheClient, redis_url: str
+) -> None:
     async with redis.asyncio.Redis.from_url(redis_url) as store:
         await command(store, "CLIENT", "PAUSE", "10000", "WRITE")
         key = novel_key()
@@ -358,7 +358,7 @@ async def test_a_cache_that_freezes_with_its_stream_opens_its_circuit_and_is_use
         await client.close()
 
 
-async def test_a_traced_lookup_has_its_spans_on_both_sides(room: Room, client: Client) -> None:
+async def test_a_traced_lookup_has_its_spans_on_both_sides(room: Room, client: CacheClient) -> None:
     key = novel_key()
     await room.put(key, b"x")
     with recording(1.0) as recorder:

@@ -13,8 +13,7 @@ from google.rpc import status_pb2
 from mesh.errors import MeshError, Unavailable, from_status
 from mesh.standing import Asked, Standing
 from services.cache.stores.entries import HEADER, written
-from services.library.cache_client import GrpcCache
-from services.search.clients import CacheClient
+from services.peers.cache import CacheClient
 from tests.cache.conftest import Room, make_stale, novel_key, refusal
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
@@ -116,11 +115,10 @@ async def test_a_stream_that_is_cut_off_while_it_is_written_gives_its_leases_bac
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("kind", [CacheClient, GrpcCache])
 async def test_a_lease_that_comes_just_before_its_asker_leaves_is_given_back(
-    room: Room, kind: type[CacheClient | GrpcCache], monkeypatch: pytest.MonkeyPatch
+    room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, key, answered = kind(room.channel), novel_key(), Standing._answered
+    client, key, answered = CacheClient(room.channel), novel_key(), Standing._answered
     await client.lookup(novel_key(), 0, 30)
     leaving = asyncio.create_task(client.lookup(key, 0, 30))
 
@@ -129,7 +127,7 @@ async def test_a_lease_that_comes_just_before_its_asker_leaves_is_given_back(
         leaving.cancel()
 
     monkeypatch.setattr(Standing, "_answered", then_left)
-    monkeypatch.setattr(f"{kind.__module__}._RELEASE_SECONDS", 30.0)  # a slow machine is not a cache that is down
+    monkeypatch.setattr("services.peers.cache._RELEASE_SECONDS", 30.0)  # a slow machine is not a cache that is down
     with pytest.raises(asyncio.CancelledError):
         await leaving
     assert (await room.lookup(key, wait_ms=5_000)).HasField("lease")

@@ -15,8 +15,8 @@ from mesh.config import MeshSettings
 from mesh.near import NearCache, following_news
 from mesh.read_through import AbsentError, ReadThrough, always
 from services.cache.__main__ import serving
+from services.peers.cache import CacheClient
 from services.search.__main__ import CACHE
-from services.search.clients import CacheClient
 from tests.cache.conftest import OpenRoom, Room, make_stale, novel_key, passages_key
 from tests.cache.test_cache_read_through import Work, silent_port
 from tests.fixtures.cache_process import open_cache_process, read_through

@@ -12,7 +12,7 @@ from mesh import deadlines, errors
 from mesh.client import open_channel
 from mesh.config import MeshSettings
 from mesh.read_through import CachePort, Found, ReadThrough
-from services.search.clients import CacheClient
+from services.peers.cache import CacheClient
 from tests.cache.conftest import Room, novel_key
 
 

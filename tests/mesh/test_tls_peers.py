@@ -75,7 +75,10 @@ def test_every_rpc_has_callers_and_they_exist() -> None:
 @pytest.mark.parametrize("room", ["library", "search", "generation", "jobs"])
 def test_what_a_room_calls_is_open_to_it(room: str) -> None:
     """Read from its source: what its clients say to stubs."""
-    source = (Path(__file__).parents[2] / "services" / room / "clients.py").read_text()
+    services = Path(__file__).parents[2] / "services"
+    source = "".join(file.read_text() for file in services.joinpath(room).glob("*client*.py"))
+    shared = set(re.findall(r"^from services\.peers\.(\w+) import", source, re.MULTILINE))
+    source += "".join((services / "peers" / f"{name}.py").read_text() for name in shared)
     called = set(re.findall(r"self\._\w+\.([A-Z]\w+)(?=[(,])", source))
     name = "worker" if room == "jobs" else room
     open_to_it = {method.name for method in METHODS if name in callers(method)}

@@ -19,7 +19,7 @@ from tests.stack.test_stack_supervisor import alive, touched, until
 
 NURSLING = """
 import json, os, pathlib, signal, sys, time
-imported = "mesh.server" in sys.modules
+imported, later = ("mesh.server" in sys.modules, "gateway.server" in sys.modules)
 own, mark = pathlib.Path("/proc/self"), pathlib.Path(sys.argv[1])
 def words(name): return own.joinpath(name).read_text().rstrip("\\0").split("\\0")
 if sys.argv[2:] == ["fail"]: raise RuntimeError("as asked")
@@ -27,6 +27,7 @@ if sys.argv[2:]: sys.exit(int(sys.argv[2]))
 facts = dict(
     pid=os.getpid(), parent=os.getppid(), session=os.getsid(0), folder=os.getcwd(), argv=sys.argv,
     cmdline=words("cmdline"), environ=words("environ"), env=dict(os.environ), main=__name__, imported=imported,
+    later=later,
     threads=len(list(own.joinpath("task").iterdir())), files=sorted(os.listdir("/proc/self/fd"), key=int),
     siblings=len(list(pathlib.Path(f"/proc/{os.getppid()}/task").iterdir())),
     signals=[signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler) for number in (2, 15, 17)],
@@ -96,6 +97,20 @@ async def test_what_is_shared_is_there_and_nothing_of_it_runs(nursery: Nursery, 
         forked = facts_of(tmp_path, "one")
     assert (forked["imported"], forked["threads"], forked["siblings"]) == (True, 1, 1)
     assert not (modules / "nursery.log").exists()  # it had nothing to complain of
+
+
+@pytest.mark.usefixtures("modules")
+async def test_what_comes_last_is_read_when_nobody_asks_and_nothing_of_it_runs(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "nursery.log")
+    async with open_nursery(log) as nursery, asyncio.timeout(60):
+        number, forked = 0, dict[str, Any]()
+        while not forked.get("later"):
+            number += 1
+            async with running(make(nursery, tmp_path, f"{number}")):
+                forked = facts_of(tmp_path, f"{number}")
+            await asyncio.sleep(0.5)
+    assert (number > 1, forked["threads"], forked["siblings"]) == (True, 1, 1)
+    assert not log.path.exists()
 
 
 @pytest.mark.parametrize(("argument", "code", "words"), [("0", 0, ""), ("3", 3, ""), ("fail", 1, "as asked")])

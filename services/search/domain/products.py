@@ -5,11 +5,10 @@ the models here, has kernels for bytes; what they compute is exact.
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
 
 _IR_VERSION, _OPSET = 10, 17
 _MIDDLE = 128
@@ -51,7 +50,11 @@ class Products:
 
 
 @cache
-def _session() -> onnxruntime.InferenceSession:
+def _session() -> Any:
+    """An ``onnxruntime.InferenceSession``; what makes it has been loaded by now, with the model of the vectors."""
+    import onnxruntime  # noqa: PLC0415 - see above: a start is not to wait for it
+    from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415 - likewise
+
     middle = numpy_helper.from_array(np.asarray(_MIDDLE, dtype=np.uint8), "middle")
     nodes = [
         helper.make_node("MatMulInteger", ["rows", "columns", "middle", "middle"], ["exact"]),

@@ -212,11 +212,15 @@ def batches_of(texts: Sequence[str], size: int) -> list[list[int]]:
 
 @asynccontextmanager
 async def open_embedder(
-    settings: SearchSettings, providers: Mapping[str, Callable[[SearchSettings], EmbeddingProvider]]
+    settings: SearchSettings,
+    providers: Mapping[str, Callable[[SearchSettings], EmbeddingProvider]],
+    *,
+    warm: bool = True,
 ) -> AsyncIterator[EmbeddingPool]:
-    """A pool of providers that is closed on leaving."""
+    """A pool of providers that is closed on leaving; whether it begins at once with what `warm_up` does."""
     pool = EmbeddingPool(settings, providers)
-    pool.warm_up()
+    if warm:
+        pool.warm_up()
     try:
         yield pool
     finally:

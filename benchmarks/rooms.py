@@ -1,4 +1,4 @@
-"""Rooms as processes of their own, so that what each takes can be told."""
+"""Rooms as processes of their own: what each takes can be told, and a test may freeze or kill one."""
 
 import os
 import sys
@@ -12,20 +12,13 @@ from stack.probes import http_ok
 from stack.processes import Program, running
 
 
-@asynccontextmanager
-async def room(service: str, folder: Path, **variables: str) -> AsyncIterator[tuple[str, int]]:
-    """A room that serves, until the block is left.
+def program_of(service: str, folder: Path, **variables: str) -> tuple[Program, str]:
+    """How to run a room, and its address: any free one.
 
     Args:
         service: a module in ``services``.
         folder: where its log goes, under the service's name.
         variables: its settings.
-
-    Yields:
-        Its address and its pid.
-
-    Raises:
-        StartFailedError: it does not start.
     """
     ports = Ports()
     address, admin = f"{HOST}:{ports.free()}", f"{HOST}:{ports.free()}"
@@ -37,5 +30,19 @@ async def room(service: str, folder: Path, **variables: str) -> AsyncIterator[tu
         ready=http_ok(admin, "/ready"),
         env={**kept, "GAJI_LISTEN": address, "GAJI_ADMIN_LISTEN": admin, **variables},
     )
+    return program, address
+
+
+@asynccontextmanager
+async def room(service: str, folder: Path, **variables: str) -> AsyncIterator[tuple[str, int]]:
+    """A room that serves, until the block is left; the arguments are those of `program_of`.
+
+    Yields:
+        Its address and its pid.
+
+    Raises:
+        StartFailedError: it does not start.
+    """
+    program, address = program_of(service, folder, **variables)
     async with running(program) as process:
         yield address, process.pid
