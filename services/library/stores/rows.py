@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import asyncpg
@@ -115,9 +115,10 @@ def reply(row: asyncpg.Record) -> Reply:
     return Reply(message(row), row["user_id"], row["lease_id"], row["epoch"], row["lease_age"])
 
 
-def passages(value: str | None) -> list[StoredPassage] | None:
-    """Passages of a jsonb column; None: there is no row."""
-    return _PASSAGES.validate_json(value) if value is not None else None
+@lru_cache(maxsize=128)
+def passages(value: str | None) -> Sequence[StoredPassage] | None:
+    """Passages of a jsonb column, which are the same for each reply of a novel; None: there is no row."""
+    return tuple(_PASSAGES.validate_json(value)) if value is not None else None
 
 
 def passages_json(value: Sequence[StoredPassage]) -> str:
