@@ -210,8 +210,8 @@ async def _serving(
 class _Unregistered:
     """A server as the generated code sees it, whose methods are found by their names alone.
 
-    Of registered methods ``grpc.aio`` has a request outstanding for each, and at every call waits for all of them anew, in
-    Python: what a call costs would grow with the number of methods that nobody calls.
+    Of registered methods ``grpc.aio`` has a request outstanding for each, and at every call waits for all of them anew,
+    in Python: what a call costs would grow with the number of methods that nobody calls.
     """
 
     def __init__(self, server: grpc.aio.Server) -> None:
