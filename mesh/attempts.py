@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import grpc
@@ -30,6 +30,19 @@ _TELLING = {
 _OURS = ("Locally cancelled", "Cancelled upon garbage collection")
 _REPEATED = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 """After these another attempt may follow (`mesh.retries.pause_after`)."""
+
+
+class Sent(grpc.aio.Metadata):
+    """Metadata as ``grpc.aio`` wants it, which it only goes through once more: not sorted by key before."""
+
+    def __init__(self, entries: Metadata) -> None:  # the base class's would sort them
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return iter(self._entries)
 
 
 class Earlier(NamedTuple):

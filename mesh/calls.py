@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 
 from mesh import retries
-from mesh.attempts import Earlier, Metadata, Method, ended
+from mesh.attempts import Earlier, Metadata, Method, Sent, ended
 from mesh.call_report import CallReport
 from mesh.deadlines import typed_rpc_error
 from mesh.errors import MeshError
@@ -85,7 +85,7 @@ class Attempts(ABC):
         metadata = retries.with_previous(self._metadata, self._retry)
         if span is not None:
             metadata = calls.carrying(metadata, span)
-        return self._method.multicallable(self._request, timeout=seconds, metadata=metadata, **self._options)
+        return self._method.multicallable(self._request, timeout=seconds, metadata=Sent(metadata), **self._options)
 
     async def _again(self, error: grpc.aio.AioRpcError, *, counted: bool) -> None:
         """Makes the call again after a pause.

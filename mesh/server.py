@@ -169,20 +169,21 @@ async def _serving(
             *_age(settings.connection_age_seconds),
         ],
     )
+    taken: Any = _Unregistered(server)
     for service in services:
-        service.add(service.servicer, server)
+        service.add(service.servicer, taken)
     streams = _stream_methods(services)
     relay = RelayServicer(streams, pipeline)
-    add_RelayServiceServicer_to_server(relay, server)
-    add_BreakerServiceServicer_to_server(BreakerServicer(breakers), server)
+    add_RelayServiceServicer_to_server(relay, taken)
+    add_BreakerServiceServicer_to_server(BreakerServicer(breakers), taken)
     names = [service.descriptor.full_name for service in services]
     healthy = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    add_LogServiceServicer_to_server(LogServicer(), server)
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, taken)
+    add_LogServiceServicer_to_server(LogServicer(), taken)
     offered = [*names, BREAKERS, LOGS.full_name, STATUS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME]
-    reflection.enable_server_reflection(offered, server)
+    reflection.enable_server_reflection(offered, taken)
     status = ProcessStatus(name, breakers, lambda: _serves(healthy), [method_name(path) for path in streams])
-    add_StatusServiceServicer_to_server(StatusServicer(status), server)
+    add_StatusServiceServicer_to_server(StatusServicer(status), taken)
     host, _, port = settings.listen.rpartition(":")
     try:
         where = f"{host}:{port}"
@@ -204,6 +205,20 @@ async def _serving(
             relay.drain()
             await server.stop(settings.drain_seconds)
             log.info("stopped")
+
+
+class _Unregistered:
+    """A server as the generated code sees it, whose methods are found by their names alone.
+
+    Of registered methods ``grpc.aio`` has a request outstanding for each, and at every call waits for all of them anew,
+    in Python: what a call costs would grow with the number of methods that nobody calls.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: object) -> None:
+        """Leaves them out: they are among the generic ones as well."""
 
 
 def _age(seconds: float) -> list[tuple[str, int]]:

@@ -119,6 +119,18 @@ async def test_messages_said_at_once_all_have_their_place(talk: Talk) -> None:
     assert (await talk.conversation()).message_count == 21
 
 
+async def test_what_ends_while_the_reader_goes_on_leaves_all_in_its_place(talk: Talk) -> None:
+    begun = await talk.say("Line 0")
+    for number in range(1, 11):
+        stored, begun = await asyncio.gather(talk.complete(begun, f"Answer {number}"), talk.say(f"Line {number}"))
+        assert stored.status == pb.MESSAGE_STATUS_COMPLETE
+        conversation = await talk.conversation()
+        assert (conversation.last_message, conversation.head_message_id) == (f"Line {number}", begun.reply.message_id)
+        assert conversation.message_count == 3 + 2 * number
+    messages = await talk.messages()
+    assert [message.parent_id for message in messages[1:]] == [message.message_id for message in messages[:-1]]
+
+
 async def test_an_opening_creates_its_conversation_once(talk: Talk) -> None:
     begun = await talk.open("fresh")
     assert begun.reply.conversation_id != talk.conversation_id

@@ -12,6 +12,7 @@ from services.library.domain.errors import not_found
 from services.library.domain.novels import request_id_reused
 from services.library.models import (
     Conversation,
+    Line,
     Message,
     MessageStatus,
     NewConversation,
@@ -19,6 +20,7 @@ from services.library.models import (
     Reply,
     Role,
     Scenario,
+    Scene,
     StoredPassage,
     StoredPassages,
     spoiler_limit,
@@ -42,7 +44,7 @@ class Context:
     novel: Novel
     scenario: Scenario
     conversation: Conversation
-    history: list[Message] = field(default_factory=list)
+    history: Sequence[Line] = ()
     kept: StoredPassages = field(default_factory=StoredPassages)
 
 
@@ -98,6 +100,9 @@ class Replies:
         """
         content = plain_text.text(content)
         _check(request_id, content)
+        said = await self._replies.say(conversation_id, user_id, request_id or None, content, _HISTORY)
+        if said is not None:
+            return self._looked_after(Begun(said.reply, context_of(said.conversation, said.scene)))
         async with self._replies.transaction() as transaction:
             conversation = await self._lock(transaction, conversation_id, user_id)
             made = await _made(transaction, conversation_id, request_id)
@@ -235,17 +240,21 @@ class Replies:
         return conversation
 
 
-async def context_of(transaction: ReplyTransaction, conversation: Conversation, reply: Message) -> Context:
+async def begun(transaction: ReplyTransaction, conversation: Conversation, reply: Reply) -> Begun:
+    """A reply that is taken up."""
+    scene = await transaction.scene(conversation, reply.message.parent_id, _HISTORY)
+    return Begun(reply, context_of(conversation, scene))
+
+
+def context_of(conversation: Conversation, scene: Scene) -> Context:
     """What the prompt of a reply needs."""
-    novel, scenario = await transaction.context(conversation)
+    scenario, kept = scene.scenario, scene.kept
     if scenario.until_read:
-        read = await transaction.read_chapter(conversation)
-        scenario = replace(scenario, until_chapter=spoiler_limit(scenario.until_chapter, read, until_read=True))
-    history = await transaction.history(reply.parent_id, _HISTORY) if reply.parent_id else []
-    kept = await transaction.passages(conversation)
+        until = spoiler_limit(scenario.until_chapter, scene.read_chapter, until_read=True)
+        scenario = replace(scenario, until_chapter=until)
     until = scenario.until_chapter
     kept = StoredPassages(_within(kept.scenario, until), _within(kept.novel, until), _within(kept.samples, until))
-    return Context(novel, scenario, conversation, list(history), kept)
+    return Context(scene.novel, scenario, conversation, scene.lines, kept)
 
 
 def _within(passages: Sequence[StoredPassage] | None, until_chapter: int | None) -> Sequence[StoredPassage] | None:
@@ -267,7 +276,7 @@ async def _add(
     content: str | None,
 ) -> Begun:
     reply = await transaction.add(conversation.conversation_id, parent_id, request_id or None, content, uuid4())
-    return Begun(reply, await context_of(transaction, conversation, reply.message))
+    return await begun(transaction, conversation, reply)
 
 
 async def _resume(transaction: ReplyTransaction, conversation: Conversation, made: _Made, *, same: bool) -> Begun:
@@ -277,8 +286,7 @@ async def _resume(transaction: ReplyTransaction, conversation: Conversation, mad
     reply = made.reply
     if reply.message.status is not MessageStatus.FAILED and not (reply.pending and reply.epoch == 0):
         return Begun(reply)
-    reply = await transaction.restart(reply.message.message_id, uuid4())
-    return Begun(reply, await context_of(transaction, conversation, reply.message))
+    return await begun(transaction, conversation, await transaction.restart(reply.message.message_id, uuid4()))
 
 
 def _check(request_id: str, content: str | None = None) -> None:

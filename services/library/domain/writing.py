@@ -17,7 +17,7 @@ from mesh.errors import Aborted, FailedPrecondition, NotFound
 from mesh.validation import Violations
 from services.library.domain import storable
 from services.library.domain.errors import not_found
-from services.library.domain.replies import Context, context_of
+from services.library.domain.replies import Context, begun
 from services.library.domain.tokens import TokenIssuer
 from services.library.models import Failure, Message, MessageStatus, PendingReply, Reply, ReplyRecord
 from services.library.ports import ReplyStore
@@ -119,9 +119,9 @@ class Writing:
             if not reply.pending:
                 return Taken(await transaction.advance(message_id))
             reply = await transaction.restart(message_id, uuid4())
-            context = await context_of(transaction, conversation, reply.message)
+            taken = await begun(transaction, conversation, reply)
             reader = await transaction.reader(conversation)
-        return Taken(reply, context, self._tokens.delegate(reader))
+        return Taken(reply, taken.context, self._tokens.delegate(reader))
 
     async def complete(self, message_id: UUID, lease_id: UUID, content: str, record: ReplyRecord) -> Message:
         """Stores a whole reply; the same again changes nothing.
@@ -178,6 +178,9 @@ class Writing:
     async def _finish(
         self, message_id: UUID, lease_id: UUID, status: MessageStatus, content: str, record: ReplyRecord
     ) -> Message:
+        content, record = storable.text(content), storable.record(record)
+        if content and (message := await self._replies.end(message_id, lease_id, status, content, record)) is not None:
+            return message
         async with self._replies.transaction() as transaction:
             found = await transaction.lock_reply(message_id)
             if found is None:
@@ -185,7 +188,7 @@ class Writing:
             reply, _ = found
             if reply.lease_id == lease_id:
                 if reply.pending:
-                    return await transaction.finish(reply, status, storable.text(content), storable.record(record))
+                    return await transaction.finish(reply, status, content, record)
                 if reply.message.status is status:
                     return reply.message
         text = "does not hold the reply: it was taken over or has ended"

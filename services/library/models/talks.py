@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from services.library.models.books import Character, Failure, Scenario
+from services.library.models.books import Character, Failure, Novel, Scenario, StoredPassages
 
 
 class ConversationStatus(StrEnum):
@@ -205,6 +205,42 @@ class Reply:
     def pending(self) -> bool:
         """Whether it has not ended."""
         return self.message.status is MessageStatus.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A message as a prompt needs it."""
+
+    message_id: UUID
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a reply is written from.
+
+    Attributes:
+        scenario: as it is stored, whoever reads.
+        read_chapter: how far the conversation's reader has read the novel; None: the reader has not said.
+        lines: the last whole messages before the reply, on its branch, oldest first.
+        kept: passages, whatever the spoiler limit.
+    """
+
+    novel: Novel
+    scenario: Scenario
+    read_chapter: int | None
+    lines: Sequence[Line]
+    kept: StoredPassages
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A reader's new message, with the pending reply after it."""
+
+    reply: Reply
+    conversation: Conversation
+    scene: Scene
 
 
 @dataclass(frozen=True, slots=True)

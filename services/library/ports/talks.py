@@ -11,12 +11,11 @@ from services.library.models import (
     MessageStatus,
     NewConversation,
     NewFork,
-    Novel,
     PendingReply,
     Reply,
     ReplyRecord,
-    Scenario,
-    StoredPassages,
+    Said,
+    Scene,
     Tree,
     User,
 )
@@ -81,6 +80,28 @@ class ReplyStore(Protocol):
     def transaction(self) -> AbstractAsyncContextManager["ReplyTransaction"]:
         """All or nothing."""
 
+    async def say(
+        self, conversation_id: UUID, user_id: UUID, request_id: str | None, content: str, most: int
+    ) -> Said | None:
+        """Stores what the reader says at the end of the chosen branch and a pending reply after it, under a lease.
+
+        It is tried once, in one step, without the patience of a transaction.
+
+        Returns:
+            The reply, with at most so many lines before it; None, and nothing has changed: the user has no such
+            conversation, the request has made a reply before, or somebody changed the conversation at the same moment.
+        """
+
+    async def end(
+        self, message_id: UUID, lease_id: UUID, status: MessageStatus, content: str, record: ReplyRecord
+    ) -> Message | None:
+        """Ends a pending reply with a text, in one step.
+
+        Returns:
+            It; None, and nothing has changed: there is no such reply, it is not pending under this lease, or the
+            conversation has gone on beyond it.
+        """
+
     async def find(self, user_id: UUID, conversation_id: UUID | None, message_id: UUID | None) -> Reply | None:
         """A reply of the user's; without a message the conversation's opening."""
 
@@ -128,17 +149,11 @@ class ReplyTransaction(Protocol):
     async def advance(self, message_id: UUID) -> Reply:
         """Gives a reply that has ended the next epoch."""
 
-    async def history(self, message_id: UUID, limit: int) -> Sequence[Message]:
-        """A message and those before it on its branch, oldest first; only whole ones, and stopped ones with text."""
+    async def scene(self, conversation: Conversation, last_id: UUID | None, most: int) -> Scene:
+        """What a reply is written from, with at most so many whole messages up to one, or none.
 
-    async def context(self, conversation: Conversation) -> tuple[Novel, Scenario]:
-        """The novel and the scenario that a conversation plays in."""
-
-    async def read_chapter(self, conversation: Conversation) -> int | None:
-        """How far a conversation's reader has read its novel; None: the reader has not said."""
-
-    async def passages(self, conversation: Conversation) -> StoredPassages:
-        """What is kept of passages for a conversation."""
+        Whole are complete ones, and stopped ones with text.
+        """
 
     async def reader(self, conversation: Conversation) -> User:
         """Whose a conversation is."""

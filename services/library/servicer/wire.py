@@ -26,6 +26,7 @@ from services.library.models import (
     ConversationStatus,
     Failure,
     IngestionStatus,
+    Line,
     Message,
     MessageStatus,
     Node,
@@ -316,11 +317,15 @@ def context(value: Context) -> conversations.ReplyContext:
         character_name=value.conversation.character_name,
         # It tells of the whole novel: under a limit nobody gets it.
         character_description="" if limited else value.conversation.character_description,
-        history=map(message, value.history),
+        history=map(_line, value.history),
         scenario_passages=map(_stored_passage, value.kept.scenario or ()),
         novel_passages=map(_stored_passage, value.kept.novel or ()),
         speech_samples=map(_stored_passage, value.kept.samples or ()),
     )
+
+
+def _line(value: Line) -> conversations.Message:
+    return conversations.Message(message_id=str(value.message_id), role=_ROLE[value.role], content=value.content)
 
 
 def _stored_passage(value: StoredPassage) -> conversations.StoredPassage:

@@ -175,7 +175,8 @@ class Database:
         started = time.monotonic()
         self._waiting += 1
         try:
-            connection: Connection = await self._pool.acquire(timeout=timeout)
+            async with asyncio.timeout(timeout):  # asyncpg's own limit costs a task for each connection
+                connection: Connection = await self._pool.acquire()
         except TimeoutError as error:
             _TIMEOUTS.inc()
             raise self._busy(purpose, timeout) from error

@@ -5,7 +5,7 @@ from uuid import UUID
 from services.library.domain.errors import not_found, unknown_user
 from services.library.models import ReadingProgress
 from services.library.stores import rows
-from services.library.stores.database import Connection, Database
+from services.library.stores.database import Database
 
 
 class PostgresReadings:
@@ -38,11 +38,3 @@ class PostgresReadings:
                     chapter,
                 )
         return rows.reading(rows.given(row))
-
-
-async def chapter_of(connection: Connection, user_id: UUID, novel_id: UUID) -> int | None:
-    """How far a reader has read a novel, within a transaction; None: the reader has not said."""
-    chapter: int | None = await connection.fetchval(
-        "SELECT chapter FROM reading_progress WHERE user_id = $1 AND novel_id = $2", user_id, novel_id
-    )
-    return chapter

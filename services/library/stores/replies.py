@@ -11,38 +11,20 @@ from services.library.models import (
     Message,
     MessageStatus,
     NewConversation,
-    Novel,
     PendingReply,
     Reply,
     ReplyRecord,
     Role,
-    Scenario,
-    StoredPassages,
+    Said,
+    Scene,
     User,
 )
-from services.library.stores import rows, tree
+from services.library.stores import rows, scenes, steps, tree
 from services.library.stores.conversations import insert
 from services.library.stores.database import Connection, Database
-from services.library.stores.readings import chapter_of
 from services.library.stores.tree import PLACED
 
 _OPENING = " WHERE message.conversation_id = $1 AND message.parent_id IS NULL AND message.role = 'character'"
-_BRANCH = """
-WITH RECURSIVE branch AS (
-    SELECT message_id, parent_id, whole, whole::int AS kept
-    FROM messages CROSS JOIN LATERAL (
-        SELECT status = 'complete' OR (status = 'stopped' AND content <> '') AS whole
-    ) AS judged
-    WHERE message_id = $1
-    UNION ALL
-    SELECT messages.message_id, messages.parent_id, judged.whole, branch.kept + judged.whole::int
-    FROM branch JOIN messages ON messages.message_id = branch.parent_id CROSS JOIN LATERAL (
-        SELECT status = 'complete' OR (status = 'stopped' AND content <> '') AS whole
-    ) AS judged
-    WHERE branch.kept < $2
-)
-"""
-"""The whole messages before one, itself among them, at most so many."""
 
 
 class PostgresReplies:
@@ -56,6 +38,20 @@ class PostgresReplies:
         """All or nothing."""
         async with self._database.transaction("replies") as connection:
             yield PostgresReplyTransaction(connection)
+
+    async def say(
+        self, conversation_id: UUID, user_id: UUID, request_id: str | None, content: str, most: int
+    ) -> Said | None:
+        """Stores what the reader says at the end of the chosen branch and a pending reply after it, in one step."""
+        async with self._database.connection("replies.say") as connection:
+            return await steps.say(connection, conversation_id, user_id, request_id, content, most=most)
+
+    async def end(
+        self, message_id: UUID, lease_id: UUID, status: MessageStatus, content: str, record: ReplyRecord
+    ) -> Message | None:
+        """Ends a pending reply with a text, in one step."""
+        async with self._database.connection("replies.end") as connection:
+            return await steps.end(connection, message_id, lease_id, status, content=content, record=record)
 
     async def find(self, user_id: UUID, conversation_id: UUID | None, message_id: UUID | None) -> Reply | None:
         """A reply of the user's; without a message the conversation's opening."""
@@ -182,42 +178,9 @@ class PostgresReplyTransaction:
         )
         return await self._reply(message_id)
 
-    async def history(self, message_id: UUID, limit: int) -> Sequence[Message]:
-        """A message and those before it on its branch, oldest first; only whole ones, and stopped ones with text."""
-        placed = await self._connection.fetch(
-            _BRANCH + PLACED + " JOIN branch USING (message_id) WHERE branch.whole ORDER BY message.position",
-            message_id,
-            limit,
-        )
-        return [rows.message(row) for row in placed]
-
-    async def context(self, conversation: Conversation) -> tuple[Novel, Scenario]:
-        """The novel and the scenario that a conversation plays in."""
-        novel = await self._connection.fetchrow("SELECT * FROM novels WHERE novel_id = $1", conversation.novel_id)
-        scenario = await self._connection.fetchrow(
-            "SELECT * FROM scenarios WHERE scenario_id = $1", conversation.scenario_id
-        )
-        return rows.novel(rows.given(novel)), rows.scenario(rows.given(scenario))
-
-    async def read_chapter(self, conversation: Conversation) -> int | None:
-        """How far a conversation's reader has read its novel; None: the reader has not said."""
-        return await chapter_of(self._connection, conversation.user_id, conversation.novel_id)
-
-    async def passages(self, conversation: Conversation) -> StoredPassages:
-        """What is kept of passages for a conversation."""
-        row = rows.given(
-            await self._connection.fetchrow(
-                """
-                SELECT (SELECT passages FROM scenario_passages WHERE scenario_id = $1) AS of_scenario,
-                       (SELECT passages FROM novel_passages WHERE novel_id = $2) AS of_novel,
-                       (SELECT samples FROM novel_characters WHERE character_id = $3) AS of_character
-                """,
-                conversation.scenario_id,
-                conversation.novel_id,
-                conversation.character_id,
-            )
-        )
-        return StoredPassages(*(rows.passages(row[of]) for of in ("of_scenario", "of_novel", "of_character")))
+    async def scene(self, conversation: Conversation, last_id: UUID | None, most: int) -> Scene:
+        """What a reply is written from, with at most so many whole messages up to one, or none."""
+        return await scenes.read(self._connection, conversation, last_id, most)
 
     async def reader(self, conversation: Conversation) -> User:
         """Whose a conversation is."""

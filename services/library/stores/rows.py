@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import cache, lru_cache
 from typing import Any
 
 import asyncpg
@@ -42,12 +43,12 @@ def user(row: asyncpg.Record) -> User:
     return User(**_values(row, User))
 
 
-def novel(row: asyncpg.Record) -> Novel:
+def novel(row: asyncpg.Record, prefix: str = "") -> Novel:
     """A row of novels."""
-    values = _values(row, Novel)
-    values["visibility"] = Visibility(row["visibility"])
-    values["status"] = IngestionStatus(row["status"])
-    values["failure"] = _FAILURE.validate_json(row["failure"]) if row["failure"] else None
+    values = _values(row, Novel, prefix)
+    values["visibility"] = Visibility(values["visibility"])
+    values["status"] = IngestionStatus(values["status"])
+    values["failure"] = _FAILURE.validate_json(values["failure"]) if values["failure"] else None
     return Novel(**values)
 
 
@@ -73,10 +74,10 @@ def character_edit(row: asyncpg.Record) -> CharacterEdit:
     return CharacterEdit(**_values(row, CharacterEdit))
 
 
-def scenario(row: asyncpg.Record) -> Scenario:
+def scenario(row: asyncpg.Record, prefix: str = "") -> Scenario:
     """A row of scenarios."""
-    values = _values(row, Scenario)
-    values["visibility"] = Visibility(row["visibility"])
+    values = _values(row, Scenario, prefix)
+    values["visibility"] = Visibility(values["visibility"])
     return Scenario(**values)
 
 
@@ -114,9 +115,10 @@ def reply(row: asyncpg.Record) -> Reply:
     return Reply(message(row), row["user_id"], row["lease_id"], row["epoch"], row["lease_age"])
 
 
-def passages(value: str | None) -> list[StoredPassage] | None:
-    """Passages of a jsonb column; None: there is no row."""
-    return _PASSAGES.validate_json(value) if value is not None else None
+@lru_cache(maxsize=128)
+def passages(value: str | None) -> Sequence[StoredPassage] | None:
+    """Passages of a jsonb column, which are the same for each reply of a novel; None: there is no row."""
+    return tuple(_PASSAGES.validate_json(value)) if value is not None else None
 
 
 def passages_json(value: Sequence[StoredPassage]) -> str:
@@ -153,5 +155,15 @@ def parents(errors: dict[str, MeshError]) -> Iterator[None]:
         raise error from None
 
 
-def _values(row: asyncpg.Record, cls: type) -> dict[str, Any]:
-    return {field.name: row[field.name] for field in fields(cls)}
+def columns(cls: type, table: str, prefix: str) -> str:
+    """The columns of a table that a class is made of, for a statement that has those of others beside them."""
+    return ", ".join(f"{table}.{name} AS {prefix}{name}" for name in _names(cls))
+
+
+def _values(row: asyncpg.Record, cls: type, prefix: str = "") -> dict[str, Any]:
+    return {name: row[prefix + name] for name in _names(cls)}
+
+
+@cache
+def _names(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls))

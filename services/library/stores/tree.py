@@ -6,10 +6,20 @@ from services.library.models import Conversation
 from services.library.stores import rows
 from services.library.stores.database import Connection
 
-PLACED = """
+PREVIEW = 200
+"""How much of its last message is kept beside a conversation."""
+
+
+def placed(source: str = "messages") -> str:
+    """Messages with their reader, the age of their lease and their place among their alternatives; a WHERE follows.
+
+    Args:
+        source: where the messages are: the table, or rows of it that the same statement has just changed.
+    """
+    return f"""
 SELECT message.*, owner.user_id, place.alternatives, place.alternative,
        extract(epoch FROM clock_timestamp() - coalesce(message.leased_at, message.created_at))::float8 AS lease_age
-FROM messages AS message
+FROM {source} AS message
 JOIN conversations AS owner USING (conversation_id)
 CROSS JOIN LATERAL (
     SELECT count(*)::int AS alternatives,
@@ -22,10 +32,10 @@ CROSS JOIN LATERAL (
     ) AS sibling
     WHERE sibling.role = message.role
 ) AS place
-"""
-"""Messages with their reader, the age of their lease and their place among their alternatives; a WHERE follows."""
+"""  # noqa: S608 - a part of a statement of ours
 
-_PREVIEW = 200
+
+PLACED = placed()
 
 
 async def lock(connection: Connection, conversation_id: UUID, user_id: UUID) -> Conversation | None:
@@ -86,5 +96,5 @@ async def settle(connection: Connection, conversation_id: UUID, head_id: UUID | 
         """,
         conversation_id,
         head_id,
-        _PREVIEW,
+        PREVIEW,
     )
