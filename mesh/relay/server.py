@@ -176,6 +176,7 @@ class _Outlet:
     async def follow(self, feed: Feed, call: Call, format_: Format) -> None:
         """Hands on what a feed has whenever there is something, and room; returns when the feed is over."""
         over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        source, take, sent = feed.source, feed.take, call.sent
 
         def more() -> None:
             """Runs wherever the feed's source has grown: in the midst of somebody else's work, so it never fails."""
@@ -183,23 +184,23 @@ class _Outlet:
                 return
             try:
                 while self._window > 0:
-                    message = feed.take()
+                    message = take()
                     if message is None:
-                        if feed.source.over:
+                        if source.over:
                             over.set_result(None)
                         return
                     self._put(format_(message), urgent=type(message) is Shared and message.urgent)
-                    call.sent()
+                    sent()
             except Exception as error:  # noqa: BLE001 - raised in the call's own task, below
                 over.set_result(error)
 
         self._more = more
-        feed.source.listen(more)
+        source.listen(more)
         try:
             more()
             error = await over
         finally:
-            feed.source.leave(more)
+            source.leave(more)
             self._more = None
         if error is not None:
             raise error
