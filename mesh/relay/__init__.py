@@ -1,8 +1,8 @@
 """Many server-streaming calls over one gRPC stream, in batches of formatted frames.
 
 What a relay of token streams costs is the gRPC message per event and reader. Here the events of all readers travel
-together: those that are ready, `BATCH_SECONDS` apart, `LARGE_BATCH_SECONDS` where there are many; the first of a call
-at once.
+together: those that are ready, `BATCH_SECONDS` apart, `LARGE_BATCH_SECONDS` where there are many; the first of a call,
+and what is urgent, at once.
 """
 
 from mesh.relay.client import PushedCall, RelayCall, RelayClient, Sink

@@ -176,6 +176,7 @@ class _Outlet:
     async def follow(self, feed: Feed, call: Call, format_: Format) -> None:
         """Hands on what a feed has whenever there is something, and room; returns when the feed is over."""
         over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        source, take, sent = feed.source, feed.take, call.sent
 
         def more() -> None:
             """Runs wherever the feed's source has grown: in the midst of somebody else's work, so it never fails."""
@@ -183,23 +184,23 @@ class _Outlet:
                 return
             try:
                 while self._window > 0:
-                    message = feed.take()
+                    message = take()
                     if message is None:
-                        if feed.source.over:
+                        if source.over:
                             over.set_result(None)
                         return
                     self._put(format_(message), urgent=type(message) is Shared and message.urgent)
-                    call.sent()
+                    sent()
             except Exception as error:  # noqa: BLE001 - raised in the call's own task, below
                 over.set_result(error)
 
         self._more = more
-        feed.source.listen(more)
+        source.listen(more)
         try:
             more()
             error = await over
         finally:
-            feed.source.leave(more)
+            source.leave(more)
             self._more = None
         if error is not None:
             raise error
@@ -347,8 +348,11 @@ class _Session:
         batch = pb.RelayResponse(draining=self._draining)
         add = batch.frames.add
         for call_id, parts in pending.items():
-            data = parts[0] if len(parts) == 1 else b"".join(parts)
-            add(call_id=call_id, data=data, status=ended.pop(call_id, None) if ended else None)
+            frame = add()  # and filled in place, which takes half as long as by arguments
+            frame.call_id = call_id
+            frame.data = parts[0] if len(parts) == 1 else b"".join(parts)
+            if ended and (last := ended.pop(call_id, None)) is not None:
+                frame.status.CopyFrom(last)
         for call_id, status in ended.items():
             add(call_id=call_id, status=status)
         return batch
