@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 import uvloop
 
 from benchmarks.faults.running import ROOT
-from benchmarks.idle.reading import Memory, Moment, memory, moments, tree
+from benchmarks.idle.reading import Memory, Moment, memory, moments, named
 from benchmarks.results import Results, Spread, machine, options
 from stack.processes import wrapped
 from stack.state import read_state
@@ -128,14 +128,14 @@ async def _stopped(process: asyncio.subprocess.Process) -> None:
 
 
 def _names(data_dir: Path) -> dict[int, str]:
-    """The processes of a stack by pid, each called as its service is: workers have children, PostgreSQL has many."""
+    """The processes of a stack by pid, each called as its service is: workers have children, PostgreSQL has many.
+
+    Rooms are children of the nursery, which goes by the supervisor's name.
+    """
     state = json.loads((data_dir / "run" / "stack.json").read_text())
-    below = tree(int(state["pid"]))
-    names = {int(state["pid"]): SUPERVISOR}
-    for service, replicas in state["services"].items():
-        for replica in replicas:
-            names |= dict.fromkeys(below.get(int(replica["pid"]), ()), service)
-    return names
+    root = int(state["pid"])
+    services = {int(replica["pid"]): service for service, replicas in state["services"].items() for replica in replicas}
+    return named(root, {root: SUPERVISOR, **services})
 
 
 async def _round(names: Mapping[int, str], seconds: float) -> dict[int, tuple[float, Counter[str]]]:

@@ -47,8 +47,8 @@ class Memory:
     models: dict[str, int] = field(default_factory=dict)
 
 
-def tree(root: int) -> dict[int, list[int]]:
-    """Every process below a process, by its first ancestor below the root, that one included."""
+def named(root: int, names: Mapping[int, str]) -> dict[int, str]:
+    """Every process from a process down, called as the nearest process above it, or itself, that has a name."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -56,13 +56,13 @@ def tree(root: int) -> dict[int, list[int]]:
                 parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             except OSError:  # it has ended meanwhile
                 continue
-    found: dict[int, list[int]] = {pid: [] for pid, parent in parents.items() if parent == root}
+    found: dict[int, str] = {}
     for pid in parents:
-        above = pid
-        while above in parents and above not in found:
-            above = parents[above]
-        if above in found:
-            found[above].append(pid)
+        line = [pid]
+        while line[-1] != root and line[-1] in parents:
+            line.append(parents[line[-1]])
+        if line[-1] == root:
+            found[pid] = next(names[above] for above in line if above in names)
     return found
 
 
