@@ -5,9 +5,6 @@ terminals nor words that only a model would see. Zero-width joiners stay, which 
 NUL stays as well, so that the checks of requests can refuse it by name: no client sends one by mistake of a person.
 """
 
-import re
-
-_LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _REMOVED = (
     *((1, 8), (0x0E, 0x1F), (0x7F, 0x9F)),  # C0 but tab and line feed, DEL, C1
     *((0xAD, 0xAD), (0x180E, 0x180E), (0x200B, 0x200B), (0xFEFF, 0xFEFF)),  # soft hyphen, zero-width spaces
@@ -15,7 +12,9 @@ _REMOVED = (
     *((0xFFF9, 0xFFFB), (0xE0000, 0xE007F)),  # interlinear annotation, tags
     (0xD800, 0xDFFF),  # lone surrogates, which no encoding carries
 )
-_INVISIBLE = dict.fromkeys(code for first, last in _REMOVED for code in range(first, last + 1))
+_INVISIBLE: dict[int, str | None] = dict.fromkeys(code for first, last in _REMOVED for code in range(first, last + 1))
+_LINE_ENDS = str.maketrans(dict.fromkeys("\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029", "\n"))
+_TEXT = {**_INVISIBLE, **_LINE_ENDS}
 # A model's pieces may be cut anywhere, so what ends a line is not looked for across them.
 _CONTROLS = {**_INVISIBLE, 0: None, 0x0B: "\n", 0x0C: "\n", 0x0D: None, 0x2028: "\n", 0x2029: "\n"}
 # All that Unicode's compatibility forms turn into these: the tests look at every character there is.
@@ -26,14 +25,14 @@ _FOLDED: dict[str, str | None] = {
     **dict.fromkeys("]\ufe48\uff3d", ")"),
     "\0": None,
 }
-_BRACKETS = str.maketrans(_FOLDED)
+_DISARMED = {**_TEXT, **str.maketrans(_FOLDED)}
 
 
 def text(value: str) -> str:
     """Lines of text; all that ends a line has become a line feed."""
     if value.isprintable():  # by far the faster test, which all that is cut or replaced below fails
         return value
-    return _LINE_ENDS.sub("\n", value).translate(_INVISIBLE)
+    return value.replace("\r\n", "\n").translate(_TEXT)
 
 
 def line(value: str) -> str:
@@ -52,7 +51,7 @@ def disarmed(value: str) -> str:
     Angle brackets are replaced, and those that a normalizing tokenizer would make into such (NFKC); square ones become
     round. So the text holds no tag of ours and no control token of a chat template: ``<|im_end|>``, ``[INST]``.
     """
-    return text(value).translate(_BRACKETS)
+    return value.replace("\r\n", "\n").translate(_DISARMED)
 
 
 def disarmed_line(value: str) -> str:

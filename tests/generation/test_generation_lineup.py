@@ -240,6 +240,18 @@ async def test_a_single_model_is_never_left_alone() -> None:
     assert await spoken(lineup) == "primary"
 
 
+async def test_what_a_model_says_too_late_is_not_heard() -> None:
+    class Late(Told):
+        async def answer(self, prompt: Prompt, hear: Hear, **_: Any) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                hear(Chunk("too late"))
+
+    lineup = Lineup([Late(), ScriptedModel(1, 0)], first_token_seconds=0.01)
+    assert await spoken(lineup) == "word1"
+
+
 async def test_a_second_model_that_does_not_open_is_done_without(caplog: pytest.LogCaptureFixture) -> None:
     models = await open_models(make_settings(provider="scripted, openai,scripted"))
     assert [model.name for model in models] == ["scripted"]

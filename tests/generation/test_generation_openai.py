@@ -4,6 +4,7 @@ import json
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import pytest
 from cryptography import x509
 
 from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, ResourceExhausted, Unavailable
-from services.generation.ports import Prompt, PromptTooLong, TokenCounts, Turn
+from services.generation.ports import Chunk, Prompt, PromptTooLong, TokenCounts, Turn
 from services.generation.providers import openai
 from services.generation.providers.openai import OpenAIModel, open_provider
 from stack.cert_paths import paths_of
 from stack.certs import renew
-from tests.generation.conftest import heard, make_settings, said
+from tests.generation.conftest import PROMPT, heard, make_settings, said
 from tests.generation.http_fake import Exchange, HttpFake
 
 
@@ -272,9 +273,10 @@ async def test_a_proxy_that_is_not_one_for_http_is_refused(monkeypatch: pytest.M
     await (await open_provider(settings)).aclose()
 
 
-async def test_authorities_may_be_a_folder(
-    http_fake: HttpFake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+async def secure_url(http_fake: HttpFake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[str]:
+    """The fake's address behind TLS; whom to trust is named in a folder."""
+
     def prepare() -> ssl.SSLContext:
         renew(tmp_path)
         certificate, key, authorities = paths_of(tmp_path, "generation")
@@ -288,11 +290,42 @@ async def test_authorities_may_be_a_folder(
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "named"))
     http_fake.answer = whole_answer
     async with await asyncio.start_server(http_fake.connected, "127.0.0.1", 0, ssl=serving) as server:
-        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        provider = await open_provider(make_settings(openai_base_url=url, openai_model="tiny"))
-        assert (await said(provider))[0] == "I am Alice\u2028안녕."
-        await provider.aclose()
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         await http_fake.close()
+
+
+async def test_authorities_may_be_a_folder(secure_url: str) -> None:
+    provider = await open_provider(make_settings(openai_base_url=secure_url, openai_model="tiny"))
+    assert (await said(provider))[0] == "I am Alice\u2028안녕."
+    await provider.aclose()
+
+
+async def test_a_proxy_tunnels_to_a_server_with_tls(
+    http_fake: HttpFake, secure_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[bytes] = []
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+        writer.close()
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        host, _, port = heads[-1].split(b" ")[1].decode().partition(":")
+        there, to_there = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(pump(reader, to_there), pump(there, writer))
+
+    async with await asyncio.start_server(tunnel, "127.0.0.1", 0) as proxy:
+        address = f"127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+        monkeypatch.setenv("https_proxy", f"http://me:p%40ss@{address}")
+        provider = await open_provider(make_settings(openai_base_url=secure_url, openai_model="tiny"))
+        assert [(await said(provider))[0] for _ in range(2)] == ["I am Alice\u2028안녕."] * 2
+        await provider.aclose()
+    (head,) = heads
+    assert b"proxy-authorization: Basic bWU6cEBzcw==\r\n" in head
+    assert "proxy-authorization" not in http_fake.exchanges[0].headers
 
 
 def _hashed(authority: Path) -> str:
@@ -301,6 +334,70 @@ def _hashed(authority: Path) -> str:
     name = x509.Name([x509.NameAttribute(part.oid, str(part.value).lower())]).public_bytes()
     digest = hashlib.sha1(name[2:], usedforsecurity=False).digest()
     return f"{int.from_bytes(digest[:4], 'little'):08x}.0"
+
+
+async def test_what_whoever_hears_raises_ends_the_answer(http_fake: HttpFake, model: OpenAIModel) -> None:
+    left = asyncio.Event()
+
+    async def endless(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.event(delta("Hello"))
+        try:
+            await exchange.gone.wait()
+        finally:
+            left.set()
+
+    def hear(chunk: Chunk) -> None:
+        raise LookupError(chunk.text)
+
+    http_fake.answer = endless
+    with pytest.raises(LookupError, match="Hello"):
+        await model.answer(PROMPT, hear, max_tokens=8, temperature=0)
+    await asyncio.wait_for(left.wait(), 5)
+
+
+async def test_words_are_heard_where_they_were_asked_for(http_fake: HttpFake, model: OpenAIModel) -> None:
+    """The connection is another's, and its loop's callbacks run in his context."""
+    http_fake.answer = whole_answer
+    asking: ContextVar[str] = ContextVar("asking", default="nobody")
+    heard_by: list[str] = []
+    for name in ("first", "second"):
+        asking.set(name)
+        await model.answer(PROMPT, lambda _: heard_by.append(asking.get()), max_tokens=8, temperature=0)
+    assert set(heard_by[: len(heard_by) // 2]) == {"first"}
+    assert set(heard_by[len(heard_by) // 2 :]) == {"second"}
+
+
+async def test_the_connection_is_used_again_though_its_last_bytes_come_late(
+    http_fake: HttpFake, model: OpenAIModel
+) -> None:
+    async def late(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.event(delta("one", "stop"))
+        await exchange.send("data: [DONE]\n\n")
+        await heard_all.wait()
+        await exchange.end()
+        told_all.set()
+
+    heard_all, told_all = asyncio.Event(), asyncio.Event()
+    http_fake.answer = late
+    assert (await said(model))[0] == "one"
+    heard_all.set()
+    await told_all.wait()
+    await asyncio.sleep(0.05)  # the loop hears of it
+    assert (await said(model))[0] == "one"
+    assert len({exchange.writer for exchange in http_fake.exchanges}) == 1
+
+
+async def test_an_answer_may_end_with_its_connection(http_fake: HttpFake, model: OpenAIModel) -> None:
+    async def old(exchange: Exchange) -> None:
+        exchange.writer.write(b"HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + HELLO.encode())
+        exchange.writer.write(f"data: {json.dumps(delta(finish='stop'))}\n\n".encode())
+        await exchange.writer.drain()
+        exchange.writer.close()
+
+    http_fake.answer = old
+    assert await said(model) == ("Hello", None)
 
 
 async def test_the_server_sees_that_the_reader_left(http_fake: HttpFake, model: OpenAIModel) -> None:

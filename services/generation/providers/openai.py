@@ -79,6 +79,9 @@ class OpenAIModel:
             self._room.release()
 
     async def _enter(self) -> None:
+        if not self._room.locked():  # as most often: it does not wait, so it needs no timer
+            await self._room.acquire()
+            return
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._room.acquire()
@@ -141,10 +144,10 @@ class _Answer:
                 for choice in event.get("choices") or ():
                     if text := (choice.get("delta") or {}).get("content"):
                         texts.append(text)
-                    reason = choice.get("finish_reason")
-                    if reason == "content_filter":
-                        raise failures.refused()
-                    self._whole = self._whole or reason is not None
+                    if (reason := choice.get("finish_reason")) is not None:
+                        if reason == "content_filter":
+                            raise failures.refused()
+                        self._whole = True
                 if usage := event.get("usage"):
                     counts = TokenCounts(int(usage["prompt_tokens"]), int(usage["completion_tokens"]))
         except (MeshError, *_NOT_AS_AGREED) as error:
