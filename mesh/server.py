@@ -181,7 +181,8 @@ async def _serving(
     health_pb2_grpc.add_HealthServicer_to_server(healthy, taken)
     add_LogServiceServicer_to_server(LogServicer(), taken)
     offered = [*names, BREAKERS, LOGS.full_name, STATUS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME]
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(offered), taken)
+    add_reflection: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server  # generated without types
+    add_reflection(reflection.aio.ReflectionServicer(offered), taken)
     status = ProcessStatus(name, breakers, lambda: _serves(healthy), [method_name(path) for path in streams])
     add_StatusServiceServicer_to_server(StatusServicer(status), taken)
     host, _, port = settings.listen.rpartition(":")
