@@ -15,7 +15,7 @@ from gaji.mesh.v1.status_service_pb2_grpc import add_StatusServiceServicer_to_se
 from google.protobuf import message_factory
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from mesh.breaker import Breakers, BreakerSettings
 from mesh.breaker.page import breakers_page
@@ -181,7 +181,8 @@ async def _serving(
     health_pb2_grpc.add_HealthServicer_to_server(healthy, taken)
     add_LogServiceServicer_to_server(LogServicer(), taken)
     offered = [*names, BREAKERS, LOGS.full_name, STATUS.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME]
-    reflection.enable_server_reflection(offered, taken)
+    add_reflection: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server  # generated without types
+    add_reflection(reflection.aio.ReflectionServicer(offered), taken)
     status = ProcessStatus(name, breakers, lambda: _serves(healthy), [method_name(path) for path in streams])
     add_StatusServiceServicer_to_server(StatusServicer(status), taken)
     host, _, port = settings.listen.rpartition(":")

@@ -1,8 +1,5 @@
 """Keeps the deadline of a call where channels find it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from mesh import deadlines
 from mesh.interceptors.pipeline import Around, Call
 
@@ -14,10 +11,8 @@ def deadline(margin: float) -> Around:
         margin: seconds that the way back takes; a call that has no more left is refused before any work.
     """
 
-    @contextmanager
-    def around(call: Call) -> Iterator[None]:
+    def around(call: Call) -> None:
         deadlines.refuse_late(call.seconds_left, margin, call.method)
         deadlines.enter(call.seconds_left)
-        yield
 
     return around

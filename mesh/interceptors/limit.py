@@ -4,14 +4,14 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import grpc
 
 from mesh import priority
 from mesh.config import MeshSettings
 from mesh.errors import DeadlineExceeded, MeshError, ResourceExhausted
-from mesh.interceptors.pipeline import Around, Call
+from mesh.interceptors.pipeline import Call
 from mesh.limiter import Arrivals, Gradient, Limiter, Partitions
 from mesh.limiter.arrival import KEY as SENT
 from mesh.limiter.limiter import held
@@ -41,7 +41,9 @@ class _Overloaded(ResourceExhausted):
         return self._trailing
 
 
-def limited(settings: MeshSettings, clock: Callable[[], float] = time.monotonic) -> Around:
+def limited(
+    settings: MeshSettings, clock: Callable[[], float] = time.monotonic
+) -> Callable[[Call], AbstractContextManager[None]]:
     """Takes a permit for each call, or refuses it: RESOURCE_EXHAUSTED, OVERLOADED, with a time to come back.
 
     Stands outermost, so that a refused call costs no more than it must: it is counted as all calls are, but has no line

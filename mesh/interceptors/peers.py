@@ -3,8 +3,7 @@
 A call inside a relay's stream is the relay's: whoever opened the stream must be a caller of the method within.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -54,8 +53,7 @@ def callers_of(services: Iterable[ServiceDescriptor]) -> dict[str, frozenset[str
 def admitted(table: Mapping[str, frozenset[str]]) -> Around:
     """Refuses with PERMISSION_DENIED whoever is not in the table, before anything of the call is looked at."""
 
-    @contextmanager
-    def around(call: Call) -> Iterator[None]:
+    def around(call: Call) -> None:
         peer, method = _peer.get(), call.method
         allowed = table.get(method, frozenset())
         if peer not in allowed and not (peer == OPERATOR and method.startswith(REFLECTION)):
@@ -67,6 +65,5 @@ def admitted(table: Mapping[str, frozenset[str]]) -> Around:
                 reason="PEER_NOT_ALLOWED",
                 metadata={"peer": peer, "method": method},
             )
-        yield
 
     return around

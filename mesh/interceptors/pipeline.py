@@ -76,7 +76,8 @@ class Call:
 _OTHERS = "/grpc."
 _HEALTH = "/grpc.health."
 
-Around = Callable[[Call], AbstractContextManager[None]]
+Around = Callable[[Call], AbstractContextManager[None] | None]
+"""What stands around a call; None: it was done at the call's beginning, and there is nothing to do at its end."""
 Before = Callable[[Call], Awaitable[None] | None]
 """What a call may have to wait for; None: nothing, as nearly always."""
 
@@ -199,7 +200,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
     def _enter(self, stack: ExitStack, call: Call) -> None:
         for around in self._arounds:
-            stack.enter_context(around(call))
+            if (entered := around(call)) is not None:
+                stack.enter_context(entered)
 
     def _call(self, method: str, context: Context, *, streaming: bool) -> Call:
         if self._authenticate is not None:

@@ -46,7 +46,7 @@ class JsonFormatter(logging.Formatter):
             entry["request_id"] = context.request_id
             entry["trace_id"] = context.trace_id
             entry["span_id"] = context.span_id
-        entry.update((key, value) for key, value in record.__dict__.items() if key not in _STANDARD)
+        entry |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
         if record.exc_info:
             entry["exception"] = _without_details(self.formatException(record.exc_info), record.exc_info[1])
         if isinstance(error := entry.get("error"), str):
