@@ -22,8 +22,8 @@ log = get_logger(__name__)
 
 BATCH_SECONDS = 0.003
 LARGE_BATCH_SECONDS = 0.008
-LARGE_BATCH = 16
-"""Frames: after a batch of so many the next one waits longer, since what a message costs is much by then."""
+FRAME_SECONDS = 0.0005
+"""So much longer for each frame of a batch the next one waits, within these, since what a message costs is much then."""
 BEAT_SECONDS = 5.0
 """After so long without a batch an empty one says that the server lives."""
 MAX_WINDOW = 4 * 1024 * 1024
@@ -46,7 +46,7 @@ class StreamMethod:
 
 def pause_after(frames: int) -> float:
     """Seconds until the next batch, after one of so many frames, if nothing in it is urgent."""
-    return LARGE_BATCH_SECONDS if frames >= LARGE_BATCH else BATCH_SECONDS
+    return min(LARGE_BATCH_SECONDS, max(BATCH_SECONDS, frames * FRAME_SECONDS))
 
 
 class RelayServicer(rpc.RelayServiceServicer):

@@ -1,8 +1,10 @@
 import asyncio
+import gc
 import hashlib
 import json
 import os
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from pathlib import Path
@@ -76,6 +78,27 @@ async def test_an_answer_comes_whole_with_its_counts(http_fake: HttpFake, model:
         "temperature": 0.0,
         "stop": ["\nReader:"],
     }
+
+
+async def test_what_hears_an_answer_is_free_at_its_end(http_fake: HttpFake, model: OpenAIModel) -> None:
+    """A reply hangs on it: left to the collector, thousands of events would wait for one long pause."""
+
+    class Ear:
+        def hear(self, chunk: Chunk) -> None:
+            pass
+
+    http_fake.answer = whole_answer
+    gc.disable()
+    try:
+        ear = Ear()
+        gone = weakref.ref(ear)
+        await model.answer(PROMPT, ear.hear, max_tokens=32, temperature=0.0)
+        del ear
+        async with asyncio.timeout(5):  # the answer's last bytes may come after its [DONE]
+            while gone() is not None:
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 async def test_tokens_come_one_by_one(http_fake: HttpFake, model: OpenAIModel) -> None:

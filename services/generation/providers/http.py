@@ -10,7 +10,7 @@ import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import aiohappyeyeballs
@@ -235,7 +235,7 @@ class _Exchange:
         self._headers: dict[str, str] = {}
         self._parts: list[bytes] = []
         self.on_body = self._parts.append
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)  # None in the end: the two hold each other, and a reply
 
     def feed(self, data: bytes) -> None:
         """More has come."""
@@ -250,8 +250,10 @@ class _Exchange:
             self.fail(BrokenError(repr(error)))
         except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
             self.fail(error)
-        if self.whole and not self.ended.done():
-            self.ended.set_result(None)
+        if self.whole:
+            self._parser = None
+            if not self.ended.done():
+                self.ended.set_result(None)
 
     def lost(self, error: Exception | None) -> None:
         """The connection is gone, which is the end of an answer that has told no other."""
@@ -259,6 +261,7 @@ class _Exchange:
         if error is None and self._status and not told and not self.ended.done():
             self.ended.set_result(None)
         self.fail(BrokenError(repr(error)))
+        self._parser = None
 
     def fail(self, error: BaseException) -> None:
         """It ends with an error, if it has not ended."""
