@@ -103,8 +103,8 @@ async def settle(awaitable: Awaitable[Any], seconds: float) -> None:
 async def ended(*tasks: "asyncio.Task[Any]", again: float = 6.0) -> None:
     """Cancels tasks and waits until all of them have ended.
 
-    Once is not enough: up to Python 3.11 `asyncio.wait_for`, which redis-py sends with, loses a cancellation that comes
-    in the moment in which it ends (https://github.com/python/cpython/issues/86296).
+    Once is not enough: up to Python 3.11 `asyncio.wait_for`, which libraries use, loses a cancellation that comes in
+    the moment in which it ends (https://github.com/python/cpython/issues/86296).
 
     Args:
         tasks: what shall end.
