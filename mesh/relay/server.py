@@ -23,7 +23,7 @@ log = get_logger(__name__)
 BATCH_SECONDS = 0.003
 LARGE_BATCH_SECONDS = 0.008
 FRAME_SECONDS = 0.0005
-"""So much longer for each frame of a batch the next one waits, within these, since what a message costs is much then."""
+"""So much longer for each frame of a batch the next one waits, within these: what a message costs is much by then."""
 BEAT_SECONDS = 5.0
 """After so long without a batch an empty one says that the server lives."""
 MAX_WINDOW = 4 * 1024 * 1024
