@@ -35,6 +35,10 @@ def _quick(kind: type[Any]) -> type[Any]:
     class Quick(kind):  # type: ignore[misc]  # chosen by the URL
         socket_timeout: float | None
 
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._limit = self.socket_timeout
+
         def pack_command(self, *args: Any) -> list[bytes]:
             if " " in args[0]:  # CONFIG GET
                 args = (*args[0].split(), *args[1:])
@@ -48,16 +52,16 @@ def _quick(kind: type[Any]) -> type[Any]:
 
         async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
             # Under a limit of its own redis-py has each write done by `wait_for`, which before Python 3.12 is a task.
-            seconds, self.socket_timeout = self.socket_timeout, None
+            self.socket_timeout = None
             try:
-                async with asyncio.timeout(seconds) if seconds else nullcontext():
+                async with asyncio.timeout(self._limit) if self._limit else nullcontext():
                     await super().send_packed_command(command, check_health)
             except TimeoutError as error:
                 raise RedisTimeoutError("the server took nothing in time") from error
             except RuntimeError as error:  # uvloop says so: it was reset just now
                 raise RedisConnectionError("the connection was lost") from error
             finally:
-                self.socket_timeout = seconds
+                self.socket_timeout = self._limit
 
     return Quick
 

@@ -22,6 +22,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mesh.memory import give_back
@@ -41,8 +42,14 @@ SHARED = (
     "mesh.read_through",
     "mesh.redis_client",
 )
-# What a room imports beside that which is born when the first of them serve. Nor may this start a thread.
-LATER = ("gateway.server",)
+# What the gateway imports beside that, which is born when the other rooms serve. Nor may this start a thread, nor add
+# to the metrics: workers and whatever is born anew have it as well, and would tell of readers that they have not.
+LATER = (
+    "starlette.middleware.cors",
+    "throttled.asyncio",
+    "uvicorn",
+    "uvicorn.protocols.http.httptools_impl",
+)
 _QUIET_SECONDS = 0.3
 _PLACES = slice(45, 49)  # of /proc/PID/stat behind the name: arg_start, arg_end, env_start, env_end; proc(5)
 
@@ -79,7 +86,8 @@ def _forking(channel: socket.socket) -> list[str]:
     while True:
         ready, _, _ = select.select([channel.fileno(), woken], [], [], _QUIET_SECONDS if later and forked else None)
         if not ready:
-            _read(later)
+            with suppress(Exception):  # the gateway says what is wrong, and the others need none of it
+                _read(later)
             later = ()
         if woken in ready:
             os.read(woken, 4096)

@@ -65,7 +65,10 @@ class Follower(Generic[T]):
             self._first.set_result(None)
 
     async def _run(self) -> None:
-        await self._listening.listen(self._stream.stream_id, self._news.set)
+        try:
+            await self._listening.listen(self._stream.stream_id, self._news.set)
+        except Exception:  # without news it looks once a second
+            log.exception("a follower has no news", extra={"stream": str(self._stream.stream_id)})
         wait = LOOK_SECONDS
         while True:
             try:

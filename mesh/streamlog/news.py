@@ -52,12 +52,12 @@ class News:
         self._listeners[channel] = told
         if channel in self._leaving:  # it has not been left
             self._leaving.discard(channel)
-        elif self._pubsub is not None:
+        elif (pubsub := self._pubsub) is not None:
             try:
-                await self._pubsub.subscribe(channel)
+                await pubsub.subscribe(channel)
                 if len(self._leaving) >= _LEAVING:  # never without names: that would leave all channels
                     leaving, self._leaving = self._leaving, set()
-                    await self._pubsub.unsubscribe(*leaving)
+                    await pubsub.unsubscribe(*leaving)
             except (RedisError, OSError, TimeoutError):
                 self._pubsub = None  # its reader will see it too, and subscribe anew
 
@@ -92,8 +92,12 @@ class News:
     async def _read(self, writers: ToWriters) -> None:
         async with self._redis.pubsub() as pubsub:
             self._leaving.clear()
-            await pubsub.subscribe(WRITERS, *self._listeners)
+            known = set(self._listeners)
+            await pubsub.subscribe(WRITERS, *known)
             self._pubsub = pubsub
+            self._leaving &= known
+            if more := self._listeners.keys() - known:  # who came meanwhile could not subscribe
+                await pubsub.subscribe(*more)
             for told in list(self._listeners.values()):
                 told()
             async with aclosing(published(pubsub, timeout=self._timeout)) as messages:

@@ -71,7 +71,7 @@ class Replicator:
         delay, most = _BACKOFF_SECONDS
         while True:
             try:
-                if await self._pass():
+                if await self._pass() or not self._producers:
                     DOWN.set(0)
                     delay = _BACKOFF_SECONDS[0]
             except Unavailable as error:

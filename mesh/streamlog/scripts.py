@@ -84,21 +84,20 @@ local function append(at, notes, count)
   local answer = 'ok' .. (stop and ' stop' or '') .. (followed and ' followed' or '')
   if ARGV[at + 3] ~= '' then
     local done = held == mine and redis.call('HGET', state, 'reset') == ARGV[at + 3]
-    if done and seq >= count and redis.call('XLEN', entries) == seq then
-      return answer
+    if not (done and seq >= count and redis.call('XLEN', entries) == seq) then
+      redis.call('HSET', state, 'reset', ARGV[at + 3])
+      redis.call('DEL', entries, name .. 'notes')
+      redis.call('HDEL', state, 'end')
+      redis.call('PUBLISH', state, 'o')
+      if mine > 1 then
+        redis.call('PUBLISH', writers, 'o' .. ARGV[at])
+      end
+      if held < mine then
+        redis.call('HDEL', state, 'stop')
+        answer = followed and 'ok followed' or 'ok'
+      end
+      seq, over = 0, false
     end
-    redis.call('HSET', state, 'reset', ARGV[at + 3])
-    redis.call('DEL', entries, name .. 'notes')
-    redis.call('HDEL', state, 'end')
-    redis.call('PUBLISH', state, 'o')
-    if mine > 1 then
-      redis.call('PUBLISH', writers, 'o' .. ARGV[at])
-    end
-    if held < mine then
-      redis.call('HDEL', state, 'stop')
-      answer = followed and 'ok followed' or 'ok'
-    end
-    seq, over = 0, false
   elseif held < mine or seq < base then
     return 'behind'
   end
@@ -117,7 +116,7 @@ local function append(at, notes, count)
   if added == seq and seq > 0 and redis.call('EXISTS', entries) == 0 then
     return 'behind'
   end
-  if notes > 0 then
+  if notes > 0 and not over then
     redis.call('HSET', name .. 'notes', unpack(ARGV, at + 8, first - 1))
   end
   local ended = added < seq and ARGV[at + 5] ~= ''
@@ -129,7 +128,7 @@ local function append(at, notes, count)
   end
   if count == 0 or base == 0 or ended then
     for _, key in ipairs({'entries', 'state', 'notes'}) do
-      redis.call('PEXPIRE', name .. key, ended and ARGV[3] or ARGV[2])
+      redis.call('PEXPIRE', name .. key, (ended or over) and ARGV[3] or ARGV[2])
     end
   end
   if count > 0 and (followed or ended) then

@@ -116,13 +116,14 @@ async def answered(
 
 ROUTE = "POST /api/conversations/{conversation_id}/messages-stream"
 STREAM = "gaji.generation.v1.GenerationService/StreamReply"
+BEGINNING = "SELECT conversations scenarios messages INSERT messages UPDATE conversations"
 HOPS = {
     (STREAM, "CLIENT"): ["gateway"],
     (STREAM, "SERVER"): ["gateway", "generation"],
     ("write reply", "INTERNAL"): ["gateway", "generation"],
     ("chat numbered-words", "CLIENT"): ["gateway", "generation"],
     ("gaji.library.v1.ConversationService/BeginReply", "SERVER"): ["gateway", "generation", "library"],
-    ("INSERT messages", "CLIENT"): ["gateway", "generation", "library"],
+    (BEGINNING, "CLIENT"): ["gateway", "generation", "library"],
     ("gaji.library.v1.ConversationService/CompleteReply", "SERVER"): ["gateway", "generation", "library"],
     ("gaji.search.v1.SearchService/SearchPassages", "SERVER"): ["gateway", "generation", "search"],
     ("embeddings minilm", "INTERNAL"): ["gateway", "generation", "search"],

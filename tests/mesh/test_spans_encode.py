@@ -101,7 +101,23 @@ def test_an_answer_that_does_not_parse_rejects_none(answer: bytes) -> None:
             "SELECT messages users",
         ),
         ("WITH ended AS (DELETE FROM removals WHERE x) UPDATE removals SET y = 1", "DELETE removals UPDATE removals"),
+        (
+            "WITH a AS MATERIALIZED (SELECT FROM novels), b as not materialized (SELECT) INSERT INTO messages TABLE a",
+            "SELECT novels INSERT messages",
+        ),
     ],
 )
 def test_statements_are_summarized(statement: str, summary: str) -> None:
     assert summary_of(statement)[0] == summary
+
+
+@pytest.mark.parametrize(
+    ("statement", "operation"),
+    [
+        ("SELECT 1 FROM novels", "SELECT"),
+        ("COMMIT", "COMMIT"),
+        ("WITH own AS (SELECT * FROM novels FOR UPDATE) INSERT INTO messages SELECT * FROM own", "INSERT"),
+    ],
+)
+def test_the_operation_is_what_changes_rows(statement: str, operation: str) -> None:
+    assert summary_of(statement)[1] == operation

@@ -4,7 +4,7 @@ import json
 import sys
 from asyncio import create_subprocess_exec, subprocess
 
-from stack.nursery import SHARED
+from stack.nursery import LATER, SHARED
 
 _STORES = {"asyncpg", "chromadb", "sqlalchemy"}
 _QUEUES = {"billiard", "celery", "kombu"}
@@ -49,6 +49,19 @@ async def _loaded(script: str, heavy: dict[str, list[str]]) -> dict[str, list[st
 async def test_no_room_loads_what_only_others_need() -> None:
     found = await _loaded(_SCRIPT.format(shared=SHARED), {name: sorted(_ALL - may) for name, may in MAY.items()})
     assert found == {name: [] for name in MAY}
+
+
+async def test_what_is_read_ahead_for_the_gateway_adds_no_metrics_to_others() -> None:
+    script = f"""
+import importlib, json, sys
+from mesh.telemetry.metrics import REGISTRY
+for module in {SHARED!r}: importlib.import_module(module)
+before = set(REGISTRY._names_to_collectors)
+for module in json.loads(sys.argv[1]): importlib.import_module(module)
+print(json.dumps(["more", sorted(set(REGISTRY._names_to_collectors) - before)]))
+"""
+    assert await _loaded(script, {name: [] for name in LATER}) == {"more": []}
+    assert (await _loaded(script, {"gateway.server": []}))["more"], "or it could not fail"
 
 
 async def test_the_command_that_runs_all_is_small() -> None:

@@ -19,7 +19,7 @@ from tests.stack.test_stack_supervisor import alive, touched, until
 
 NURSLING = """
 import json, os, pathlib, signal, sys, time
-imported, later = ("mesh.server" in sys.modules, "gateway.server" in sys.modules)
+imported, later = ("mesh.server" in sys.modules, "throttled.asyncio" in sys.modules)
 own, mark = pathlib.Path("/proc/self"), pathlib.Path(sys.argv[1])
 def words(name): return own.joinpath(name).read_text().rstrip("\\0").split("\\0")
 if sys.argv[2:] == ["fail"]: raise RuntimeError("as asked")

@@ -17,6 +17,7 @@ POSTGRESQL, REDIS, CHROMA = "postgresql", "redis", "chroma"
 _NOTHING: AbstractContextManager[Span | None] = nullcontext()
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _TOKEN = re.compile(r"'(?:[^']|'')*'|[A-Za-z_][\w.$]*|[(),;]")
+_HOW = re.compile(r"\bAS\s+(?:NOT\s+)?MATERIALIZED\b", re.IGNORECASE)
 _OPERATIONS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
 _BEFORE_TABLE = frozenset({"FROM", "INTO", "UPDATE", "JOIN"})
 _NO_TABLE = frozenset({"SELECT", "LATERAL", "ONLY", "SET", "SKIP", "OF"})
@@ -68,22 +69,23 @@ def queried(text: str, seconds: float, error: BaseException | None, namespace: s
 
 @lru_cache(maxsize=1024)
 def summary_of(text: str) -> tuple[str, str]:
-    """The summary of a statement, e.g. ``UPDATE novels``, and its operation, its first of those that touch rows.
+    """The summary of a statement, e.g. ``UPDATE novels``, and its operation, its first of those that change rows.
 
     Of a statement that touches none (``BEGIN``, ``SET``) its first word is both. Names of common table expressions are
     no tables, and are left out.
     """
-    tokens = [token for token in _TOKEN.findall(_COMMENT.sub(" ", text)) if token[0] != "'"]
+    tokens = [token for token in _TOKEN.findall(_COMMENT.sub(" ", _HOW.sub("AS ", text))) if token[0] != "'"]
     words = [token.upper() for token in tokens]
     named = {words[at - 1] for at, word in enumerate(words) if word == "AS" and at and words[at + 1 : at + 2] == ["("]}
     parts: list[str] = []
     tables: set[str] = set()
-    operation = ""
+    operation = changing = ""
     for at, word in enumerate(words):
         if words[at - 1 : at] in _LOCKS:
             continue
         if word in _OPERATIONS and (word != "SELECT" or not operation):  # of queries within one nobody wants to know
             operation = operation or word
+            changing = changing or (word if word != "SELECT" else "")
             parts.append(word)
             tables.clear()
         table = _table(words, at) if word in _BEFORE_TABLE else ""
@@ -93,7 +95,7 @@ def summary_of(text: str) -> tuple[str, str]:
     if not parts:
         first = words[0] if words else "QUERY"
         return first, first
-    return " ".join(parts[:_MOST_PARTS])[:_LONGEST], operation or words[0]
+    return " ".join(parts[:_MOST_PARTS])[:_LONGEST], changing or operation or words[0]
 
 
 def _table(words: list[str], at: int) -> str:

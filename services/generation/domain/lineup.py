@@ -84,10 +84,12 @@ class _Try:
 
     Attributes:
         spoken: whether it has said a word.
+        broken: what went wrong in hearing it, which is not the model's; None: nothing.
     """
 
     def __init__(self, rest: Rest, hear: Hear, silence: asyncio.Timeout) -> None:
         self.spoken = False
+        self.broken: Exception | None = None
         self._rest = rest
         self._hear = hear
         self._silence = silence
@@ -101,7 +103,11 @@ class _Try:
                 self.spoken = True
                 self._silence.reschedule(None)
                 self._rest.spoke()
-        self._hear(chunk)
+        try:
+            self._hear(chunk)
+        except Exception as error:
+            self.broken = error
+            raise
 
 
 class Lineup:
@@ -156,6 +162,8 @@ class Lineup:
                     return
                 raise failures.silent()
             except (MeshError, TimeoutError) as caught:
+                if attempt.broken is not None:
+                    raise attempt.broken from None
                 error = caught if isinstance(caught, MeshError) else failures.too_slow()
                 if not in_trouble(error):
                     raise

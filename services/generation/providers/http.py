@@ -116,6 +116,7 @@ class Http:
         except BaseException as error:
             if connection in self._open:
                 connection.transport.abort()
+                self._open.discard(connection)  # one that is lost within TLS may never hear of it
             if isinstance(error, OSError | BrokenError):  # of the former are TimeoutError and those of TLS
                 raise UnreachableError(repr(error)) from error
             raise
@@ -132,10 +133,13 @@ class Http:
         await loop.create_connection(lambda: connection, sock=sock, ssl=tls, server_hostname=host if tls else None)
         if self._tunnel:
             await connection.ask(self._tunnel, _Tunnel())
+            connection.rest()
             inside = await loop.start_tls(
                 connection.transport, connection, self._tls, server_hostname=self._url.hostname
             )
             connection.connection_made(cast("asyncio.Transport", inside))
+            if connection.transport.is_closing():
+                raise ConnectionError("the connection was lost within TLS")
 
 
 class _Connection(asyncio.Protocol):
@@ -170,7 +174,8 @@ class _Connection(asyncio.Protocol):
         try:
             await exchange.ended
         except BaseException:
-            self.transport.abort()
+            if not exchange.whole:  # else it may serve somebody else by now
+                self.transport.abort()
             raise
         if not exchange.whole:  # its last bytes are awaited, for the sake of the connection
             self._at(self._kept_seconds, self.transport.abort)
@@ -198,14 +203,17 @@ class _Connection(asyncio.Protocol):
         self._opened.discard(self)
         if self in self._free:
             self._free.remove(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        self.rest()
         if self._exchange is not None:
             self._exchange.lost(exc)
 
-    def _at(self, seconds: float, do: Callable[[], None]) -> None:
+    def rest(self) -> None:
+        """Waits for nothing: whoever has it sees to that."""
         if self._timer is not None:
             self._timer.cancel()
+
+    def _at(self, seconds: float, do: Callable[[], None]) -> None:
+        self.rest()
         self._timer = self._loop.call_later(seconds, do)
 
     def _listen(self) -> None:

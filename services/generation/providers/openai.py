@@ -114,18 +114,20 @@ class _Answer:
         """Tells what some bytes hold as one chunk: what comes together goes on together."""
         if self._status != 200:
             self._refusal += received
-            return len(self._refusal) > _LONGEST_ERROR
+            if len(self._refusal) > _LONGEST_ERROR:
+                self.check()
+            return False
         chunk = self._chunk(received)
         if chunk.text or chunk.counts:
             self._hear(chunk)
-        return self._done or self._error is not None
+        if self._error is not None:  # raised: no connection waits for the rest
+            raise self._error
+        return self._done
 
     def check(self) -> None:
         """Raises what was wrong with it, now that it has ended."""
         if self._status != 200:
             raise _refused(self._status, self._refusal, self._retry_after)
-        if self._error is not None:
-            raise self._error
         if not (self._done or self._whole):
             raise failures.broken()
 
