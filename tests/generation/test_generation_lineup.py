@@ -105,6 +105,24 @@ async def test_what_comes_after_the_first_token_is_told(open_two: Open, http_fak
         assert rooms.library.failed[0].record.provider == "openai"
 
 
+async def test_what_goes_wrong_in_hearing_is_not_the_models(http_fake: HttpFake) -> None:
+    http_fake.answer = says("Good", " day")
+    model = await open_openai(make_settings(openai_base_url=http_fake.url, openai_model="tiny"))
+    lineup = Lineup([model, ScriptedModel(5, 0)])
+
+    async def ask(provider: ModelProvider, hear: Hear) -> None:
+        await provider.answer(PROMPT, hear, max_tokens=8, temperature=0.0)
+
+    def hear(chunk: Chunk) -> None:
+        raise ValueError("ours")
+
+    for _ in range(2):  # the second time too it is the first model that is asked
+        with pytest.raises(ValueError, match="ours"):
+            await lineup.answer(ask, hear)
+    assert len(http_fake.exchanges) == 2
+    await model.aclose()
+
+
 async def test_a_pause_after_the_first_token_is_no_reason_to_go_on(
     open_two: Open, http_fake: HttpFake, as_reader: Any
 ) -> None:
