@@ -29,6 +29,8 @@ BUILDERS = {
     ("services/search/stores/chroma.py", "chromadb.HttpClient"),
     # Under `asyncio.timeout`, which it shares with the connection's use.
     ("stack/probes.py", "asyncio.open_connection"),
+    # Under `asyncio.timeout`, with all else that connecting takes.
+    ("services/generation/providers/http.py", "loop.create_connection"),
     # They listen, or only look whether a port is free.
     ("gateway/server.py", "socket.socket"),
     # A socket that was handed on; its other side ends with the stack.

@@ -167,7 +167,7 @@ async def test_a_message_that_cannot_be_made_ends_its_call_and_is_not_the_source
 async def test_what_is_urgent_waits_for_no_batch_and_takes_along_what_does(
     serve: Serve, settings: MeshSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mesh.relay.server.BATCH_SECONDS", 3_600.0)
+    monkeypatch.setattr("mesh.relay.server.pause_after", lambda frames: 3_600.0)
     said = Said(1)
 
     async def watch(request: Any) -> AsyncIterator[Any]:
