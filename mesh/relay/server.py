@@ -285,10 +285,12 @@ class _Session:
         if call_id not in self._calls:  # cancelled meanwhile
             return
         parts = self._pending.get(call_id)
-        if parts is None:
-            self._pending[call_id] = [data]
-        else:
+        if parts is not None:
             parts.append(data)
+        elif urgent:  # before what others wait for less: a batch is written reader by reader
+            self._pending = {call_id: [data], **self._pending}
+        else:
+            self._pending[call_id] = [data]
         if urgent:
             self._wake()
         elif self._timer is None and not self._due.is_set():
