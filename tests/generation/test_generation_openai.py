@@ -359,10 +359,10 @@ def _hashed(authority: Path) -> str:
     return f"{int.from_bytes(digest[:4], 'little'):08x}.0"
 
 
-async def test_what_whoever_hears_raises_ends_the_answer(http_fake: HttpFake, model: OpenAIModel) -> None:
-    left = asyncio.Event()
+def endless(left: asyncio.Event) -> Callable[[Exchange], Awaitable[None]]:
+    """An answer that begins and does not end; sets the event when its reader has left."""
 
-    async def endless(exchange: Exchange) -> None:
+    async def answer(exchange: Exchange) -> None:
         await exchange.begin()
         await exchange.event(delta("Hello"))
         try:
@@ -370,10 +370,16 @@ async def test_what_whoever_hears_raises_ends_the_answer(http_fake: HttpFake, mo
         finally:
             left.set()
 
+    return answer
+
+
+async def test_what_whoever_hears_raises_ends_the_answer(http_fake: HttpFake, model: OpenAIModel) -> None:
+    left = asyncio.Event()
+
     def hear(chunk: Chunk) -> None:
         raise LookupError(chunk.text)
 
-    http_fake.answer = endless
+    http_fake.answer = endless(left)
     with pytest.raises(LookupError, match="Hello"):
         await model.answer(PROMPT, hear, max_tokens=8, temperature=0)
     await asyncio.wait_for(left.wait(), 5)
@@ -425,16 +431,7 @@ async def test_an_answer_may_end_with_its_connection(http_fake: HttpFake, model:
 
 async def test_the_server_sees_that_the_reader_left(http_fake: HttpFake, model: OpenAIModel) -> None:
     left = asyncio.Event()
-
-    async def endless(exchange: Exchange) -> None:
-        await exchange.begin()
-        await exchange.event(delta("Hello"))
-        try:
-            await exchange.gone.wait()
-        finally:
-            left.set()
-
-    http_fake.answer = endless
+    http_fake.answer = endless(left)
     stream = heard(model)
     assert (await anext(stream)).text == "Hello"
     await stream.aclose()
