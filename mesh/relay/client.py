@@ -4,7 +4,8 @@ import asyncio
 import contextvars
 import itertools
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Protocol, Self
 
 import grpc
@@ -25,6 +26,8 @@ log = get_logger(__name__)
 WINDOW = 256 * 1024
 MOST_OUTGOING = 10_000
 """Requests that wait for a peer to take them, beyond which no call is begun."""
+SLICE = 16
+"""Frames that are delivered in one turn of the loop: each is a system call at least, and others wait for their turn."""
 REST_SECONDS = 2.0
 STREAM_SECONDS = 30 * 24 * 3600.0  # no call lacks a deadline; at this one its readers have to come back
 
@@ -48,13 +51,14 @@ class PushedCall:
         sink: where its output goes.
     """
 
-    __slots__ = ("_call_id", "_credit", "heard_at", "method", "owed", "relay", "report", "sink", "span")
+    __slots__ = ("_call_id", "_credit", "begun", "heard_at", "method", "owed", "relay", "report", "sink", "span")
 
     def __init__(self, relay: "RelayClient", call_id: int, sink: Sink) -> None:
         self.relay = relay
         self.sink = sink
         self._call_id = call_id
         self._credit = 0
+        self.begun = False  # whether any output has come
         self.heard_at = time.monotonic()
         self.owed = 0  # bytes that wait for the reader
         self.report: CallReport | None = None
@@ -170,6 +174,8 @@ class RelayClient:
         self._calls: dict[int, PushedCall] = {}
         self._numbers = itertools.count(1)
         self._outgoing: asyncio.Queue[pb.RelayRequest | None] = asyncio.Queue()
+        self._waiting: deque[pb.Frame] = deque()  # bounded by the windows of the calls
+        self._delivering: asyncio.Handle | None = None
         self._reading: asyncio.Task[None] | None = None
         self._rest_until = 0.0
         self._closing = False
@@ -279,9 +285,8 @@ class RelayClient:
             async for batch in call:
                 if batch.draining:
                     self.draining = True
-                now = self.heard_at = time.monotonic()
-                for frame in batch.frames:
-                    self._deliver(frame, now)
+                self.heard_at = time.monotonic()
+                self._sort(batch.frames)
         except grpc.aio.AioRpcError as failed:
             self.offered = failed.code() is not grpc.StatusCode.UNIMPLEMENTED
             log.warning(
@@ -296,6 +301,7 @@ class RelayClient:
             self.draining = False  # whoever is there next time has not said so
             self._rest_until = time.monotonic() + REST_SECONDS
             outgoing.put_nowait(None)  # of a call that its peer has ended, gRPC would wait for requests for ever
+            self._deliver_some(len(self._waiting))
             self._end_all(error)
 
     def _end_all(self, error: MeshError) -> None:
@@ -315,13 +321,36 @@ class RelayClient:
             if self._stillness is not None:
                 self._stillness.discard(call)
 
-    def _deliver(self, frame: pb.Frame, now: float) -> None:
+    def _sort(self, frames: Iterable[pb.Frame]) -> None:
+        """Delivers first output, for which somebody waits; then the rest, with pauses in which such output may come."""
+        begun = False
+        for frame in frames:
+            call = self._calls.get(frame.call_id)
+            if call is not None and not call.begun:
+                self._deliver(frame)
+                begun = True
+            elif call is not None:
+                self._waiting.append(frame)
+        if self._waiting and self._delivering is None:
+            if begun:  # whoever begins an answer with it does so first
+                self._delivering = asyncio.get_running_loop().call_soon(self._deliver_some)
+            else:
+                self._deliver_some()
+
+    def _deliver_some(self, count: int = SLICE) -> None:
+        waiting = self._waiting
+        for _ in range(min(count, len(waiting))):
+            self._deliver(waiting.popleft())
+        self._delivering = asyncio.get_running_loop().call_soon(self._deliver_some) if waiting else None
+
+    def _deliver(self, frame: pb.Frame) -> None:
         call = self._calls.get(frame.call_id)
         if call is None:  # cancelled meanwhile
             return
         data = frame.data
         if data:
-            call.heard_at = now
+            call.heard_at = self.heard_at
+            call.begun = True
             if call.span is not None and call.span.events is None:
                 call.span.event(FIRST_MESSAGE)
             if call.report is not None and not call.report.begun:
