@@ -24,6 +24,7 @@ from services.generation.domain.pieces import Pieces
 from services.generation.domain.prompt import build, cost
 from services.generation.domain.sources import Sources, citations
 from services.generation.domain.tokens import estimate
+from services.generation.domain.voices import Voices
 from services.generation.ports import (
     Chunk,
     Degraded,
@@ -137,6 +138,7 @@ class Writer:
         self._library = library
         self._finder = finder
         self._limits = limits
+        self._voices = Voices()
 
     async def write(self, reply: Reply, producer: Producer[Event]) -> None:
         """Writes a reply, or the rest of it, to its end; closes the producer.
@@ -234,11 +236,12 @@ class Writer:
                 self._first(attempt, context.character_name)
             elif attempt.text == attempt.kept and not attempt.provider.continues:
                 piece = joined(attempt.kept, piece)
-            attempt.add(piece)
+            voice.say(piece)
 
         attempt.tell(70, "prompt", f"{context.character_name} is thinking")
-        async with self._in_time(attempt):
-            await self._lineup.answer(ask, hear, in_words=not attempt.text.strip())
+        with self._voices.voice(attempt.add) as voice:
+            async with self._in_time(attempt):
+                await self._lineup.answer(ask, hear, in_words=not attempt.text.strip())
         if not attempt.text.strip():
             raise failures.silent()
 
