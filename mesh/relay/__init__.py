@@ -5,7 +5,8 @@ together: those that are ready, `BATCH_SECONDS` apart, `LARGE_BATCH_SECONDS` whe
 and what is urgent, at once.
 """
 
-from mesh.relay.client import PushedCall, RelayCall, RelayClient, Sink
+from mesh.relay.calls import PushedCall, RelayCall, Sink
+from mesh.relay.client import RelayClient
 from mesh.relay.server import BATCH_SECONDS, LARGE_BATCH_SECONDS, RelayServicer
 
 __all__ = ["BATCH_SECONDS", "LARGE_BATCH_SECONDS", "PushedCall", "RelayCall", "RelayClient", "RelayServicer", "Sink"]

@@ -13,7 +13,7 @@ from gateway.relays import Relays, open_relays
 from mesh.config import MeshSettings
 from mesh.errors import Internal, MeshError, Unavailable
 from mesh.relay import PushedCall
-from mesh.relay.client import WINDOW
+from mesh.relay.calls import WINDOW
 from tests.gateway.probe_servicer import SERVICE, Probe, open_probe
 from tests.gateway.waiting import until
 from tests.mesh.raw_server import FakeGate

@@ -12,7 +12,7 @@ from mesh import errors
 from mesh.client import open_channel
 from mesh.config import MeshSettings
 from mesh.relay import RelayClient
-from mesh.relay.client import WINDOW
+from mesh.relay.calls import WINDOW
 from mesh.streams import Feed, Shared
 from mesh.telemetry.metrics import REGISTRY
 from tests.mesh.conftest import Serve

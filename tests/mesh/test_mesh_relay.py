@@ -16,7 +16,7 @@ from mesh import deadlines, errors, identity
 from mesh.client import open_channel
 from mesh.config import MeshSettings
 from mesh.relay import RelayCall, RelayClient
-from mesh.relay.client import WINDOW
+from mesh.relay.calls import WINDOW
 from mesh.server import MeshServer
 from mesh.telemetry import trace
 from mesh.telemetry.metrics import REGISTRY
