@@ -21,7 +21,7 @@ class Job:
 
 
 JOBS = (
-    Job("relay", "benchmarks.relay", 300, "CPU of the gateway for an event, and the first token, against its peers"),
+    Job("relay", "benchmarks.relay", 600, "CPU of the gateway for an event, and the first token, against its peers"),
     Job("relay-many", "benchmarks.relay.many", 900, "100 to 10,000 streams: CPU, memory, first token, longest gap"),
     Job("stalled", "benchmarks.relay.stalled", 180, "a reader that stands still beside others"),
     Job("fanout", "benchmarks.fanout", 300, "many readers of one reply"),

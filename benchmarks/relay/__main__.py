@@ -1,7 +1,7 @@
 """Runs every gateway over the same upstream in turn, several rounds, and prints medians.
 
 Usage: python -m benchmarks.relay [--rounds N] [--only LOAD] [--gateway NAME] [--against CHECKOUT] [--json FILE]. Linux
-only (it reads /proc); loopback only; ends by itself in about two minutes. Rounds take turns, so that what else the
+only (it reads /proc); loopback only; ends by itself in about five minutes. Rounds take turns, so that what else the
 machine does falls on all alike. `python -m benchmarks.relay.many` goes up to 10,000 streams.
 """
 
@@ -24,7 +24,7 @@ from benchmarks.tokens import key_pair, sign
 DIRECT = "gRPC, no gateway"
 PEERS = ("sse-starlette", "Envoy")
 SINGLES = 300
-LOADS = (Load("saturated", 50, 1000, 0), Load("paced", 200, 100, 20))
+LOADS = (Load("saturated", 50, 1000, 0), Load("paced", 200, 500, 20))
 
 
 async def measure(rounds: int, loads: Sequence[Load], *, only: str | None, against: Path | None) -> dict[str, Any]:

@@ -5,14 +5,14 @@ Linux only (it reads /proc); loopback only; ends by itself in about ten minutes.
 
 For each number of streams, and in each round, a gateway is started anew and has had ten streams for a second: what
 others have left in its memory is not to be taken for room of these. Then all streams are opened and watched for some
-seconds (CPU, gaps, memory), and then, while they go on, one reader after the other asks for a first token that bears
-the time at which the model made it. The readers are bare protocols that count; what they cost themselves is said below
-the tables.
+seconds (CPU, gaps, memory), and then, while they go on, one reader after the other, in a process of its own, asks for a
+first token that bears the time at which the model made it. The readers are bare protocols that count; what they cost
+themselves is said below the tables.
 """
 
 import asyncio
 import contextlib
-import re
+import json
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -27,9 +27,10 @@ from gaji.generation.v1 import generation_service_pb2 as pb
 from gaji.generation.v1 import generation_service_pb2_grpc as rpc
 
 from benchmarks.cpu import cpu_seconds
+from benchmarks.relay import probes
 from benchmarks.relay.load import CONVERSATION, Load, request_for
 from benchmarks.relay.memory import Memory
-from benchmarks.relay.running import OURS, Gateway, many_files, planned, started
+from benchmarks.relay.running import OURS, Gateway, many_files, planned, process, started
 from benchmarks.results import WARM_UP, Results, Spread, machine, options, percentile, turns
 from benchmarks.tokens import key_pair, sign
 
@@ -40,9 +41,6 @@ DIRECT = "gRPC, no gateway"
 _ENDLESS = 1_000_000
 _AT_ONCE = 64
 _WARM = 10
-_PAUSE_SECONDS = 0.02
-_PROBING_SECONDS = 15.0  # where a gateway is overloaded a first token takes long: then fewer are asked for
-_STAMP = re.compile(rb'"content": ?"(\d+)"')
 
 
 class Watched(asyncio.Protocol):
@@ -89,39 +87,6 @@ class Watched(asyncio.Protocol):
         """Leaves."""
         if self._transport is not None:
             self._transport.close()
-
-
-class Probe(asyncio.Protocol):
-    """One connection that waits for a stamped token.
-
-    Attributes:
-        seconds: from the request to the token's making, and from there to its coming.
-    """
-
-    def __init__(self, request: bytes) -> None:
-        self._request = request
-        self._seen = b""
-        self.seconds: asyncio.Future[tuple[float, float]] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP gives no other
-        """Sends the request."""
-        self._transport = transport
-        self._sent = time.monotonic_ns()
-        transport.write(self._request)
-
-    def data_received(self, data: bytes) -> None:
-        """Looks for the stamp."""
-        now = time.monotonic_ns()
-        self._seen += data
-        if not self.seconds.done() and (found := _STAMP.search(self._seen)):
-            made = int(found.group(1))
-            self.seconds.set_result(((made - self._sent) / 1e9, (now - made) / 1e9))
-            self._transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It has what it came for, or never will."""
-        if not self.seconds.done():
-            self.seconds.set_exception(RuntimeError("no stamped token came"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,16 +186,12 @@ async def many_open(port: int, request: bytes, count: int) -> AsyncIterator[list
 
 
 async def first_tokens(port: int, token: str, count: int) -> list[tuple[float, float]]:
-    """Seconds to the making of a first token, and from there to its coming, of one reader after the other."""
-    request = request_for(Load("probe", 1, 1, 0, stamped=True), token)
-    loop = asyncio.get_running_loop()
-    found: list[tuple[float, float]] = []
-    until = time.monotonic() + _PROBING_SECONDS
-    async with asyncio.timeout(120):
-        while len(found) < count and not (found and time.monotonic() >= until):
-            _, probe = await loop.create_connection(lambda: Probe(request), "127.0.0.1", port)
-            found.append(await probe.seconds)
-            await asyncio.sleep(_PAUSE_SECONDS)
+    """What `benchmarks.relay.probes` says, in a process of its own: this one has many readers to hear first."""
+    command = [sys.executable, "-m", probes.__name__, str(port), str(count)]
+    async with process(*command, env={probes.READER: token}) as child:
+        assert child.stdout
+        async with asyncio.timeout(120):
+            found: list[tuple[float, float]] = json.loads(await child.stdout.read())
     return found
 
 
@@ -243,7 +204,7 @@ async def direct_first_tokens(upstream: str, count: int) -> list[float]:
         for _ in range(count):
             events = stub.StreamReply(request, timeout=60)
             found += [_since(event.token.content) async for event in events if event.WhichOneof("event") == "token"]
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await asyncio.sleep(probes.PAUSE_SECONDS)
     return found
 
 
