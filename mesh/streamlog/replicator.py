@@ -21,6 +21,7 @@ LEAST_SECONDS, MOST_SECONDS = 0.01, 0.05
 _LOG_SECONDS = 0.0005
 """Between two passes over all logs: so long for each that was written, since what a pass costs is much by then."""
 _BACKOFF_SECONDS = (0.05, 1.0)
+_REFUSED_SECONDS = 1.0
 _KEEP_SECONDS = 600.0
 
 APPENDED = Counter("gaji_log_entries", "Entries of logs that Redis has taken.", registry=REGISTRY)
@@ -106,7 +107,8 @@ class Replicator:
 
     async def _pass(self) -> bool:
         """Sends what is due; whether there was something."""
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         if now >= self._look_at:
             self._look_at = now + self._beat / 4
             self._look(now)
@@ -125,7 +127,12 @@ class Replicator:
                     FENCED.inc()
                 elif answer is not None and answer.word == b"ok":
                     APPENDED.inc(len(sent.entries))
-                if not self._drop_done(producer) and not producer.dirty and not producer.waiting:
+                if self._drop_done(producer):
+                    continue
+                if answer is None:  # Redis is well and does not take this log: not again at once
+                    del self._calling[producer]
+                    loop.call_later(_REFUSED_SECONDS, self.call, producer)
+                elif not producer.dirty and not producer.waiting:
                     del self._calling[producer]
         return bool(sending)
 

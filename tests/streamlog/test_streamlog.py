@@ -370,6 +370,29 @@ async def test_what_goes_wrong_with_one_log_leaves_the_others_alone(
         await redis_log.append([wrong])
 
 
+async def test_a_log_that_redis_refuses_is_tried_again_after_a_while(
+    open_texts: OpenHub, stream_id: UUID, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_texts() as hub, redis.asyncio.Redis.from_url(redis_url) as client:
+        wrong, right = await hub.produce(stream_id, 1, "fresh"), await hub.produce(uuid4(), 1, "fresh")
+        for producer in (wrong, right):
+            producer.append("one")
+            assert await producer.flushed(5)
+        await client.set(names(stream_id)[0], "no stream", ex=60)
+        began = asyncio.get_running_loop().time()
+        wrong.append("two")
+        for _ in range(100):
+            right.append("two")
+            await asyncio.sleep(0.003)
+        assert await right.flushed(5)
+        refused = [record for record in caplog.records if "refuses" in record.getMessage()]
+        assert 1 <= len(refused) <= 2 + asyncio.get_running_loop().time() - began  # not in each pass
+        await client.delete(names(stream_id)[0])
+        assert await wrong.flushed(5)  # Redis knows less than it did, so that it is written from the beginning
+        wrong.end("end", COMPLETE)
+        assert await read_all(hub, stream_id) == ["one", "two", "end"]
+
+
 async def test_a_log_has_a_producer_or_a_follower_never_both(open_texts: OpenHub) -> None:
     async with open_texts() as other, open_texts() as hub:
         for _ in range(30):
