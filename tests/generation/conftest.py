@@ -1,6 +1,7 @@
 """What the tests of generation share."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -19,6 +20,13 @@ async def http_fake() -> AsyncIterator[HttpFake]:
     """Somebody else's HTTP server."""
     async with open_http_fake() as fake:
         yield fake
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment names no proxy but a test's own."""
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
 
 
 def make_settings(**changes: Any) -> GenerationSettings:
