@@ -35,6 +35,27 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """All that says which passages search finds."""
+
+    novel_id: str
+    query: str
+    until_chapter: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """A search that has begun before it was known whether it is the one that is needed."""
+
+    asked: Asked
+    found: "asyncio.Task[list[Passage]]"
+
+    def leave(self) -> None:
+        """Nobody needs it any more; without effect when it has ended."""
+        self.found.cancel()
+
+
+@dataclass(frozen=True, slots=True)
 class PassageFinder:
     """Finds passages: by search within its time, else among those that came with the reply's context.
 
@@ -48,11 +69,27 @@ class PassageFinder:
     top_k: int = 6
     seconds: float = 2.0
 
-    async def find(self, context: ReplyContext) -> Found:
-        """The passages for the newest message, or for an opening when there is none; none beyond the spoiler limit."""
+    def begin(self, asked: Asked) -> Early:
+        """Begins a search as the running call's reader; `leave` it, or it takes its time in vain."""
+        with deadlines.scope(self.seconds):
+            found = asyncio.create_task(self._early(asked))
+        found.add_done_callback(_looked_at)
+        return Early(asked, found)
+
+    async def find(self, context: ReplyContext, early: Early | None = None) -> Found:
+        """The passages for the newest message, or for an opening when there is none; none beyond the spoiler limit.
+
+        Args:
+            context: of the reply.
+            early: a search that is under way; it counts if it is the very one that is needed.
+        """
         found: list[Passage] = []
         newest = context.history[-1].content if context.history and context.history[-1].role == "user" else ""
-        query = _query(context, newest)
+        query = query_of(newest or f"{context.character_name} {context.scenario_description}", context.scenario_title)
+        asked = Asked(context.novel_id, query, context.until_chapter)
+        if early is not None and early.asked != asked:
+            early.leave()
+            early = None
         left = deadlines.remaining()
         seconds = self.seconds if left is None else min(self.seconds, left)
         try:
@@ -65,9 +102,7 @@ class PassageFinder:
                         if not newest:
                             found += within(await self._of_scenario(context), context.until_chapter)
                         if len(found) < self.top_k:
-                            nearest = await self.search.search_passages(
-                                context.novel_id, query, top_k=self.top_k, until_chapter=context.until_chapter
-                            )
+                            nearest = await (self._nearest(asked) if early is None else early.found)
                             found = _joined(found, within(nearest, context.until_chapter))
                         description = await describing
                     finally:
@@ -79,6 +114,15 @@ class PassageFinder:
             log.warning("going on without search", extra={"reason": reason, "passages": len(found)})
             return Found(found, searched=False)
         return Found(found[: self.top_k], description=description)
+
+    async def _early(self, asked: Asked) -> list[Passage]:
+        await asyncio.sleep(0)  # what library is asked goes out first: it takes longer
+        return await self._nearest(asked)
+
+    async def _nearest(self, asked: Asked) -> list[Passage]:
+        return await self.search.search_passages(
+            asked.novel_id, asked.query, top_k=self.top_k, until_chapter=asked.until_chapter
+        )
 
     async def _of_scenario(self, context: ReplyContext) -> list[Passage]:
         ids = context.scenario_passage_ids[: self.top_k]
@@ -102,7 +146,12 @@ def _joined(first: Sequence[Passage], more: Sequence[Passage]) -> list[Passage]:
     return [*first, *(passage for passage in more if passage.passage_id not in known)]
 
 
-def _query(context: ReplyContext, newest: str) -> str:
-    topic = newest or f"{context.character_name} {context.scenario_description}"
-    room = _LONGEST_QUERY - len(context.scenario_title) - 1
-    return f"{topic[:room]} {context.scenario_title}".strip()
+def _looked_at(found: "asyncio.Task[list[Passage]]") -> None:
+    if not found.cancelled():
+        found.exception()  # maybe nobody needs it
+
+
+def query_of(topic: str, scenario_title: str) -> str:
+    """What passages about a topic are searched by."""
+    room = _LONGEST_QUERY - len(scenario_title) - 1
+    return f"{topic[:room]} {scenario_title}".strip()
