@@ -5,6 +5,8 @@ conversation's last reply was begun here, and it seldom changes. So it is guesse
 answer is as guessed: nobody gets passages by anything but that answer.
 """
 
+from dataclasses import replace
+
 from cachetools import LRUCache
 
 from mesh import identity, plain_text
@@ -24,7 +26,8 @@ class Ahead:
 
     def __init__(self, finder: PassageFinder) -> None:
         self._finder = finder
-        # By reader as well: a search is begun for somebody whom library has let into the conversation before.
+        # By reader as well: a search is begun for somebody whom library has let into the conversation before. The query
+        # of each is the title of its scenario.
         self._about: LRUCache[tuple[str, str], Asked] = LRUCache(MOST)
 
     def begin(self, work: Work) -> Early | None:
@@ -34,12 +37,11 @@ class Ahead:
         about = self._about.get((_reader(), work.conversation_id))
         if about is None:
             return None
-        query = query_of(plain_text.text(work.content), about.query)
-        return self._finder.begin(Asked(about.novel_id, query, about.until_chapter))
+        return self._finder.begin(replace(about, query=query_of(plain_text.text(work.content), about.query)))
 
     def learn(self, reply: Reply, context: ReplyContext) -> None:
         """Notes what a conversation is about."""
-        about = Asked(context.novel_id, context.scenario_title, context.until_chapter)
+        about = Asked(context.novel_id, context.scenario_title, context.until_chapter, context.character_id)
         self._about[_reader(), reply.conversation_id] = about
 
 
