@@ -72,7 +72,8 @@ async def _ways(both: Both, results: Results, rounds: int, count: int) -> None:
     rows = [
         [name, *(Spread.of([one[each] for one in ways]).text(1) for each in fields)] for name, ways in found.items()
     ]
-    title = f"the way of a message, ms: {count} one after the other, {rounds} rounds, passages in the cache"
+    told = f"{count} one after the other, {rounds} rounds, each its conversation's second, passages in the cache"
+    title = f"the way of a message, ms: {told}"
     heads = ("stack", "POST to model p50", "p99", "first word to reader p50", "p99")
     results.table(title, heads, rows)
     results.raw["way"] = found

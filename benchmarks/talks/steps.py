@@ -120,16 +120,19 @@ async def price(both: Both, target: Target, streams: int, words: int) -> dict[st
 async def way(target: Target, count: int) -> dict[str, float]:
     """Milliseconds from POST to the model, and on to the first word, of brief replies one after the other.
 
+    Each is the second reply of its conversation: a stack may remember what it has learned at the first.
+
     Raises:
         RuntimeError: a reader did not get its reply.
     """
     seen = Seen()
     for number, conversation in enumerate(await target.conversations(count)):
-        crowd = Crowd(target.port, [conversation], [_BRIEF[number % len(_BRIEF)]], None)
-        crowd.seen = seen
-        crowd.begin(0.0)
-        await asyncio.sleep(0.08)
-        await crowd.finish()
+        for noted in (Seen(), seen):
+            crowd = Crowd(target.port, [conversation], [_BRIEF[number % len(_BRIEF)]], None)
+            crowd.seen = noted
+            crowd.begin(0.0)
+            await asyncio.sleep(0.08)
+            await crowd.finish()
     if seen.errors or len(seen.first) < count:
         raise RuntimeError(f"of {count} readers of {target.name} {len(seen.first)} got a reply: {dict(seen.errors)}")
     (asked, asked_99), (came, came_99) = _p50_p99(seen.asked), _p50_p99(seen.came)

@@ -13,6 +13,7 @@ from mesh.server import MeshServer, Service, open_server
 from mesh.streamlog import open_hub
 from services.generation.clients import LIBRARY, SEARCH, LibraryClient, SearchClient
 from services.generation.config import GenerationSettings
+from services.generation.domain.ahead import Ahead
 from services.generation.domain.desk import Desk
 from services.generation.domain.lineup import Lineup
 from services.generation.domain.passages import PassageFinder
@@ -56,7 +57,7 @@ async def serving(settings: GenerationSettings, *models: ModelProvider) -> Async
         finder = PassageFinder(SearchClient(search), settings.passages, settings.passages_seconds)
         kept = LibraryClient(library)
         desk = Desk(Writer(lineup, kept, finder, settings.limits), kept, hub)
-        replies = Replies(desk, kept, hub)
+        replies = Replies(desk, kept, hub, Ahead(finder))
         service = Service(SERVICE, GenerationServicer(replies), rpc.add_GenerationServiceServicer_to_server)
         server = await stack.enter_async_context(open_server(settings, [service], name="generation", breakers=breakers))
         stack.push_async_callback(replies.hand_over)  # the server's drain would wait for the streams

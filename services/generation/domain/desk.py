@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import random
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from mesh.telemetry.logs import get_logger
 from services.generation import metrics
 from services.generation.domain import tracing
 from services.generation.domain.events import LOG_ENDS, Event, Failed, Seam, Text, end_of, text_of
+from services.generation.domain.passages import Early
 from services.generation.domain.writing import Writer
 from services.generation.ports import Library, Reply
 
@@ -50,8 +52,13 @@ class Desk:
         await ended(*self._writing.values())
         await self._hub.close(producers)
 
-    async def write(self, reply: Reply, mode: Mode) -> None:
+    async def write(self, reply: Reply, mode: Mode, early: Early | None = None) -> None:
         """Begins to write a reply, in the background, free of the deadline of whoever asked for it.
+
+        Args:
+            reply: with lease and context.
+            mode: what becomes of what its log holds.
+            early: the search for its passages, if it has begun; left when it is written.
 
         Raises:
             FencedError: a later epoch holds the log.
@@ -61,7 +68,8 @@ class Desk:
         before = self._writing.pop(reply.message_id, None)
         if before is not None:
             await ended(before)
-        task = self._background(tracing.traced(self._writer.write, reply, producer), reply.access_token)
+        write = partial(self._writer.write, early=early)
+        task = self._background(tracing.traced(write, reply, producer), reply.access_token)
         self._writing[reply.message_id] = task
         task.add_done_callback(lambda done: self._written(reply.message_id, done))
 

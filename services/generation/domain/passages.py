@@ -16,6 +16,8 @@ from services.generation.ports import Passage, ReplyContext, Search
 log = get_logger(__name__)
 _LONGEST_QUERY = 4_000
 _GRACE = 0.5
+Answer = tuple[Sequence[Passage], str]
+"""Of search: passages, best first, and what may be told of the character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,28 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """All that says what search answers: which passages and, under a spoiler limit, what it tells of the character."""
+
+    novel_id: str
+    query: str
+    until_chapter: int | None
+    character_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """A search that has begun before it was known whether it is the one that is needed."""
+
+    asked: Asked
+    answer: "asyncio.Task[Answer]"
+
+    def leave(self) -> None:
+        """Nobody needs it any more; without effect when it has ended."""
+        self.answer.cancel()
+
+
+@dataclass(frozen=True, slots=True)
 class PassageFinder:
     """Finds passages: by search within its time, else among those that came with the reply's context.
 
@@ -48,11 +72,27 @@ class PassageFinder:
     top_k: int = 6
     seconds: float = 2.0
 
-    async def find(self, context: ReplyContext) -> Found:
-        """The passages for the newest message, or for an opening when there is none; none beyond the spoiler limit."""
+    def begin(self, asked: Asked) -> Early:
+        """Begins a search as the running call's reader; `leave` it, or it takes its time in vain."""
+        with deadlines.scope(self.seconds):
+            answer = asyncio.create_task(self._early(asked))
+        answer.add_done_callback(_looked_at)
+        return Early(asked, answer)
+
+    async def find(self, context: ReplyContext, early: Early | None = None) -> Found:
+        """The passages for the newest message, or for an opening when there is none; none beyond the spoiler limit.
+
+        Args:
+            context: of the reply.
+            early: a search that is under way; it counts if it is the very one that is needed.
+        """
         found: list[Passage] = []
         newest = context.history[-1].content if context.history and context.history[-1].role == "user" else ""
-        query = _query(context, newest)
+        query = query_of(newest or f"{context.character_name} {context.scenario_description}", context.scenario_title)
+        asked = Asked(context.novel_id, query, context.until_chapter, context.character_id)
+        if early is not None and early.asked != asked:
+            early.leave()
+            early = None
         left = deadlines.remaining()
         seconds = self.seconds if left is None else min(self.seconds, left)
         try:
@@ -60,18 +100,11 @@ class PassageFinder:
             # there for all else, has been left by its reader.
             with deadlines.scope(seconds):
                 async with asyncio.timeout(seconds + _GRACE):
-                    describing = asyncio.create_task(self._description(context))
-                    try:
-                        if not newest:
-                            found += within(await self._of_scenario(context), context.until_chapter)
-                        if len(found) < self.top_k:
-                            nearest = await self.search.search_passages(
-                                context.novel_id, query, top_k=self.top_k, until_chapter=context.until_chapter
-                            )
-                            found = _joined(found, within(nearest, context.until_chapter))
-                        description = await describing
-                    finally:
-                        await ended(describing)
+                    if not newest:
+                        found += within(await self._of_scenario(context), context.until_chapter)
+                    enough = len(found) >= self.top_k
+                    nearest, description = await (self._ask(asked, enough=enough) if early is None else early.answer)
+                    found = _joined(found, within(nearest, context.until_chapter))
         except (MeshError, TimeoutError) as error:
             reason = error.reason if isinstance(error, MeshError) else "TIMEOUT"
             found = _joined(found, stand_ins(context, query, self.top_k))[: self.top_k]
@@ -80,18 +113,35 @@ class PassageFinder:
             return Found(found, searched=False)
         return Found(found[: self.top_k], description=description)
 
+    async def _early(self, asked: Asked) -> Answer:
+        await asyncio.sleep(0)  # what library is asked goes out first: it takes longer
+        return await self._ask(asked)
+
+    async def _ask(self, asked: Asked, *, enough: bool = False) -> Answer:
+        """Asks for passages, unless there are enough, and beside them for the character."""
+        limit = asked.until_chapter if asked.character_id else None  # without either, library tells
+        describing = None if limit is None else asyncio.create_task(self._description(asked.character_id, limit))
+        try:
+            nearest: list[Passage] = []
+            if not enough:
+                nearest = await self.search.search_passages(
+                    asked.novel_id, asked.query, top_k=self.top_k, until_chapter=asked.until_chapter
+                )
+            return nearest, "" if describing is None else await describing
+        finally:
+            if describing is not None:
+                await ended(describing)
+
     async def _of_scenario(self, context: ReplyContext) -> list[Passage]:
         ids = context.scenario_passage_ids[: self.top_k]
         if not ids:
             return []
         return await self.search.get_passages(context.novel_id, ids, until_chapter=context.until_chapter)
 
-    async def _description(self, context: ReplyContext) -> str:
+    async def _description(self, character_id: str, until_chapter: int) -> str:
         """What library has of the character tells of the whole novel: under a limit search is asked."""
-        if context.until_chapter is None or not context.character_id:
-            return ""
         try:
-            return await self.search.describe_character(context.character_id, until_chapter=context.until_chapter)
+            return await self.search.describe_character(character_id, until_chapter=until_chapter)
         except MeshError as error:  # a reply does without: whether search is away, the passages tell
             log.info("a character is not described", extra={"reason": error.reason})
             return ""
@@ -102,7 +152,12 @@ def _joined(first: Sequence[Passage], more: Sequence[Passage]) -> list[Passage]:
     return [*first, *(passage for passage in more if passage.passage_id not in known)]
 
 
-def _query(context: ReplyContext, newest: str) -> str:
-    topic = newest or f"{context.character_name} {context.scenario_description}"
-    room = _LONGEST_QUERY - len(context.scenario_title) - 1
-    return f"{topic[:room]} {context.scenario_title}".strip()
+def _looked_at(answer: "asyncio.Task[Answer]") -> None:
+    if not answer.cancelled():
+        answer.exception()  # maybe nobody needs it
+
+
+def query_of(topic: str, scenario_title: str) -> str:
+    """What passages about a topic are searched by."""
+    room = _LONGEST_QUERY - len(scenario_title) - 1
+    return f"{topic[:room]} {scenario_title}".strip()

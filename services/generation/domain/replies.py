@@ -11,6 +11,7 @@ from mesh.streamlog import Cursor, Entry, FencedError, Hub, Reading, Stream
 from mesh.telemetry import trace
 from mesh.telemetry.logs import get_logger
 from services.generation.domain import tracing
+from services.generation.domain.ahead import Ahead
 from services.generation.domain.desk import Desk
 from services.generation.domain.events import Complete, Event, Failed, Stopped, text_of
 from services.generation.domain.hearing import Heard, mended, stored
@@ -30,12 +31,14 @@ class Replies:
         desk: has them written.
         library: where they are kept.
         hub: their logs.
+        ahead: begins their searches.
     """
 
-    def __init__(self, desk: Desk, library: Library, hub: Hub[Event]) -> None:
+    def __init__(self, desk: Desk, library: Library, hub: Hub[Event], ahead: Ahead) -> None:
         self._desk = desk
         self._library = library
         self._hub = hub
+        self._ahead = ahead
         self._beginning: set[asyncio.Task[Reply]] = set()
         self._stopping: Unavailable | None = None
 
@@ -182,12 +185,19 @@ class Replies:
             raise self._stopping
 
     async def _begin(self, work: Work, request_id: str) -> Reply:
-        reply = await self._library.begin_reply(work, request_id)
-        if reply.lease_id:
-            try:
-                await self._desk.write(reply, "fresh")
-            except FencedError:
-                log.warning("a reply was taken as soon as it was begun", extra={"message_id": reply.message_id})
+        early = self._ahead.begin(work)
+        try:
+            reply = await self._library.begin_reply(work, request_id)
+            if reply.context is not None:
+                self._ahead.learn(reply, reply.context)
+            if reply.lease_id:
+                await self._desk.write(reply, "fresh", early)
+                early = None  # it is the writer's now
+        except FencedError:
+            log.warning("a reply was taken as soon as it was begun", extra={"message_id": reply.message_id})
+        finally:
+            if early is not None:
+                early.leave()
         return reply
 
     def _begun(self, beginning: "asyncio.Task[Reply]") -> None:

@@ -19,7 +19,7 @@ from services.generation.domain import failures, tracing
 from services.generation.domain.continuation import How, Notes, joined, to_be_continued, whole_sentences
 from services.generation.domain.events import LOG_ENDS, Event, Failed, Progress, Seam, Text, end_of, text_of
 from services.generation.domain.lineup import Lineup
-from services.generation.domain.passages import PassageFinder
+from services.generation.domain.passages import Early, PassageFinder
 from services.generation.domain.pieces import Pieces
 from services.generation.domain.prompt import build, cost
 from services.generation.domain.sources import Sources, citations
@@ -78,6 +78,7 @@ class _Attempt:
         description: what the model may be told of the character under a spoiler limit.
         seamed: whether its readers know that the text goes on in another way.
         storing: whether its end is being stored: then nothing stops it any more.
+        early: the search for its passages, if that has begun.
     """
 
     reply: Reply
@@ -95,6 +96,7 @@ class _Attempt:
     estimated_prompt: int = 0
     seamed: bool = False
     storing: bool = False
+    early: Early | None = None
 
     def ms(self) -> int:
         """Milliseconds since the reply was asked for, by the clock: its writer may be another by now."""
@@ -140,7 +142,7 @@ class Writer:
         self._limits = limits
         self._voices = Voices()
 
-    async def write(self, reply: Reply, producer: Producer[Event]) -> None:
+    async def write(self, reply: Reply, producer: Producer[Event], early: Early | None = None) -> None:
         """Writes a reply, or the rest of it, to its end; closes the producer.
 
         It ends early where another writer has taken the reply, and where the end cannot be stored in time; cancelled,
@@ -149,8 +151,10 @@ class Writer:
         Args:
             reply: with lease and context.
             producer: of its log; what that holds already is gone on from.
+            early: the search for its passages, if that has begun.
         """
         attempt = self._attempt(reply, producer)
+        attempt.early = early
         metrics.ACTIVE.labels(attempt.provider.name).inc()
         working = asyncio.create_task(self._work(attempt))
         fenced = asyncio.create_task(producer.fenced.wait())
@@ -172,6 +176,8 @@ class Writer:
             finally:
                 metrics.ACTIVE.labels(attempt.provider.name).dec()
                 producer.close()
+                if early is not None:
+                    early.leave()
 
     def _attempt(self, reply: Reply, producer: Producer[Event]) -> _Attempt:
         entries = producer.stream.entries
@@ -211,7 +217,7 @@ class Writer:
         passages = list(attempt.notes.passages)
         if not attempt.producer.notes:
             async with self._in_time(attempt):
-                found = await self._finder.find(context)
+                found = await self._finder.find(context, attempt.early)
             passages, attempt.description = list(found.passages), found.description
             attempt.degrade(Degraded.SEARCH, holds=not found.searched)
             attempt.note(replace(attempt.notes, passages=passages))
