@@ -60,7 +60,7 @@ class PassageFinder:
             # there for all else, has been left by its reader.
             with deadlines.scope(seconds):
                 async with asyncio.timeout(seconds + _GRACE):
-                    describing = asyncio.create_task(self._description(context))
+                    describing = self._describing(context)
                     try:
                         if not newest:
                             found += within(await self._of_scenario(context), context.until_chapter)
@@ -69,9 +69,10 @@ class PassageFinder:
                                 context.novel_id, query, top_k=self.top_k, until_chapter=context.until_chapter
                             )
                             found = _joined(found, within(nearest, context.until_chapter))
-                        description = await describing
+                        description = await describing if describing else ""
                     finally:
-                        await ended(describing)
+                        if describing:
+                            await ended(describing)
         except (MeshError, TimeoutError) as error:
             reason = error.reason if isinstance(error, MeshError) else "TIMEOUT"
             found = _joined(found, stand_ins(context, query, self.top_k))[: self.top_k]
@@ -86,12 +87,15 @@ class PassageFinder:
             return []
         return await self.search.get_passages(context.novel_id, ids, until_chapter=context.until_chapter)
 
-    async def _description(self, context: ReplyContext) -> str:
-        """What library has of the character tells of the whole novel: under a limit search is asked."""
+    def _describing(self, context: ReplyContext) -> "asyncio.Task[str] | None":
+        """What library has of the character tells of the whole novel: under a limit, and only then, search is asked."""
         if context.until_chapter is None or not context.character_id:
-            return ""
+            return None
+        return asyncio.create_task(self._description(context.character_id, context.until_chapter))
+
+    async def _description(self, character_id: str, until_chapter: int) -> str:
         try:
-            return await self.search.describe_character(context.character_id, until_chapter=context.until_chapter)
+            return await self.search.describe_character(character_id, until_chapter=until_chapter)
         except MeshError as error:  # a reply does without: whether search is away, the passages tell
             log.info("a character is not described", extra={"reason": error.reason})
             return ""
