@@ -202,7 +202,8 @@ class Writer:
     async def _work(self, attempt: _Attempt) -> None:
         try:
             if not attempt.notes.text_is_whole:
-                await self._text(attempt, attempt.reply.context)
+                async with self._in_time(attempt):
+                    await self._text(attempt, attempt.reply.context)
                 attempt.note(replace(attempt.notes, counts=attempt.counts(), text_is_whole=True))
         except MeshError as error:
             await self._end(attempt, Outcome.FAILED, error)
@@ -220,8 +221,7 @@ class Writer:
         log_texts(log, "a message is answered", message_id=attempt.reply.message_id, message_text=newest)
         passages = list(attempt.notes.passages)
         if not attempt.producer.notes:
-            async with self._in_time(attempt):
-                found = await self._finder.find(context)
+            found = await self._finder.find(context)
             passages, attempt.description = list(found.passages), found.description
             attempt.degrade(Degraded.SEARCH, holds=not found.searched)
             attempt.note(replace(attempt.notes, passages=passages))
@@ -250,8 +250,7 @@ class Writer:
             attempt.add(piece)
 
         attempt.tell(70, "prompt", f"{context.character_name} is thinking")
-        async with self._in_time(attempt):
-            await self._lineup.answer(ask, hear, in_words=not attempt.text.strip())
+        await self._lineup.answer(ask, hear, in_words=not attempt.text.strip())
         if not attempt.text.strip():
             raise failures.silent()
 
