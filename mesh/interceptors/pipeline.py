@@ -84,7 +84,7 @@ Before = Callable[[Call], Awaitable[None] | None]
 
 
 class _Entered:
-    """What `contextlib.ExitStack` does for context managers that swallow nothing, at a third of its steps."""
+    """What `contextlib.ExitStack` does for context managers that swallow nothing, at half of the steps."""
 
     __slots__ = ("_managers",)
 
