@@ -18,17 +18,19 @@ class Violations:
         """Notes a violation; the first of each field is kept."""
         self.fields.setdefault(field, message)
 
-    def uuid(self, field: str, value: str) -> None:
-        """The value is a UUID in its canonical form (RFC 9562: 8-4-4-4-12 lowercase hexadecimal digits)."""
+    def uuid(self, field: str, value: str) -> UUID | None:
+        """The value is a UUID in its canonical form (RFC 9562: 8-4-4-4-12 lowercase hexadecimal digits); returns it."""
         if not value:
             self.add(field, "is missing; give a UUID")
-            return
+            return None
         try:
-            canonical = str(UUID(value)) == value
+            found = UUID(value)
         except ValueError:
-            canonical = False
-        if not canonical:
+            found = None
+        if found is None or str(found) != value:
             self.add(field, "is not a UUID, e.g. 0b8f4a52-6c1d-4a7e-9b57-0d3c8a1f2e64")
+            return None
+        return found
 
     def text(self, field: str, value: str, minimum: int, maximum: int) -> None:
         """The value has no NUL, at most ``maximum`` characters, and at least ``minimum`` beside outer white space."""

@@ -7,8 +7,9 @@ message passes one frame, however much stands around the call.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, aclosing
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any, TypeAlias
 
 import grpc
@@ -82,6 +83,34 @@ Before = Callable[[Call], Awaitable[None] | None]
 """What a call may have to wait for; None: nothing, as nearly always."""
 
 
+class _Entered:
+    """What `contextlib.ExitStack` does for context managers that swallow nothing, at half of the steps."""
+
+    __slots__ = ("_managers",)
+
+    def __init__(self) -> None:
+        self._managers: list[AbstractContextManager[None]] = []
+
+    def enter(self, manager: AbstractContextManager[None]) -> None:
+        manager.__enter__()
+        self._managers.append(manager)
+
+    def __enter__(self) -> "_Entered":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        told = error
+        while self._managers:
+            try:
+                self._managers.pop().__exit__(kind, error, trace)
+            except BaseException as raised:  # noqa: BLE001 - raised below, when all have been left
+                kind, error, trace = type(raised), raised, raised.__traceback__
+        if error is not None and error is not told:
+            raise error
+
+
 class Pipeline(grpc.aio.ServerInterceptor):
     """Runs handlers inside the given context managers, the first outermost, and ends calls with a typed status.
 
@@ -146,8 +175,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
                 call = self._call(method, context, streaming=False)
                 if self._before is not None and (wait := self._before(call)) is not None:
                     await wait
-                with ExitStack() as stack:
-                    self._enter(stack, call)
+                with _Entered() as entered:
+                    self._enter(entered, call)
                     return await inner(request if parse is None else parsed(parse, request), context)
             except MeshError as error:
                 await _abort(context, error)
@@ -185,8 +214,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
         """
         if self._before is not None and (wait := self._before(call)) is not None:
             await wait
-        with ExitStack() as stack:
-            self._enter(stack, call)
+        with _Entered() as entered:
+            self._enter(entered, call)
             message = request if parse is None else parsed(parse, request)
             async with aclosing(inner(message, context)) as messages:
                 async for answer in messages:
@@ -198,10 +227,10 @@ class Pipeline(grpc.aio.ServerInterceptor):
                     else:
                         await _written(answer, call, write)
 
-    def _enter(self, stack: ExitStack, call: Call) -> None:
+    def _enter(self, entered: "_Entered", call: Call) -> None:
         for around in self._arounds:
-            if (entered := around(call)) is not None:
-                stack.enter_context(entered)
+            if (manager := around(call)) is not None:
+                entered.enter(manager)
 
     def _call(self, method: str, context: Context, *, streaming: bool) -> Call:
         if self._authenticate is not None:

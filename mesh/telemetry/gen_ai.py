@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from mesh.errors import MeshError
 from mesh.telemetry.histogram import Histogram
-from mesh.telemetry.metrics import REGISTRY
+from mesh.telemetry.metrics import REGISTRY, series
 
 _LABELS = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 3, 5.12, 10, 10.24, 20.48, 40.96, 81.92)
@@ -73,19 +73,19 @@ class Operation:
         """A piece of the answer has come."""
         self._heard.append(self._clock())
         if len(self._heard) == 1:
-            FIRST_CHUNK.labels(*self._labels).observe(self._heard[0] - self._began)
+            series(FIRST_CHUNK, *self._labels).observe(self._heard[0] - self._began)
 
     def counted(self, prompt: int, completion: int) -> None:
         """The model has said how many tokens it took."""
-        TOKENS.labels(*self._labels, "input").observe(prompt)
-        TOKENS.labels(*self._labels, "output").observe(completion)
+        series(TOKENS, *self._labels, "input").observe(prompt)
+        series(TOKENS, *self._labels, "output").observe(completion)
 
     def end(self, error_type: str = "") -> None:
         """It is over; empty: well."""
         if len(self._heard) > 1:  # all at once, which costs a fraction of one by one
             pauses = map(operator.sub, self._heard[1:], self._heard)
-            PER_CHUNK.labels(*self._labels).observe_all(pauses)
-        DURATION.labels(*self._labels, error_type).observe(self._clock() - self._began)
+            series(PER_CHUNK, *self._labels).observe_all(pauses)
+        series(DURATION, *self._labels, error_type).observe(self._clock() - self._began)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -14,6 +15,8 @@ from mesh.telemetry.metrics import LOG_RECORDS
 from mesh.telemetry.secrets import without_secrets
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_FIRST = len(logging.makeLogRecord({}).__dict__)
+"""Each record begins with so many attributes of its own: what a line adds comes behind them."""
 
 _LOST_ANSWER = "ExecuteBatchError raised in core by servicer method"
 
@@ -46,7 +49,8 @@ class JsonFormatter(logging.Formatter):
             entry["request_id"] = context.request_id
             entry["trace_id"] = context.trace_id
             entry["span_id"] = context.span_id
-        entry |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+        added = islice(record.__dict__.items(), _FIRST, None)
+        entry |= {key: value for key, value in added if key not in _STANDARD}
         if record.exc_info:
             entry["exception"] = _without_details(self.formatException(record.exc_info), record.exc_info[1])
         if isinstance(error := entry.get("error"), str):

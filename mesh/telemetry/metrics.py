@@ -8,7 +8,9 @@ translated as its compatibility specification says
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,6 +21,8 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+
+M = TypeVar("M")
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, by which nobody sees anything
 
@@ -61,6 +65,17 @@ def memory_limit(files: Sequence[Path] = _LIMITS) -> float:
 
 
 MEMORY_LIMIT.set(memory_limit())
+
+
+def series(metric: M, *labels: str) -> M:
+    """The series of a metric: what ``metric.labels(*labels)`` gives, looked up once; for what each reply counts."""
+    found: M = _series(metric, labels)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _series(metric: Any, labels: tuple[str, ...]) -> Any:
+    return metric.labels(*labels)
 
 
 def method_name(path: str) -> str:

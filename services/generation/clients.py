@@ -220,7 +220,7 @@ def _reply(
         outcome=_OUTCOMES[message.status],
         epoch=epoch,
         content=message.content,
-        record=_record(message.record),
+        record=_record(message.record) if message.HasField("record") else Record(),
         failure=failure(message.record.failure) if failed else None,
         lease_id=lease_id,
         context=_context(context) if context is not None and lease_id else None,

@@ -27,6 +27,8 @@ _QUOTES = str.maketrans(dict.fromkeys('"\uff02\u201c\u201d\u201e\u201f\u2033\u30
 # Of all possible places where the history could be cut, one in so many is used, always the same ones.
 _CUT_EVERY = 6
 _SMALL = 4096
+_SENTENCES = 48
+"""Tokens of a sentence or two: a smaller piece of a passage is not worth its room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,13 @@ def build(context: ReplyContext, passages: Sequence[Passage], *, tokens: int) ->
     newest = context.history[-1] if context.history and context.history[-1].role == "user" else None
     said = clipped(_plain(newest.content), left // 2, keep_end=True) if newest else _BEGIN
     # The sums below count each part on its own, which is never less than the whole.
-    left -= estimate(said) + 2 * TURN_TOKENS
+    words = estimate(said)
+    left -= words + 2 * TURN_TOKENS
     # They are new in each turn, so a small model, which is often a slow one, gets few of them.
     share = tokens // 8 if tokens < _SMALL else tokens // 3
     excerpts, ids = _excerpts(passages, min(left, share))
     question = f"<passages>\n{excerpts}\n</passages>\n\n{said}" if excerpts else said
-    left -= _turn_cost(question) - estimate(said)
+    left -= _turn_cost(question) - words
     older = context.history[:-1] if newest else context.history
     turns = _history(older, left - _turn_cost(_BEGIN), tokens // 4)
     return BuiltPrompt(Prompt(system, _alternating([*turns, Turn("user", question)])), ids)
@@ -128,9 +131,8 @@ def _excerpts(passages: Sequence[Passage], tokens: int) -> tuple[str, tuple[str,
         label = f"[chapter {passage.chapter}] " if passage.chapter else ""
         room = left - estimate(label) - 1
         text = " ".join(_plain(passage.content).split())
-        # A piece of a passage is worth its room only when it holds a sentence or two.
-        line = clipped(text, room) if estimate(text) <= room or room >= 48 else ""
-        if not line:
+        line = clipped(text, room)
+        if not line or (line != text and room < _SENTENCES):
             break
         lines.append(label + line)
         ids.append(passage.passage_id)
@@ -139,17 +141,21 @@ def _excerpts(passages: Sequence[Passage], tokens: int) -> tuple[str, tuple[str,
 
 
 def _history(messages: Sequence[Message], tokens: int, longest: int) -> list[Turn]:
-    turns = [Turn(message.role, clipped(_plain(message.content), longest)) for message in messages]
-    start = len(turns)
-    while start > 0 and (cost_of := _turn_cost(turns[start - 1].content)) <= tokens:
-        tokens -= cost_of
-        start -= 1
-    if start > 0:
+    turns: list[Turn] = []  # from the newest on, as far as there is room
+    for message in reversed(messages):
+        text = clipped(_plain(message.content), longest)
+        tokens -= _turn_cost(text)
+        if tokens < 0:
+            break
+        turns.append(Turn(message.role, text))
+    turns.reverse()
+    left_out = len(messages) - len(turns)
+    if left_out:
         # Where to cut is a property of the messages, not of their number: otherwise each new message would move the
         # cut by one and with it the whole beginning of the prompt.
-        fixed = (i for i in range(start, len(turns)) if crc32(messages[i].message_id.encode()) % _CUT_EVERY == 0)
-        start = next(fixed, start)
-    return turns[start:]
+        kept = enumerate(messages[left_out:])
+        return turns[next((at for at, one in kept if crc32(one.message_id.encode()) % _CUT_EVERY == 0), 0) :]
+    return turns
 
 
 def _alternating(turns: Sequence[Turn]) -> tuple[Turn, ...]:

@@ -13,8 +13,11 @@ _PLAIN = (string.ascii_letters + string.whitespace + "\x1c\x1d\x1e\x1f").encode(
 
 def estimate(text: str) -> int:
     """About how many tokens a text has, rather too many than too few; at least as many for a text as for its parts."""
+    if text.isascii():
+        signs = len(text.encode().translate(None, _PLAIN))
+        return math.ceil((len(text) - signs) / _LETTERS_PER_TOKEN + signs)
     ascii_only = text.encode("ascii", "ignore")
-    other_bytes = 0 if len(ascii_only) == len(text) else len(text.encode("utf-8", "surrogatepass")) - len(ascii_only)
+    other_bytes = len(text.encode("utf-8", "surrogatepass")) - len(ascii_only)
     signs = len(ascii_only.translate(None, _PLAIN))
     return math.ceil((len(ascii_only) - signs) / _LETTERS_PER_TOKEN + signs + other_bytes)
 
@@ -29,7 +32,7 @@ def clipped(text: str, tokens: int, *, keep_end: bool = False) -> str:
     """
     if tokens <= 0:
         return ""
-    if estimate(text) <= tokens:
+    if len(text) * _MOST_BYTES <= tokens or estimate(text) <= tokens:  # a text has no more tokens than bytes
         return text
     room = tokens - estimate(_MARK)
     if room <= 0:
@@ -42,6 +45,7 @@ def clipped(text: str, tokens: int, *, keep_end: bool = False) -> str:
 
 
 _MARK = " ... "
+_MOST_BYTES = 4  # of a character
 
 
 def _head(text: str, tokens: int) -> str:

@@ -12,6 +12,7 @@ from mesh.process import ended
 from mesh.streamlog import FAILED, Producer
 from mesh.telemetry import gen_ai, trace
 from mesh.telemetry.logs import get_logger, log_texts
+from mesh.telemetry.metrics import series
 from mesh.telemetry.spans import models
 from mesh.telemetry.spans.record import Span
 from services.generation import metrics
@@ -33,6 +34,7 @@ from services.generation.ports import (
     ModelProvider,
     Outcome,
     Passage,
+    Prompt,
     PromptTooLong,
     Record,
     Reply,
@@ -74,8 +76,11 @@ class _Attempt:
         text: what there is of the text now.
         told: the highest progress that readers have heard of.
         provider: the model that writes it, or is asked to.
+        how: who writes it, and in which ways it is less than it could be.
         fell_back: whether a part of what stands is by another model than the first.
         description: what the model may be told of the character under a spoiler limit.
+        prompt: what the model was given last, for estimates; None: nothing yet.
+        passage_ids: of the passages in it.
         seamed: whether its readers know that the text goes on in another way.
         storing: whether its end is being stored: then nothing stops it any more.
         early: the search for its passages, if that has begun.
@@ -87,13 +92,14 @@ class _Attempt:
     kept: str
     text: str
     told: int
-    record: Record
+    how: How
     provider: ModelProvider
     fell_back: bool
     description: str = ""
     began: float = field(default_factory=time.monotonic)
     pieces: Pieces = field(default_factory=Pieces)
-    estimated_prompt: int = 0
+    prompt: Prompt | None = None
+    passage_ids: tuple[str, ...] = ()
     seamed: bool = False
     storing: bool = False
     early: Early | None = None
@@ -107,13 +113,21 @@ class _Attempt:
         self.producer.note(Notes.NAME, notes.dumps())
 
     def note_how(self) -> None:
-        record = self.record
-        self.producer.note(How.NAME, How(record.provider, record.model, record.degraded).dumps())
+        self.producer.note(How.NAME, self.how.dumps())
 
     def degrade(self, way: Degraded, *, holds: bool) -> None:
         """Notes whether it is less than it could be in a way."""
-        ways = set(self.record.degraded) - {way}
-        self.record = replace(self.record, degraded=tuple(sorted(ways | {way} if holds else ways)))
+        if holds != (way in self.how.degraded):
+            self.how = replace(self.how, degraded=tuple(sorted({*self.how.degraded} ^ {way})))
+
+    def estimated_prompt(self) -> int:
+        """About how many tokens the prompt has."""
+        return 0 if self.prompt is None else cost(self.prompt)
+
+    def counts(self) -> tuple[int, int]:
+        """The tokens of prompt and reply so far, estimated where the model does not count."""
+        counted = self.pieces.counts or TokenCounts(self.estimated_prompt(), estimate(self.pieces.text))
+        return counted.prompt, counted.completion + estimate(self.kept)
 
     def tell(self, percent: int, stage: str, message: str) -> None:
         if percent > self.told:
@@ -155,7 +169,7 @@ class Writer:
         """
         attempt = self._attempt(reply, producer)
         attempt.early = early
-        metrics.ACTIVE.labels(attempt.provider.name).inc()
+        series(metrics.ACTIVE, attempt.provider.name).inc()
         working = asyncio.create_task(self._work(attempt))
         fenced = asyncio.create_task(producer.fenced.wait())
         stopping = asyncio.create_task(producer.stop_requested.wait())
@@ -169,12 +183,12 @@ class Writer:
                 log.error("the end of a reply broke", extra={"message_id": reply.message_id}, exc_info=error)
             if fenced.done():
                 log.warning("another has taken the reply", extra={"message_id": reply.message_id})
-                metrics.ENDED.labels(attempt.provider.name, "fenced").inc()
+                series(metrics.ENDED, attempt.provider.name, "fenced").inc()
         finally:
             try:
                 await ended(working, fenced, stopping, again=_STOPPING_SECONDS)
             finally:
-                metrics.ACTIVE.labels(attempt.provider.name).dec()
+                series(metrics.ACTIVE, attempt.provider.name).dec()
                 producer.close()
                 if early is not None:
                     early.leave()
@@ -186,20 +200,19 @@ class Writer:
         noted = producer.notes.get(Notes.NAME)
         notes = Notes.loads(noted) if noted else Notes(started=time.time())
         sources = Sources.loads(producer.notes[Sources.NAME]) if Sources.NAME in producer.notes else Sources()
-        notes = replace(notes, passages=sources.told(notes.passages))
+        if notes.passages:
+            notes = replace(notes, passages=sources.told(notes.passages))
         provider = self._lineup.first
         how = How.loads(producer.notes[How.NAME]) if How.NAME in producer.notes else How(provider.name, provider.model)
-        record = Record(
-            provider=how.provider, model=how.model, first_token_ms=notes.first_token_ms, degraded=how.degraded
-        )
         fell_back = bool(text) and Degraded.PROVIDER in how.degraded
-        return _Attempt(reply, producer, notes, text, text, told, record, provider, fell_back, sources.description)
+        return _Attempt(reply, producer, notes, text, text, told, how, provider, fell_back, sources.description)
 
     async def _work(self, attempt: _Attempt) -> None:
         try:
             if not attempt.notes.text_is_whole:
-                await self._text(attempt, attempt.reply.context)
-                attempt.note(replace(self._counted(attempt), text_is_whole=True))
+                async with self._in_time(attempt):
+                    await self._text(attempt, attempt.reply.context)
+                attempt.note(replace(attempt.notes, counts=attempt.counts(), text_is_whole=True))
         except MeshError as error:
             await self._end(attempt, Outcome.FAILED, error)
         except Exception:
@@ -216,18 +229,18 @@ class Writer:
         log_texts(log, "a message is answered", message_id=attempt.reply.message_id, message_text=newest)
         passages = list(attempt.notes.passages)
         if not attempt.producer.notes:
-            async with self._in_time(attempt):
-                found = await self._finder.find(context, attempt.early)
+            found = await self._finder.find(context, attempt.early)
             passages, attempt.description = list(found.passages), found.description
             attempt.degrade(Degraded.SEARCH, holds=not found.searched)
             attempt.note(replace(attempt.notes, passages=passages))
             attempt.producer.note(Sources.NAME, Sources.of(passages, found.description).dumps())
             attempt.note_how()
             tracing.note(attempt.producer)
-        context = replace(context, limited_description=attempt.description)
+        if attempt.description:
+            context = replace(context, limited_description=attempt.description)
         count = len(passages)
         told = f"Found {count} passage{'s' * (count != 1)}" if count else "No passages found"
-        if count and Degraded.SEARCH in attempt.record.degraded:
+        if count and Degraded.SEARCH in attempt.how.degraded:
             told = f"Search does not answer; took {count} passage{'s' * (count != 1)} kept for this"
         attempt.tell(50, "passages", told)
 
@@ -246,26 +259,25 @@ class Writer:
 
         attempt.tell(70, "prompt", f"{context.character_name} is thinking")
         with self._voices.voice(attempt.add) as voice:
-            async with self._in_time(attempt):
-                await self._lineup.answer(ask, hear, in_words=not attempt.text.strip())
+            await self._lineup.answer(ask, hear, in_words=not attempt.text.strip())
         if not attempt.text.strip():
             raise failures.silent()
 
     def _first(self, attempt: _Attempt, name: str) -> None:
-        attempt.record = replace(attempt.record, first_token_ms=attempt.ms())
+        took = attempt.ms()
         attempt.note_how()
-        attempt.note(replace(attempt.notes, first_token_ms=attempt.record.first_token_ms))
-        metrics.FIRST_TOKEN_SECONDS.labels(attempt.provider.name).observe(attempt.ms() / 1000)
+        attempt.note(replace(attempt.notes, first_token_ms=took))
+        series(metrics.FIRST_TOKEN_SECONDS, attempt.provider.name).observe(took / 1000)
         trace.event(models.FIRST_TOKEN)
         attempt.tell(100, "writing", f"{name} is writing")
 
     def _turn_to(self, attempt: _Attempt, provider: ModelProvider) -> None:
         """A model is asked to write the reply, or to go on with it."""
         if provider is not attempt.provider:
-            metrics.ACTIVE.labels(attempt.provider.name).dec()
-            metrics.ACTIVE.labels(provider.name).inc()
+            series(metrics.ACTIVE, attempt.provider.name).dec()
+            series(metrics.ACTIVE, provider.name).inc()
             attempt.provider = provider
-        attempt.record = replace(attempt.record, provider=provider.name, model=provider.model)
+        attempt.how = How(provider.name, provider.model, attempt.how.degraded)
         # What an earlier writer's fallback has written stands.
         fell_back = provider is not self._lineup.first or attempt.fell_back
         attempt.degrade(Degraded.PROVIDER, holds=fell_back)
@@ -285,8 +297,7 @@ class Writer:
         tokens = provider.context_window - self._limits.max_tokens
         for last in (False, True):
             built = build(context, passages, tokens=tokens)
-            attempt.estimated_prompt = cost(built.prompt)
-            attempt.record = replace(attempt.record, passage_ids=built.passage_ids)
+            attempt.prompt, attempt.passage_ids = built.prompt, built.passage_ids
             prompt = to_be_continued(built.prompt, attempt.kept, continues=provider.continues)
             asked = models.chat(provider.name, provider.model, max_tokens=most, temperature=self._limits.temperature)
             try:
@@ -297,7 +308,7 @@ class Writer:
                 log.warning("the prompt was too long", extra={"estimated": tokens, "tokens": error.tokens})
                 if last:
                     raise
-                factor = 0.95 * attempt.estimated_prompt / error.tokens if error.tokens else 0.5
+                factor = 0.95 * attempt.estimated_prompt() / error.tokens if error.tokens else 0.5
                 tokens = max(_FEWEST_TOKENS, int(tokens * factor))
             else:
                 return
@@ -312,33 +323,31 @@ class Writer:
         except TimeoutError as error:
             raise failures.too_slow() from error
 
-    def _counted(self, attempt: _Attempt) -> Notes:
-        """The notes with the tokens so far, estimated where the model does not count."""
-        counts = attempt.pieces.counts or TokenCounts(attempt.estimated_prompt, estimate(attempt.pieces.text))
-        return replace(attempt.notes, counts=(counts.prompt, counts.completion + estimate(attempt.kept)))
-
-    def _finish(self, attempt: _Attempt) -> None:
-        """Puts counts and times into the record; the passages, where another writer had them, from the notes."""
-        notes = attempt.notes if attempt.notes.text_is_whole else self._counted(attempt)
-        prompt, completion = notes.counts
-        ids = attempt.record.passage_ids or tuple(passage.passage_id for passage in notes.passages)
-        attempt.record = replace(
-            attempt.record,
+    def _record(self, attempt: _Attempt) -> Record:
+        """How it was made; the passages, where another writer had them, from the notes."""
+        notes, how = attempt.notes, attempt.how
+        prompt, completion = notes.counts if notes.text_is_whole else attempt.counts()
+        ids = attempt.passage_ids or tuple(passage.passage_id for passage in notes.passages)
+        series(metrics.TOKENS, how.provider, "prompt").inc(prompt)
+        series(metrics.TOKENS, how.provider, "completion").inc(completion)
+        return Record(
+            provider=how.provider,
+            model=how.model,
             prompt_tokens=prompt,
             completion_tokens=completion,
+            first_token_ms=notes.first_token_ms,
             total_ms=attempt.ms(),
             passage_ids=ids,
-            citations=citations(notes.passages, ids),
             last_sequence=len(attempt.producer.stream.entries) + 1,
+            degraded=how.degraded,
+            citations=citations(notes.passages, ids),
         )
-        metrics.TOKENS.labels(attempt.record.provider, "prompt").inc(prompt)
-        metrics.TOKENS.labels(attempt.record.provider, "completion").inc(completion)
 
     async def _end(self, attempt: _Attempt, outcome: Outcome, error: MeshError | None = None) -> None:
         """Stores the end, then tells it; nobody hears of an end that a restart could take back."""
         attempt.storing = True
-        self._finish(attempt)
-        reply = replace(attempt.reply, outcome=outcome, content=attempt.text, record=attempt.record, failure=error)
+        record = self._record(attempt)
+        reply = replace(attempt.reply, outcome=outcome, content=attempt.text, record=record, failure=error)
         facts = {"message_id": reply.message_id, "outcome": outcome, "reason": error.reason if error else ""}
         try:
             async with asyncio.timeout(self._limits.store_seconds):
@@ -351,8 +360,8 @@ class Writer:
             return
         else:
             attempt.producer.end(end_of(reply), LOG_ENDS[outcome])
-        metrics.ENDED.labels(attempt.record.provider, error.reason if error else outcome.value).inc()
-        if Degraded.PROVIDER in attempt.record.degraded:
+        series(metrics.ENDED, record.provider, error.reason if error else outcome.value).inc()
+        if Degraded.PROVIDER in record.degraded:
             metrics.DEGRADED.labels(Degraded.PROVIDER).inc()
         tracing.ended(outcome, error)
         log.info("a reply has ended", extra=facts)

@@ -1,5 +1,6 @@
 """Text from other rooms as PostgreSQL keeps it: without NUL, which must not cost a reader a reply or a novel."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from services.library.models import Citation, Failure, Progress, ReplyRecord
@@ -22,6 +23,8 @@ def progress(value: Progress) -> Progress:
 
 def record(value: ReplyRecord) -> ReplyRecord:
     """How a reply was made."""
+    if value.failure is None and "\0" not in "".join(_texts(value)):  # as nearly always: nothing is made anew
+        return value
     return replace(
         value,
         provider=text(value.provider),
@@ -31,6 +34,12 @@ def record(value: ReplyRecord) -> ReplyRecord:
         degraded=[text(reason) for reason in value.degraded],
         citations=[_citation(one) for one in value.citations],
     )
+
+
+def _texts(value: ReplyRecord) -> Iterator[str]:
+    yield from (value.provider, value.model, *value.passage_ids, *value.degraded)
+    for one in value.citations:
+        yield from (one.passage_id, one.chapter_title, one.excerpt)
 
 
 def _citation(value: Citation) -> Citation:

@@ -27,6 +27,12 @@ from services.library.servicer.scenarios_servicer import ScenarioServicer
 def services(library: Library) -> Sequence[Service]:
     """What the library's server serves."""
     return [
+        # gRPC asks one after the other for each call's handler: the one that is called most comes first.
+        Service(
+            conversations.DESCRIPTOR.services_by_name["ConversationService"],
+            ConversationServicer(library.conversations, library.branches, library.replies, library.writing),
+            conversations_rpc.add_ConversationServiceServicer_to_server,
+        ),
         Service(
             auth.DESCRIPTOR.services_by_name["AuthService"],
             AuthServicer(library.accounts, library.sessions),
@@ -51,10 +57,5 @@ def services(library: Library) -> Sequence[Service]:
             readings.DESCRIPTOR.services_by_name["ReadingService"],
             ReadingServicer(library.readings),
             readings_rpc.add_ReadingServiceServicer_to_server,
-        ),
-        Service(
-            conversations.DESCRIPTOR.services_by_name["ConversationService"],
-            ConversationServicer(library.conversations, library.branches, library.replies, library.writing),
-            conversations_rpc.add_ConversationServiceServicer_to_server,
         ),
     ]

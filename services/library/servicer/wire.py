@@ -67,6 +67,8 @@ _MESSAGE = {
     MessageStatus.STOPPED: conversations.MESSAGE_STATUS_STOPPED,
 }
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
 
 def caller() -> UUID:
     """The caller's user id.
@@ -87,10 +89,9 @@ def uuids(**fields: str) -> tuple[UUID, ...]:
         InvalidArgument: some are none; each is named.
     """
     check = Violations()
-    for name, value in fields.items():
-        check.uuid(name, value)
+    found = [check.uuid(name, value) for name, value in fields.items()]
     check.raise_if_any()
-    return tuple(UUID(value) for value in fields.values())
+    return tuple(value for value in found if value is not None)
 
 
 def read_visibility(value: novels.Visibility) -> Visibility | None:
@@ -381,6 +382,6 @@ def moment(name: str, value: Timestamp) -> datetime:
 
 def timestamp(moment: datetime) -> Timestamp:
     """A time on the wire."""
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp
+    # What Timestamp.FromDatetime does, in a fifth of its steps: a reply has half a dozen.
+    since = moment - _EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)

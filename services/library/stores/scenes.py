@@ -60,6 +60,9 @@ async def read(connection: Connection, conversation: Conversation, last_id: UUID
     return scene(rows.given(await connection.fetchrow(_SCENE, conversation.conversation_id, last_id, most)))
 
 
+_ROLES = {role.value: role for role in Role}  # a reply has fifty lines, and the class itself is slow to look one up
+
+
 def scene(row: asyncpg.Record, *more: Line) -> Scene:
     """A row with `COLUMNS`, and lines that the statement could not see yet."""
     lines = zip(row["ids"] or (), row["roles"] or (), row["contents"] or (), strict=True)
@@ -67,6 +70,6 @@ def scene(row: asyncpg.Record, *more: Line) -> Scene:
         rows.novel(row, "novel_"),
         rows.scenario(row, "scenario_"),
         row["read_chapter"],
-        [*(Line(message_id, Role(role), content) for message_id, role, content in lines), *more],
+        [*(Line(message_id, _ROLES[role], content) for message_id, role, content in lines), *more],
         StoredPassages(*(rows.passages(row[of]) for of in ("of_scenario", "of_novel", "of_character"))),
     )
