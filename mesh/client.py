@@ -20,7 +20,7 @@ from mesh.identity import BEARER
 from mesh.limiter import stamp
 from mesh.renewing import dial
 from mesh.retries import Retries, RetryBudget, retried_methods
-from mesh.sockets import LOST_SECONDS
+from mesh.sockets import LOST_SECONDS, WINDOWS
 from mesh.stillness import Stillness
 from mesh.targets import canonical_target, grpc_target, replicas
 from mesh.telemetry import trace
@@ -107,6 +107,7 @@ def channel_options(settings: MeshSettings, *, serving: bool = True) -> list[tup
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
+        *WINDOWS,
         # A replica that takes the place of another has another address; 30 s, the default, is too long without any.
         ("grpc.dns_min_time_between_resolutions_ms", 2_000),
     ]

@@ -33,6 +33,7 @@ from mesh.interceptors.telemetry import telemetry
 from mesh.readiness import Readiness
 from mesh.relay import RelayServicer
 from mesh.relay.server import StreamMethod
+from mesh.sockets import WINDOWS
 from mesh.status import SERVICE as STATUS
 from mesh.status import ProcessStatus, StatusServicer
 from mesh.telemetry.admin import open_admin
@@ -166,6 +167,7 @@ async def _serving(
             # Channels ping every 12 s, over silent streams as well; the default (300 s) would cut them off for it.
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             ("grpc.keepalive_permit_without_calls", 1),
+            *WINDOWS,
             *_age(settings.connection_age_seconds),
         ],
     )

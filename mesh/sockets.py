@@ -14,6 +14,14 @@ LOST_SECONDS = 5
 _PROBES = 3
 _IDLE_SECONDS = 10
 
+WINDOWS = (
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 4 * 1024 * 1024),
+    ("grpc.http2.max_frame_size", 1024 * 1024),
+)
+"""Options of gRPC: how much may be on its way is fixed. By itself it measures that with a ping after what has come,
+which wakes threads at both ends of every connection long after each message."""
+
 Option = tuple[int, int, int]
 
 

@@ -1,11 +1,12 @@
 """Starts a stack, lets it rest, and prints what each of its processes costs meanwhile.
 
-Usage: python -m benchmarks.idle [--rounds N] [--seconds S] [--empty] [--threads] [--json FILE]. Linux only (it reads
-/proc); loopback only; ends by itself within two minutes. A stack of the user's own: ``--data-dir DIR`` looks at the one
-that runs on that folder instead.
+Usage: python -m benchmarks.idle [--rounds N] [--seconds S] [--empty] [--provider scripted] [--threads] [--json FILE].
+Linux only (it reads /proc); loopback only; ends by itself within two minutes. A stack of the user's own: ``--data-dir
+DIR`` looks at the one that runs on that folder instead.
 
 Percent are of one core. A wake-up is a voluntary context switch: a thread that had begun to wait. Memory is looked at
-last. "Model" is what is mapped of model files: the system may take it back at any time, and has it once for all.
+last. "Model" is what is mapped of model files: the system may take it back at any time, and has it once for all. What
+else the local model takes (its context, its buffers) is what generation takes less with ``--provider scripted``.
 """
 
 import argparse
@@ -43,6 +44,7 @@ def main() -> None:
     parser = options(__doc__ or "", rounds=3)
     parser.add_argument("--seconds", type=float, default=15.0, help="of a round")
     parser.add_argument("--empty", action="store_true", help="without the sample story, of which a new stack reads")
+    parser.add_argument("--provider", default="local", choices=("local", "scripted"), help="the model that is there")
     parser.add_argument("--threads", action="store_true", help="wake-ups by thread as well")
     parser.add_argument("--data-dir", type=Path, help="of a stack that runs already, as this user")
     arguments = parser.parse_args()
@@ -62,6 +64,7 @@ async def measure(arguments: argparse.Namespace) -> None:
     if arguments.threads:
         _tell_threads(results, names, rounds)
     _tell_memory(results, names, kept)
+    results.raw["provider"] = None if arguments.data_dir else arguments.provider
     results.raw["rounds"] = [_by_name(names, one) for one in rounds]
     results.finish(arguments.json)
 
@@ -83,7 +86,7 @@ async def resting(arguments: argparse.Namespace) -> AsyncIterator[Path]:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**kept, "NO_COLOR": "1"},
+                env={**kept, "GAJI_PROVIDER": arguments.provider, "NO_COLOR": "1"},
                 start_new_session=True,
             )
         try:

@@ -55,6 +55,7 @@ class NearCache:
         self._clock = clock
         self._watched = False
         self._good_until = -inf
+        self._wanted: Callable[[], None] | None = None
 
     @property
     def bytes_kept(self) -> int:
@@ -65,6 +66,8 @@ class NearCache:
         """The value of a key, if it is here and known to be right."""
         now = self._clock()
         if now > self._good_until:
+            if self._wanted is not None:
+                self._wanted()
             return None
         try:
             kept = self._values[key]
@@ -74,6 +77,10 @@ class NearCache:
             del self._values[key]
             return None
         return kept.value
+
+    def on_want(self, wanted: Callable[[], None] | None) -> None:
+        """Has itself told, or no longer, whenever something is asked for that it may not give out for want of news."""
+        self._wanted = wanted
 
     def begin(self, key: str) -> Ticket:
         """To be called before a value is asked for elsewhere that may be kept; then `end` is called in any case."""

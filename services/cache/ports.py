@@ -5,6 +5,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+SILENCE_SECONDS = 3.0
+"""What a watcher bears that does not say."""
+
 
 class StoreUnavailableError(Exception):
     """The store does not answer, or not in time. The message is for people."""
@@ -161,8 +164,14 @@ class Bulletin(Protocol):
     def waiting(self, key: str) -> AbstractContextManager[Settled]:
         """Listens for the end of the key's lease, from the moment of entering."""
 
-    def watching(self, *, beats: bool = False) -> AbstractContextManager[AsyncIterator[Notice | Beat]]:
+    def watching(
+        self, *, beats: bool = False, silence: float = SILENCE_SECONDS
+    ) -> AbstractContextManager[AsyncIterator[Notice | Beat]]:
         """Every invalidation from the moment of entering; with beats also, often, up to when that is all.
+
+        Args:
+            beats: whether to tell that as well.
+            silence: seconds without one that are borne while nobody looks anything up.
 
         Raises:
             StoreUnavailableError: on entering or while iterating, when news may have been missed.

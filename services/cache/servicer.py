@@ -16,12 +16,13 @@ from services.cache.domain.cache import Cache
 from services.cache.domain.keys import KINDS, Key, KeyRefusedError, Prefix, parse_key, parse_prefix
 from services.cache.lookups import LookupStreams
 from services.cache.metrics import INVALIDATIONS, STORES, WATCHERS, lookups
-from services.cache.ports import Beat, Bulletin
+from services.cache.ports import SILENCE_SECONDS, Beat, Bulletin
 
 MAX_VALUE_BYTES = 1024 * 1024
 MAX_WAIT_MS = 10_000
 MAX_KEYS = 1_000
 MAX_PREFIXES = 10
+_SILENCE_MS = (3_000, 60_000)
 _WAIT_SHARE = 0.75
 """The part of the caller's time left that a wait may take, so that it can still do something about the answer."""
 
@@ -132,10 +133,16 @@ class CacheServicer(rpc.CacheServiceServicer):
             check = Violations()
             check.add("kinds", f"holds {unknown[0][:32]!r}, which is no kind; the kinds are {', '.join(sorted(KINDS))}")
             check.raise_if_any()
+        silence = SILENCE_SECONDS
+        if request.silence_ms:
+            check = Violations()
+            check.range("silence_ms", request.silence_ms, *_SILENCE_MS)
+            check.raise_if_any()
+            silence = request.silence_ms / 1000
         with (
             translated(),
             WATCHERS.track_inprogress(),
-            self._bulletin.watching(beats=request.beats) as notices,
+            self._bulletin.watching(beats=request.beats, silence=silence) as notices,
         ):
             sequence, watching = 1, pb.Watching(as_of_us=_micros(time.monotonic()))
             yield pb.WatchInvalidationsResponse(sequence=sequence, watching=watching)

@@ -65,9 +65,9 @@ class CacheClient:
             await self._stub.Invalidate(request, timeout=self._invalidate_seconds)
 
     @asynccontextmanager
-    async def watch(self) -> AsyncIterator[AsyncIterator[News]]:
-        """The news of what no longer holds, for the near cache."""
-        request = pb.WatchInvalidationsRequest(kinds=self._near, beats=True)
+    async def watch(self, silence: float) -> AsyncIterator[AsyncIterator[News]]:
+        """The news of what no longer holds, for the near cache, which bears such a silence while nobody asks."""
+        request = pb.WatchInvalidationsRequest(kinds=self._near, beats=True, silence_ms=round(silence * 1000))
         with translated("cache"):
             async with (
                 opened(self._stub.WatchInvalidations(request, timeout=_WATCH_SECONDS)) as messages,

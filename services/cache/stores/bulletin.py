@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
 
 from redis.asyncio import Redis
@@ -14,14 +14,14 @@ from redis.exceptions import RedisError
 from mesh.limiter import waits
 from mesh.process import ended
 from mesh.telemetry.logs import get_logger
-from services.cache.ports import Beat, Notice, StoreUnavailableError
+from services.cache.ports import SILENCE_SECONDS, Beat, Notice, StoreUnavailableError
 from services.cache.stores import news
 
 log = get_logger(__name__)
 
 _POLL = 0.05
 _PING_EVERY = 0.2
-_REST_EVERY = 1.5  # less than half of the silence that `mesh.near.watch` bears
+_REST_EVERY = SILENCE_SECONDS / 2
 _RESTS_AFTER = 10.0
 _RECONNECT_FIRST, _RECONNECT_MOST = 0.05, 1.0
 
@@ -40,7 +40,7 @@ async def open_bulletin(redis: Redis, *, timeout: float, backlog: int) -> AsyncI
     try:
         yield bulletin
     finally:
-        await ended(task, *filter(None, [bulletin.hurrying]), again=0.05)
+        await ended(task, *filter(None, [bulletin.telling]), again=0.05)
 
 
 class RedisBulletin:
@@ -56,8 +56,8 @@ class RedisBulletin:
         self._watchers: set[_Watcher] = set()
         self._pubsub: PubSub | None = None
         self._asked_at = time.monotonic()
-        self._sent_at = self._pinged = 0.0
-        self.hurrying: asyncio.Task[None] | None = None
+        self._told_at = self._sent_at = self._pinged = 0.0
+        self.telling: asyncio.Task[None] | None = None
 
     @contextmanager
     def waiting(self, key: str) -> Iterator["_Settled"]:
@@ -72,17 +72,19 @@ class RedisBulletin:
                 del self._waiters[key]
 
     @contextmanager
-    def watching(self, *, beats: bool = False) -> Iterator[AsyncIterator[Notice | Beat]]:
+    def watching(
+        self, *, beats: bool = False, silence: float = SILENCE_SECONDS
+    ) -> Iterator[AsyncIterator[Notice | Beat]]:
         """Every invalidation from the moment of entering; with beats also, often, up to when that is all.
 
-        Five times a second, that is, and less often while nobody looks anything up.
+        Five times a second, that is, and twice within the silence that is borne while nobody looks anything up.
 
         Raises:
             StoreUnavailableError: on entering or while iterating, when news may have been missed.
         """
         if not self.connected:
             raise StoreUnavailableError("the news of invalidations cannot be read at present")
-        watcher = _Watcher(self._backlog, beats=beats)
+        watcher = _Watcher(self._backlog, silence / 2 if beats else None)
         self._watchers.add(watcher)
         try:
             yield watcher
@@ -92,13 +94,13 @@ class RedisBulletin:
     def asked(self) -> None:
         """Somebody looks something up, so those who keep values near want beats: the next one comes at once.
 
-        While nobody does, nobody minds that what is near can't be given out: who then wants it asks here.
+        Who asks here may watch another replica, so all of them are told. While nobody asks, nobody minds that what is
+        near can't be given out: who then wants it asks here.
         """
-        now = time.monotonic()
-        rested, self._asked_at = now - self._asked_at > _RESTS_AFTER, now
-        if rested and self._pubsub is not None and not self._pinged:
-            self._sent_at = self._pinged = now  # from here on, so that nobody sends another one meanwhile
-            self.hurrying = asyncio.create_task(self._hurry(self._pubsub), context=Context())
+        self._asked_at = now = time.monotonic()
+        if now - self._told_at > _RESTS_AFTER / 2 and self.connected:
+            self._told_at = now
+            self.telling = asyncio.create_task(self._tell_replicas(), context=Context())
 
     def end_watches(self, why: str) -> None:
         """Ends every watch; each watcher gets what was told before, then `StoreUnavailableError` with the reason."""
@@ -158,25 +160,32 @@ class RedisBulletin:
             elif message["type"] == "subscribe":
                 self.connected = True
             elif message["type"] == "message":
-                self._tell(news.read(message["data"]))
+                self._hear_of(news.read(message["data"]))
 
     def _due(self) -> float:
         """When to ping, or when a ping that was sent counts as unanswered."""
         if self._pinged:
             return self._pinged + self._timeout
-        rests = time.monotonic() - self._asked_at > _RESTS_AFTER
-        return self._sent_at + (_REST_EVERY if rests else _PING_EVERY)
+        return self._sent_at + (_REST_EVERY if self._rests() else _PING_EVERY)
 
-    async def _hurry(self, pubsub: PubSub) -> None:
-        if self._pubsub is pubsub:
-            with suppress(RedisError, OSError, TimeoutError):  # whoever reads finds out as well
-                await pubsub.ping()
+    def _rests(self) -> bool:
+        return time.monotonic() - self._asked_at > _RESTS_AFTER
+
+    async def _tell_replicas(self) -> None:
+        try:
+            await self._redis.publish(self._channel, news.asked())
+        except (RedisError, OSError, TimeoutError):  # whoever reads the news finds out as well
+            self._told_at = 0.0
 
     def _beat(self, beat: Beat) -> None:
+        rests = self._rests()
         for watcher in self._watchers:
-            watcher.beat(beat)
+            watcher.beat(beat, rests=rests)
 
-    def _tell(self, told: str | Notice) -> None:
+    def _hear_of(self, told: str | Notice | news.Asked) -> None:
+        if isinstance(told, news.Asked):
+            self._asked_at = self._told_at = time.monotonic()  # so a ping is due now
+            return
         if isinstance(told, str):
             self._wake(told)
             return
@@ -218,11 +227,17 @@ class _Settled:
 
 
 class _Watcher:
-    """The notices that one watcher has not read yet."""
+    """The notices that one watcher has not read yet.
 
-    def __init__(self, backlog: int, *, beats: bool) -> None:
+    Args:
+        backlog: how many they may be.
+        rest: seconds from beat to beat while nobody looks anything up; None: no beats.
+    """
+
+    def __init__(self, backlog: int, rest: float | None) -> None:
         self._backlog = backlog
-        self._beats = beats
+        self._rest = rest
+        self._beat_at = float("-inf")
         self._notices: deque[Notice | Beat] = deque()
         self._news = asyncio.Event()
         self._ended: str | None = None
@@ -234,9 +249,12 @@ class _Watcher:
             self._notices.append(notice)
             self._news.set()
 
-    def beat(self, beat: Beat) -> None:
-        if not self._beats or self._ended is not None:
+    def beat(self, beat: Beat, *, rests: bool) -> None:
+        if self._rest is None or self._ended is not None:
             return
+        if rests and beat.as_of + _REST_EVERY <= self._beat_at + self._rest:  # the next one will do
+            return
+        self._beat_at = beat.as_of
         if self._notices and isinstance(self._notices[-1], Beat):
             self._notices.pop()  # the later one says all that it said
         self._notices.append(beat)

@@ -186,12 +186,14 @@ class KindStats(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., ttl_seconds: _Optional[int] = ..., hits: _Optional[int] = ..., misses: _Optional[int] = ..., stores: _Optional[int] = ..., invalidations: _Optional[int] = ..., stale: _Optional[int] = ..., absent: _Optional[int] = ..., fresh_seconds: _Optional[int] = ..., absent_seconds: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., kept_bytes: _Optional[int] = ...) -> None: ...
 
 class WatchInvalidationsRequest(_message.Message):
-    __slots__ = ("kinds", "beats")
+    __slots__ = ("kinds", "beats", "silence_ms")
     KINDS_FIELD_NUMBER: _ClassVar[int]
     BEATS_FIELD_NUMBER: _ClassVar[int]
+    SILENCE_MS_FIELD_NUMBER: _ClassVar[int]
     kinds: _containers.RepeatedScalarFieldContainer[str]
     beats: bool
-    def __init__(self, kinds: _Optional[_Iterable[str]] = ..., beats: _Optional[bool] = ...) -> None: ...
+    silence_ms: int
+    def __init__(self, kinds: _Optional[_Iterable[str]] = ..., beats: _Optional[bool] = ..., silence_ms: _Optional[int] = ...) -> None: ...
 
 class WatchInvalidationsResponse(_message.Message):
     __slots__ = ("sequence", "watching", "invalidated", "beat")
