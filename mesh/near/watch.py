@@ -15,6 +15,8 @@ from mesh.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
+OFTEN_SECONDS = 3.0
+"""The silence that is borne after a watch was lost: lookups may go where nobody tells its cache of them."""
 SILENCE_SECONDS = 20.0
 """Without any news for so long the watch counts as lost; beats come in half of it, and five times a second in use."""
 WANTED_SECONDS = 2.0
@@ -59,21 +61,24 @@ async def follow(
     """
     loop = asyncio.get_running_loop()
     shortest, longest = _PAUSES
-    pause, told = shortest, False
+    pause, told, bears = shortest, False, silence
     while True:
         asked_at = clock()
         coverage = Coverage(near, asked_at)
         try:
-            async with asyncio.timeout(silence) as patience, watch(silence) as news:
+            async with asyncio.timeout(bears) as patience, watch(bears) as news:
                 near.on_want(partial(_hurry, patience, wanted))
                 async for one in news:
                     coverage.hear(one)
                     if not isinstance(one, InPlace):  # a cache that nobody's lookup reaches says no more than that
                         pause, told = shortest, False
                     if clock() - asked_at >= renew:
+                        bears = silence
                         break
-                    patience.reschedule(loop.time() + silence)
+                    patience.reschedule(loop.time() + bears)
         except (MeshError, TimeoutError) as error:
+            if isinstance(error, TimeoutError):  # as beside a cache of an earlier release, whose lookups bring no beats
+                bears = min(silence, OFTEN_SECONDS)
             if not told:
                 log.warning("the near cache is not used: no news of invalidations", extra={"error": str(error)})
             told = True

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 from gaji.mesh.v1 import relay_service_pb2 as pb
 from gaji.mesh.v1 import relay_service_pb2_grpc as rpc
+from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
 from mesh.call_report import PLANNED, CallReport, told_of
@@ -182,8 +183,10 @@ class RelayClient:
             self.draining = False  # whoever is there next time has not said so
             self._rest_until = time.monotonic() + REST_SECONDS
             outgoing.put_nowait(None)  # of a call that its peer has ended, gRPC would wait for requests for ever
-            self._deliver_some(len(self._waiting))
-            self._end_all(error)
+            try:
+                self._deliver_some(len(self._waiting))
+            finally:
+                self._end_all(error)
 
     def _end_all(self, error: MeshError) -> None:
         calls, self._calls = self._calls, {}
@@ -220,9 +223,11 @@ class RelayClient:
 
     def _deliver_some(self, count: int = SLICE) -> None:
         waiting = self._waiting
-        for _ in range(min(count, len(waiting))):
-            self._deliver(waiting.popleft())
-        self._delivering = asyncio.get_running_loop().call_soon(self._deliver_some) if waiting else None
+        try:
+            for _ in range(min(count, len(waiting))):
+                self._deliver(waiting.popleft())
+        finally:
+            self._delivering = asyncio.get_running_loop().call_soon(self._deliver_some) if waiting else None
 
     def _deliver(self, frame: pb.Frame) -> None:
         call = self._calls.get(frame.call_id)
@@ -269,5 +274,8 @@ def _error(status: pb.CallStatus) -> MeshError | None:
     if status.code == 0:
         return None
     if status.details:
-        return from_status(status_pb2.Status.FromString(status.details))
+        try:
+            return from_status(status_pb2.Status.FromString(status.details))
+        except DecodeError:
+            log.warning("the details of a status cannot be read", extra={"status": status.code})
     return from_code(status.code, f"status {status.code}")

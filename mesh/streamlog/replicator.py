@@ -50,6 +50,7 @@ class Replicator:
         self._gone = gone
         self._producers: dict[Producer[Any], float] = {}
         self._calling: dict[Producer[Any], None] = {}
+        self._refused: dict[Producer[Any], asyncio.TimerHandle] = {}
         self._called = asyncio.Event()
         self._all_at = self._look_at = 0.0
 
@@ -62,7 +63,7 @@ class Replicator:
 
     def call(self, producer: Producer[Any]) -> None:
         """A producer has something new, or wants to know whether the log is still his."""
-        if producer in self._producers:
+        if producer in self._producers and producer not in self._refused:
             self._calling[producer] = None
             if producer.urgent or len(self._calling) == 1:
                 self._called.set()
@@ -131,10 +132,14 @@ class Replicator:
                     continue
                 if answer is None:  # Redis is well and does not take this log: not again at once
                     del self._calling[producer]
-                    loop.call_later(_REFUSED_SECONDS, self.call, producer)
+                    self._refused[producer] = loop.call_later(_REFUSED_SECONDS, self._again, producer)
                 elif not producer.dirty and not producer.waiting:
                     del self._calling[producer]
         return bool(sending)
+
+    def _again(self, producer: Producer[Any]) -> None:
+        del self._refused[producer]
+        self.call(producer)
 
     def _look(self, now: float) -> None:
         """Renews the leases whose time it is, and gives up on what Redis has not taken for long."""
@@ -153,6 +158,8 @@ class Replicator:
     def _drop(self, producer: Producer[Any]) -> None:
         del self._producers[producer]
         self._calling.pop(producer, None)
+        if (timer := self._refused.pop(producer, None)) is not None:
+            timer.cancel()
         PRODUCERS.set(len(self._producers))
         self._gone(producer)
 

@@ -216,6 +216,8 @@ class LibraryFake(library_rpc.ConversationServiceServicer):
 class SearchFake(search_rpc.SearchServiceServicer):
     """Finds the same passages for every query, whatever the limit. `error` is raised when set; with `gate` it waits.
 
+    `left` are the searches that were cancelled at the gate.
+
     Of a character it tells the description of the last chapter within the limit; without `knows_limits` it is of a
     release that knows none, and tells all.
     """
@@ -228,13 +230,18 @@ class SearchFake(search_rpc.SearchServiceServicer):
         self.gate: asyncio.Event | None = None
         self.searches: list[search_pb.SearchPassagesRequest] = []
         self.gets: list[search_pb.GetPassagesRequest] = []
+        self.left = 0
 
     async def SearchPassages(  # noqa: N802 - the contract's name
         self, request: search_pb.SearchPassagesRequest, context: Any
     ) -> search_pb.SearchPassagesResponse:
         self.searches.append(request)
         if self.gate is not None:
-            await self.gate.wait()
+            try:
+                await self.gate.wait()
+            except asyncio.CancelledError:
+                self.left += 1
+                raise
         if self.error is not None:
             raise self.error
         found = [

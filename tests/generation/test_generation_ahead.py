@@ -94,6 +94,24 @@ async def test_a_refusal_stands_whatever_becomes_of_the_search(
         await count(rooms.search.searches, 2)
         rooms.library.begin_gate.set()
         assert (await reading).reason == "CONVERSATION_NOT_FOUND"
+        async with asyncio.timeout(5):
+            while rooms.search.left < frozen:  # what nobody needs is not searched on
+                await asyncio.sleep(0.005)
+
+
+async def test_a_search_that_has_failed_early_is_made_again(open_scripted: Open, as_reader: Any) -> None:
+    async with open_scripted() as rooms:
+        await all_of(rooms.stub.StreamReply(reply_request("r-1"), metadata=as_reader))
+        rooms.library.begin_gate = asyncio.Event()
+        rooms.search.error = NotFound("not now", reason="NOVEL_NOT_FOUND")
+        reading = asyncio.create_task(all_of(rooms.stub.StreamReply(reply_request("r-2"), metadata=as_reader)))
+        await count(rooms.search.searches, 2)
+        await asyncio.sleep(0.1)  # until its answer is here
+        rooms.search.error = None
+        rooms.library.begin_gate.set()
+        events = await reading
+    assert events[-1].complete.passage_ids
+    assert not events[-1].complete.degraded
 
 
 class Nothing:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from mesh.near import InPlace, NearCache, News
-from mesh.near.watch import follow
+from mesh.near.watch import OFTEN_SECONDS, follow
 from mesh.process import ended
 
 _STALENESS = 0.05
@@ -15,12 +15,12 @@ class Cache:
     """A cache that says that a watch is in place, and then what it is told to say."""
 
     def __init__(self) -> None:
-        self.watches = 0
+        self.silences: list[float] = []
         self.news: asyncio.Queue[News] = asyncio.Queue()
 
     @asynccontextmanager
     async def watch(self, silence: float) -> AsyncIterator[AsyncIterator[News]]:
-        self.watches += 1
+        self.silences.append(silence)
         yield self._news()
 
     async def _news(self) -> AsyncIterator[News]:
@@ -42,7 +42,8 @@ async def test_a_watch_that_is_silent_when_somebody_asks_is_lost() -> None:
     near, cache = NearCache(10_000, staleness=_STALENESS), Cache()
     following = asyncio.create_task(follow(near, cache.watch, silence=3600.0, wanted=0.05))
     await uncovered(near)
-    while cache.watches == 1:
+    while len(cache.silences) == 1:
         await asyncio.sleep(0.001)
     assert not near.bytes_kept
+    assert cache.silences == [3600.0, OFTEN_SECONDS], "whose beats nobody asks for are to come by themselves"
     await ended(following)

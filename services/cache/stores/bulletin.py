@@ -159,6 +159,7 @@ class RedisBulletin:
                 self._pinged = 0.0
             elif message["type"] == "subscribe":
                 self.connected = True
+                self._asked_at = time.monotonic()  # somebody may have asked elsewhere meanwhile
             elif message["type"] == "message":
                 self._hear_of(news.read(message["data"]))
 
@@ -175,7 +176,7 @@ class RedisBulletin:
         try:
             await self._redis.publish(self._channel, news.asked())
         except (RedisError, OSError, TimeoutError):  # whoever reads the news finds out as well
-            self._told_at = 0.0
+            self._told_at = time.monotonic() - _RESTS_AFTER / 2 + _RECONNECT_MOST  # after that again
 
     def _beat(self, beat: Beat) -> None:
         rests = self._rests()

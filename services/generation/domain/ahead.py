@@ -5,7 +5,7 @@ conversation's last reply was begun here, and it seldom changes. So it is guesse
 answer is as guessed: nobody gets passages by anything but that answer.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 from cachetools import LRUCache
 
@@ -17,6 +17,16 @@ MOST = 4_096
 """Conversations that are remembered, those that were talked in last."""
 
 
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a conversation is about."""
+
+    novel_id: str
+    scenario_title: str
+    until_chapter: int | None
+    character_id: str
+
+
 class Ahead:
     """Guesses what will be searched for.
 
@@ -26,9 +36,8 @@ class Ahead:
 
     def __init__(self, finder: PassageFinder) -> None:
         self._finder = finder
-        # By reader as well: a search is begun for somebody whom library has let into the conversation before. The query
-        # of each is the title of its scenario.
-        self._about: LRUCache[tuple[str, str], Asked] = LRUCache(MOST)
+        # By reader as well: a search is begun for somebody whom library has let into the conversation before.
+        self._about: LRUCache[tuple[str, str], _About] = LRUCache(MOST)
 
     def begin(self, work: Work) -> Early | None:
         """Begins the search of a reply; None: there is nothing to go by."""
@@ -37,11 +46,12 @@ class Ahead:
         about = self._about.get((_reader(), work.conversation_id))
         if about is None:
             return None
-        return self._finder.begin(replace(about, query=query_of(plain_text.text(work.content), about.query)))
+        query = query_of(plain_text.text(work.content), about.scenario_title)
+        return self._finder.begin(Asked(about.novel_id, query, about.until_chapter, about.character_id))
 
     def learn(self, reply: Reply, context: ReplyContext) -> None:
         """Notes what a conversation is about."""
-        about = Asked(context.novel_id, context.scenario_title, context.until_chapter, context.character_id)
+        about = _About(context.novel_id, context.scenario_title, context.until_chapter, context.character_id)
         self._about[_reader(), reply.conversation_id] = about
 
 

@@ -53,6 +53,11 @@ class Early:
     asked: Asked
     answer: "asyncio.Task[Answer]"
 
+    def serves(self, asked: Asked) -> bool:
+        """Whether it is this very search, and has not failed: asked now, it may well be answered."""
+        answer = self.answer
+        return self.asked == asked and not (answer.done() and (answer.cancelled() or answer.exception() is not None))
+
     def leave(self) -> None:
         """Nobody needs it any more; without effect when it has ended."""
         self.answer.cancel()
@@ -90,7 +95,7 @@ class PassageFinder:
         newest = context.history[-1].content if context.history and context.history[-1].role == "user" else ""
         query = query_of(newest or f"{context.character_name} {context.scenario_description}", context.scenario_title)
         asked = Asked(context.novel_id, query, context.until_chapter, context.character_id)
-        if early is not None and early.asked != asked:
+        if early is not None and not early.serves(asked):
             early.leave()
             early = None
         left = deadlines.remaining()
@@ -100,10 +105,8 @@ class PassageFinder:
             # there for all else, has been left by its reader.
             with deadlines.scope(seconds):
                 async with asyncio.timeout(seconds + _GRACE):
-                    if not newest:
-                        found += within(await self._of_scenario(context), context.until_chapter)
-                    enough = len(found) >= self.top_k
-                    nearest, description = await (self._ask(asked, enough=enough) if early is None else early.answer)
+                    opening = None if newest else context
+                    nearest, description = await (self._ask(asked, opening, found) if early is None else early.answer)
                     found = _joined(found, within(nearest, context.until_chapter))
         except (MeshError, TimeoutError) as error:
             reason = error.reason if isinstance(error, MeshError) else "TIMEOUT"
@@ -117,13 +120,24 @@ class PassageFinder:
         await asyncio.sleep(0)  # what library is asked goes out first: it takes longer
         return await self._ask(asked)
 
-    async def _ask(self, asked: Asked, *, enough: bool = False) -> Answer:
-        """Asks for passages, unless there are enough, and beside them for the character."""
+    async def _ask(
+        self, asked: Asked, opening: ReplyContext | None = None, found: list[Passage] | None = None
+    ) -> Answer:
+        """Asks for passages and, beside them, for the character.
+
+        Args:
+            asked: what search is asked.
+            opening: the context of an opening, which has its scenario's passages first.
+            found: those of the scenario are added here, so that they are there whatever happens then.
+        """
         limit = asked.until_chapter if asked.character_id else None  # without either, library tells
         describing = None if limit is None else asyncio.create_task(self._description(asked.character_id, limit))
         try:
             nearest: list[Passage] = []
-            if not enough:
+            found = [] if found is None else found
+            if opening is not None:
+                found += within(await self._of_scenario(opening), opening.until_chapter)
+            if len(found) < self.top_k:
                 nearest = await self.search.search_passages(
                     asked.novel_id, asked.query, top_k=self.top_k, until_chapter=asked.until_chapter
                 )

@@ -8,9 +8,10 @@ vLLM's ``--stream-interval`` does by count. The first word never waits.
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context
 
 FEW = 20
-"""As many replies at once are told word by word."""
+"""As many replies at once, those counted that wait for their first word, are told word by word."""
 _REPLY_SECONDS = 0.0005
 """Between two events of a reply, for each reply that is being written here."""
 MOST_SECONDS = 0.05
@@ -54,7 +55,7 @@ class Voices:
         """A voice has words that wait for its next ones."""
         self._held[voice] = None
         if self._timer is None:
-            self._timer = self._loop.call_later(MOST_SECONDS, self._look)
+            self._look_later()
 
     def told(self, voice: "Voice") -> None:
         """It has none any more."""
@@ -64,11 +65,17 @@ class Voices:
         """Has those speak whose next word has not come in time: a model that pauses keeps nothing back."""
         self._timer = None
         now = self.now()
-        for voice in list(self._held):
-            if now >= voice.due:
-                voice.flush()
-        if self._held:
-            self._timer = self._loop.call_later(MOST_SECONDS, self._look)
+        try:
+            for voice in list(self._held):
+                if now >= voice.due:
+                    voice.due = now + self.pause
+                    voice.flush()
+        finally:
+            if self._held:
+                self._look_later()
+
+    def _look_later(self) -> None:
+        self._timer = self._loop.call_later(MOST_SECONDS, self._look, context=Context())  # it is no reply's own
 
 
 class Voice:

@@ -5,7 +5,7 @@ import random
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeAlias
 from weakref import WeakSet
 
@@ -187,10 +187,10 @@ class Database:
 
     async def _release(self, connection: Connection) -> None:
         """Gives a connection back. One that does not answer is closed, which is not the trouble of its last user."""
-        try:
-            await self._pool.release(connection, timeout=_RELEASE_SECONDS)  # goes on where this is cancelled
-        except (*_UNREACHABLE, TimeoutError) as error:
-            log.warning("a database connection is lost", extra={"error": repr(error)})
+        giving = asyncio.ensure_future(self._pool.release(connection, timeout=_RELEASE_SECONDS))
+        giving.add_done_callback(_given_back)
+        with suppress(*_UNREACHABLE, TimeoutError):
+            await asyncio.shield(giving)
 
     def _busy(self, purpose: str, waited: float) -> Unavailable:
         now = time.monotonic()
@@ -249,6 +249,11 @@ async def _as_it_is(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     No statement of the library's changes its session (transactions, locks and settings end with their transaction, and
     a transaction that is left open is rolled back before this).
     """
+
+
+def _given_back(giving: "asyncio.Future[None]") -> None:
+    if not giving.cancelled() and (error := giving.exception()) is not None:
+        log.warning("a database connection is lost", extra={"error": repr(error)})
 
 
 def _warn(purpose: str, since: float) -> None:
