@@ -24,6 +24,8 @@ TOKENS = 200
 RATE = 50.0
 SERVICES = ("generation", "gateway")
 _SECONDS = 120.0
+_AT_ONCE = 32
+"""Readers that come at once: a thousand are more than the service takes on, and would be told to come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,12 @@ async def one_reply(stack: Stack, world: World, count: int) -> Result:
         first = await connect(port, path, world.client.token)
         message_id = await reply_of(world, conversation_id)
         watch = f"/api/conversations/{conversation_id}/messages/{message_id}/events"
-        others = [await connect(port, watch, world.client.token) for _ in range(count - 1)]
+        others: list[Reader] = []
+        while left := min(_AT_ONCE, count - 1 - len(others)):
+            some = [await connect(port, watch, world.client.token) for _ in range(left)]
+            others += some
+            while not all(reader.first or reader.ended.done() for reader in some):  # noqa: ASYNC110 - they wake nobody
+                await asyncio.sleep(0.005)
         await asyncio.gather(*(reader.ended for reader in (first, *others)))
     spent = {service: cpu_seconds(pid) - before[service] for service, pid in pids.items()}
     events = {reader.events for reader in (first, *others)}
