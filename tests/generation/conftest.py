@@ -10,7 +10,9 @@ import pytest
 from mesh.process import ended
 from services.generation.config import GenerationSettings
 from services.generation.ports import Chunk, ModelProvider, Prompt, Turn
+from tests.fixtures.servers import Bearer
 from tests.generation.http_fake import HttpFake, open_http_fake
+from tests.generation.rooms import READER
 
 PROMPT = Prompt("You are Alice.", (Turn("user", "Who are you?"),))
 
@@ -20,6 +22,12 @@ async def http_fake() -> AsyncIterator[HttpFake]:
     """Somebody else's HTTP server."""
     async with open_http_fake() as fake:
         yield fake
+
+
+@pytest.fixture
+def as_reader(bearer: Bearer) -> list[tuple[str, str]]:
+    """Metadata of a reader's call."""
+    return [("authorization", f"Bearer {bearer(READER)}")]
 
 
 @pytest.fixture

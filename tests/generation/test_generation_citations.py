@@ -25,19 +25,14 @@ from services.generation.domain.sources import EXCERPT, Sources, citations, exce
 from services.generation.ports import Message, Passage, ReplyContext
 from services.generation.providers.openai import open_provider as open_openai
 from services.generation.providers.scripted import ScriptedModel
-from tests.fixtures.servers import Bearer, JwtKeys
+from tests.fixtures.servers import JwtKeys
 from tests.generation.conftest import make_settings
 from tests.generation.http_fake import HttpFake
-from tests.generation.rooms import CONVERSATION, READER, Rooms, open_generation, open_peers, open_rooms
+from tests.generation.rooms import CONVERSATION, Rooms, open_generation, open_peers, open_rooms
 from tests.generation.test_generation_servicer import all_of, reply_request, says, words
 from tests.generation.test_generation_takeover import DyingModel
 
 CONTEXT = ReplyContext("n", "Emma", "Jane Austen", "A letter", "She keeps it.", "Emma", "ALL-OF-IT", character_id="c")
-
-
-@pytest.fixture
-def as_reader(bearer: Bearer) -> list[tuple[str, str]]:
-    return [("authorization", f"Bearer {bearer(READER)}")]
 
 
 @pytest.fixture

@@ -15,19 +15,14 @@ from services.generation.ports import Chunk, Hear, ModelProvider, Prompt
 from services.generation.providers.lineup import open_models
 from services.generation.providers.openai import open_provider as open_openai
 from services.generation.providers.scripted import ScriptedModel
-from tests.fixtures.servers import Bearer, JwtKeys
+from tests.fixtures.servers import JwtKeys
 from tests.generation.conftest import PROMPT, make_settings
 from tests.generation.http_fake import Exchange, HttpFake
-from tests.generation.rooms import READER, Rooms, open_rooms
+from tests.generation.rooms import Rooms, open_rooms
 from tests.generation.test_generation_servicer import all_of, arms, reply_request, says, text_of, words
 
 Open = Callable[..., AbstractAsyncContextManager[Rooms]]
 DEAD = "http://127.0.0.1:1/v1"
-
-
-@pytest.fixture
-def as_reader(bearer: Bearer) -> list[tuple[str, str]]:
-    return [("authorization", f"Bearer {bearer(READER)}")]
 
 
 @pytest.fixture

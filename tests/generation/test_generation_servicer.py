@@ -27,12 +27,6 @@ Open = Callable[..., AbstractAsyncContextManager[Rooms]]
 
 
 @pytest.fixture
-def as_reader(bearer: Bearer) -> list[tuple[str, str]]:
-    """Metadata of a reader's call."""
-    return [("authorization", f"Bearer {bearer(READER)}")]
-
-
-@pytest.fixture
 def open_scripted(jwt_keys: JwtKeys, redis_url: str) -> Open:
     """The rooms with the scripted model: ``open_scripted(tokens, rate, **settings)``."""
 

@@ -24,16 +24,11 @@ from services.generation.ports import Hear, Prompt
 from services.generation.providers.openai import open_provider as open_openai
 from services.generation.providers.scripted import ScriptedModel
 from tests.fixtures.otlp import Received, Recording
-from tests.fixtures.servers import Bearer, JwtKeys
+from tests.fixtures.servers import JwtKeys
 from tests.generation.conftest import make_settings
 from tests.generation.http_fake import Exchange, HttpFake
-from tests.generation.rooms import CONVERSATION, GENERATION, READER, Peers, Row, open_generation, open_peers
+from tests.generation.rooms import CONVERSATION, GENERATION, Peers, Row, open_generation, open_peers
 from tests.generation.test_generation_servicer import all_of, reply_request, says, status_of, text_of, words
-
-
-@pytest.fixture
-def as_reader(bearer: Bearer) -> list[tuple[str, str]]:
-    return [("authorization", f"Bearer {bearer(READER)}")]
 
 
 @pytest.fixture

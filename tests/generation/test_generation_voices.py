@@ -9,9 +9,9 @@ import pytest
 from services.generation.domain import voices as voices_module
 from services.generation.domain.voices import FEW, Voices
 from services.generation.providers.scripted import ScriptedModel
-from tests.fixtures.servers import Bearer, JwtKeys
+from tests.fixtures.servers import JwtKeys
 from tests.generation.conftest import make_settings
-from tests.generation.rooms import READER, open_rooms
+from tests.generation.rooms import open_rooms
 from tests.generation.test_generation_servicer import all_of, reply_request, text_of
 
 MANY = 2 * FEW
@@ -58,17 +58,16 @@ async def test_with_many_the_first_word_is_told_at_once_and_the_rest_together(mo
 
 
 async def test_many_replies_at_once_are_whole_and_of_fewer_events(
-    jwt_keys: JwtKeys, redis_url: str, bearer: Bearer, monkeypatch: pytest.MonkeyPatch
+    jwt_keys: JwtKeys, redis_url: str, as_reader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(voices_module, "FEW", 2)  # however slowly they begin, more than that are written at once
     monkeypatch.setattr(voices_module, "MOST_SECONDS", 0.5)  # and words come sooner
     monkeypatch.setattr(voices_module, "_REPLY_SECONDS", 0.5)
     settings = make_settings(jwt_public_key_file=jwt_keys.public, redis_url=redis_url)
-    metadata = [("authorization", f"Bearer {bearer(READER)}")]
     words = 60
 
     async def read(rooms: Any, number: int) -> list[Any]:
-        call = rooms.stub.StreamReply(reply_request(f"r-{number}"), metadata=metadata)
+        call = rooms.stub.StreamReply(reply_request(f"r-{number}"), metadata=as_reader)
         return await all_of(call)
 
     async with open_rooms(settings, ScriptedModel(words, 100)) as rooms:

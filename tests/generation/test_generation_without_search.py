@@ -21,19 +21,14 @@ from services.generation.domain.passages import PassageFinder
 from services.generation.domain.stand_ins import stand_ins
 from services.generation.ports import Passage, ReplyContext
 from services.generation.providers.scripted import ScriptedModel
-from tests.fixtures.servers import Bearer, JwtKeys
+from tests.fixtures.servers import JwtKeys
 from tests.generation.conftest import make_settings
-from tests.generation.rooms import READER, Rooms, open_rooms
+from tests.generation.rooms import Rooms, open_rooms
 from tests.generation.test_generation_servicer import all_of, reply_request, words
 from tests.mesh.raw_server import FakeGate, open_raw
 
 Open = Callable[..., AbstractAsyncContextManager[Rooms]]
 CONTEXT = ReplyContext("n", "Pride and Prejudice", "Jane Austen", "A letter", "She keeps it.", "Elizabeth", "Lively.")
-
-
-@pytest.fixture
-def as_reader(bearer: Bearer) -> list[tuple[str, str]]:
-    return [("authorization", f"Bearer {bearer(READER)}")]
 
 
 @pytest.fixture
